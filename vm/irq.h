@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Interrupts: the one way up from devices to vCPUs.
+ *
+ * Lines and messages go in at the top of this header; the router hands them to the PIC, the IOAPIC
+ * and the local APICs that the board plugs into it, and tells the engine which vCPU to disturb. The
+ * second half is what an engine asks on behalf of a vCPU.
+ */
+#ifndef VM_IRQ_H
+#define VM_IRQ_H
+
+#include "dev/dev.h"
+#include "vm/clock.h"
+
+#define IRQ_LINES 24 /* global system interrupts: the IOAPIC's pins; 0 to 15 are ISA lines too */
+
+struct irq;
+
+/* What an engine does to a vCPU from outside. */
+enum vcpu_signal {
+	VCPU_INTERRUPT, /* irq_pending may have become true: look again */
+	VCPU_NMI,
+	VCPU_INIT,
+	VCPU_SIPI, /* vector = start-up page */
+};
+
+typedef void irq_signal_fn(void *self, unsigned vcpu, enum vcpu_signal what, uint8_t vector);
+
+/* Creates the PIC, the IOAPIC and one local APIC a vCPU, and the routes between them. */
+int irq_create(struct irq **out, struct clock *clock, unsigned vcpus);
+void irq_destroy(struct irq *irq); /* accepts NULL */
+void irq_reset(struct irq *irq);
+/* Where signals go. Set once, before the first vCPU runs. Called with no lock of ours held. */
+void irq_set_sink(struct irq *irq, irq_signal_fn *fn, void *self);
+
+/* Devices. Any thread. A line is level: call on change only or on each evaluation, as is easier. */
+void irq_set_line(struct irq *irq, unsigned gsi, bool level);
+void irq_send_msi(struct irq *irq, uint64_t address, uint32_t data);
+
+/* The chips' ranges, for the board to map: ports 20h/a0h/4d0h and the IOAPIC's page. */
+dev_access_fn irq_pic_access;    /* self = irq; offset: 0-1 master, 2-3 slave */
+dev_access_fn irq_elcr_access;   /* self = irq; 4d0h-4d1h */
+dev_access_fn irq_ioapic_access; /* self = irq */
+
+/*
+ * A vCPU's side. Called on that vCPU's thread, except irq_pending (any thread).
+ * irq_pending: an interrupt could be delivered now as far as the APIC (TPR, PIC) is concerned.
+ * irq_accept: the INTA cycle: the vector, or -1 where the request has gone away.
+ */
+bool irq_pending(struct irq *irq, unsigned vcpu);
+int irq_accept(struct irq *irq, unsigned vcpu);
+uint8_t irq_tpr(struct irq *irq, unsigned vcpu); /* the whole register; CR8 is bits 7:4 */
+void irq_set_tpr(struct irq *irq, unsigned vcpu, uint8_t tpr);
+uint64_t irq_apic_base(struct irq *irq, unsigned vcpu);                 /* IA32_APIC_BASE */
+bool irq_set_apic_base(struct irq *irq, unsigned vcpu, uint64_t value); /* false: #GP(0) */
+/* An access to the APIC's page in xAPIC mode; offset is from IA32_APIC_BASE. */
+void irq_apic_mmio(struct irq *irq, unsigned vcpu, struct dev_access *access);
+/* MSRs 800h-8ffh and 6e0h. false: #GP(0). */
+bool irq_apic_rdmsr(struct irq *irq, unsigned vcpu, uint32_t msr, uint64_t *value);
+bool irq_apic_wrmsr(struct irq *irq, unsigned vcpu, uint32_t msr, uint64_t value);
+/* How far this vCPU's TSC is ahead of clock_tsc, for TSC deadlines. */
+void irq_set_tsc_offset(struct irq *irq, unsigned vcpu, uint64_t offset);
+/* INIT reset of the local APIC (keeps its ID and base). */
+void irq_apic_init(struct irq *irq, unsigned vcpu);
+
+#endif
