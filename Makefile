@@ -1,19 +1,46 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-# make, make check, make demo, make help
+# Everything the project builds and runs; `make help` lists the targets.
 
-B ?= build
-CC ?= gcc
-FOLDERS := lib cpu cpu/decode cpu/exec cpu/mmu vm boot dev dev/pci dev/virtio block net console
-PACKAGES := zydis libuv slirp
-CFLAGS ?= -O2 -g
-CFLAGS_ALL := -std=gnu11 -I. -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Werror \
-	-fno-strict-aliasing -fwrapv -pthread $(CFLAGS)
+ifeq ($(filter -j%,$(MAKEFLAGS)),)
+MAKEFLAGS += -j$(shell nproc)
+endif
+.DEFAULT_GOAL := all
 
+# --- what a user may set -------------------------------------------------------------------------
+
+CC           ?= gcc
+CFLAGS       ?= -O2 -g
+SAN          ?= 0
+PREFIX       ?= /usr/local
+DESTDIR      ?=
+FUZZ_SECONDS ?= 30
+
+# --- sources and flags ---------------------------------------------------------------------------
+
+FOLDERS := lib cpu cpu/decode cpu/exec cpu/mmu vm boot dev dev/pci dev/virtio block net console ctl
+LIBS    := -lZydis -luv -lslirp -ldl -lm
+
+WARNINGS  := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes
+DIALECT   := -std=gnu11 -I. -fno-strict-aliasing -fwrapv -pthread
+SANITIZE  := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+ALL_FLAGS  = $(DIALECT) $(WARNINGS) -Werror $(CFLAGS) $(if $(filter 1,$(SAN)),$(SANITIZE))
+
+# Flags for one file or one folder: FLAGS_cpu/exec/foo.c := -mgeneral-regs-only
+file_flags = $(FLAGS_$(patsubst %/,%,$(dir $<))) $(FLAGS_$<)
+
+B       ?= $(if $(filter 1,$(SAN)),build-san,build)
 SOURCES := $(wildcard $(FOLDERS:%=%/*.c))
-OBJECTS := $(SOURCES:%.c=$(B)/obj/%.o)
 LIBRARY := $(B)/libnidus.a
+PROGRAM := $(if $(wildcard main.c),$(B)/nidus)
+TESTS   := $(patsubst tests/unit/%.c,$(B)/tests/%,$(wildcard tests/unit/test_*.c))
+OBJECTS := $(SOURCES:%.c=$(B)/obj/%.o)
 
-all: $(LIBRARY)
+# --- the program ---------------------------------------------------------------------------------
+
+all: $(LIBRARY) $(PROGRAM)
+
+$(B)/nidus: $(B)/obj/main.o $(LIBRARY)
+	$(CC) $(ALL_FLAGS) -o $@ $^ $(LIBS)
 
 $(LIBRARY): $(OBJECTS)
 	rm -f $@
@@ -21,7 +48,16 @@ $(LIBRARY): $(OBJECTS)
 
 $(B)/obj/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
+	$(CC) $(ALL_FLAGS) $(file_flags) -MMD -MP -c -o $@ $<
 
--include $(OBJECTS:.o=.d)
-.PHONY: all
+# --- tests ---------------------------------------------------------------------------------------
+
+tests: $(TESTS)
+
+$(B)/tests/%: $(B)/obj/tests/unit/%.o $(LIBRARY)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_FLAGS) -o $@ $^ -lcmocka $(LIBS)
+
+-include $(wildcard $(shell find $(B)/obj -name '*.d' 2>/dev/null))
+.SECONDARY:
+.PHONY: all tests
