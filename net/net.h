@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The seam between a network controller and a network on the host. A frame is an Ethernet frame
+ * without preamble and checksum.
+ *
+ * Threads: send may be called on any thread and never waits; frames for the guest arrive on the
+ * loop's thread. open, receive and close are called on the loop's thread.
+ */
+#ifndef NET_NET_H
+#define NET_NET_H
+
+#include "lib/error.h"
+
+#include <uv.h>
+
+#define NET_FRAME_MAX 65550 /* bytes: the largest frame that either side may hand over */
+#define NET_MAC_BYTES 6
+
+/* A frame for the guest; borrowed for the call. */
+typedef void net_receive_fn(void *receiver, const void *frame, size_t bytes);
+
+struct net_ops {
+	/* Takes a copy of one frame of the guest's, or drops it where there is no room. */
+	void (*send)(void *self, const void *frame, size_t bytes);
+	/* Who gets frames from now on; a NULL fn: nobody. */
+	void (*receive)(void *self, net_receive_fn *fn, void *receiver);
+	/* Gives back its sockets and handles. The loop must run once more, to close handles. */
+	void (*close)(void *self);
+};
+
+struct net {
+	const struct net_ops *ops; /* NULL: not open */
+	void *self;
+};
+
+static inline void net_close(struct net *net)
+{
+	if (net->ops)
+		net->ops->close(net->self);
+	net->ops = NULL;
+}
+
+/* A TCP port of the host's loopback address that leads to the guest. */
+struct net_forward {
+	uint16_t host_port, guest_port;
+};
+
+/*
+ * User-mode network: the guest is 10.0.2.15 by DHCP, the gateway 10.0.2.2, the name server
+ * 10.0.2.3; connections leave as the process's own. -EADDRINUSE and the like for a port that
+ * cannot be had; err names it.
+ */
+int net_user_open(struct net *out, uv_loop_t *loop, const struct net_forward *forwards,
+		  unsigned count, struct error *err);
+
+/* A cable with nothing at its other end. */
+void net_null_open(struct net *out);
+
+#endif
