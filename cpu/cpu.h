@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The state of one software processor, and the constants of its registers.
+ *
+ * One struct cpu belongs to one vCPU thread. Other threads touch nothing but `attention` and the
+ * fields below it that say so. While a block runs, `rip` stays at the RIP of the block's first
+ * instruction; the RIP of the instruction being executed is cpu_rip() (see cpu/insn.h).
+ *
+ * Sources: SDM1: "Basic Execution Environment", SDM3: "System Architecture Overview".
+ */
+#ifndef CPU_CPU_H
+#define CPU_CPU_H
+
+#include <setjmp.h>
+
+#include "cpu/x86.h"
+#include "lib/base.h"
+#include "vm/addr.h"
+#include "vm/engine.h"
+
+struct insn;
+struct soft; /* cpu/soft.h: what the vCPUs of one VM share */
+struct tlb;  /* cpu/mmu/mmu.h: one bank */
+
+enum { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13, R14, R15 };
+enum { ES, CS, SS, DS, FS, GS, SEGMENTS };
+
+/* A segment register with its hidden part. LDTR and TR are of the same form. */
+struct segment {
+	uint64_t base;
+	uint32_t limit; /* bytes, inclusive, G applied */
+	uint32_t ar;    /* access rights in VT-x form: SEG_* in cpu/x86.h */
+	uint16_t selector;
+};
+
+struct table_register {
+	uint64_t base;
+	uint16_t limit;
+};
+
+/*
+ * Why the run loop must look up from its blocks. Bits are set with cpu_attention_set by any thread
+ * and cleared by the vCPU's own.
+ */
+enum cpu_attention {
+	ATTENTION_KICK = BIT(0),      /* leave run() */
+	ATTENTION_INTERRUPT = BIT(1), /* irq_pending may be true */
+	ATTENTION_NMI = BIT(2),
+	ATTENTION_INIT = BIT(3),
+	ATTENTION_SIPI = BIT(4),
+	ATTENTION_RENDEZVOUS = BIT(5), /* another vCPU waits until this one is between blocks */
+	ATTENTION_SHADOW = BIT(6), /* one instruction of interrupt shadow (STI, MOV SS) is open */
+	ATTENTION_STEP = BIT(7),   /* RFLAGS.TF or RF is set, or DR7 has a code breakpoint */
+	ATTENTION_TRAP = BIT(8),   /* a debug trap is pending in `pending_db` */
+	ATTENTION_HALT = BIT(9),   /* the activity state is not CPU_ACTIVE */
+};
+
+enum cpu_activity { CPU_ACTIVE, CPU_HALTED, CPU_SHUTDOWN, CPU_WAIT_FOR_SIPI };
+enum cpu_shadow { SHADOW_NONE, SHADOW_STI, SHADOW_MOV_SS };
+
+/* Event types, as in VT-x's interruption information. */
+enum event_type {
+	EVENT_EXTERNAL = 0,
+	EVENT_NMI = 2,
+	EVENT_FAULT = 3,      /* hardware exception: faults, traps and aborts */
+	EVENT_SOFT_INT = 4,   /* INT n */
+	EVENT_ICEBP = 5,      /* INT1 */
+	EVENT_SOFT_FAULT = 6, /* INT3, INTO */
+};
+
+struct event {
+	uint8_t vector;
+	uint8_t type; /* enum event_type */
+	bool has_error;
+	uint32_t error;
+	uint64_t next_rip; /* what software interrupts push; unused for the others */
+};
+
+/*
+ * x87, SSE and AVX state in memory. Between instructions this is where the truth is, for all of
+ * it: `fx` is an FXSAVE64 image with the x87 part, MXCSR and nothing in the XMM slots; the vector
+ * registers are whole in `ymm`. cpu/exec/vector.h has the functions that know the layouts.
+ */
+struct vector_state {
+	uint8_t ymm[16][32] __attribute__((aligned(32)));
+	uint8_t fx[512] __attribute__((aligned(64)));
+	uint32_t mxcsr;
+	uint64_t fip, fdp; /* guest addresses of the last x87 instruction and its operand */
+	uint16_t fcs, fds, fop;
+	uint64_t xinuse; /* XSTATE_BV-style in-use bits (XINUSE) */
+};
+
+/* MSRs that are plain storage: cpu/msr.c has the table that says which MSR is which. */
+struct cpu_msrs {
+	uint64_t star, lstar, cstar, fmask, kernel_gs_base, tsc_aux;
+	uint64_t sysenter_cs, sysenter_esp, sysenter_eip;
+	uint64_t pat, mtrr_def_type, mtrr_fixed[11], mtrr_base[8], mtrr_mask[8];
+	uint64_t misc_enable, feature_control, spec_ctrl, debugctl, xss;
+	uint64_t tsc_adjust, tsc_offset; /* guest TSC = clock_tsc + tsc_offset */
+	uint64_t mcg_status, mcg_ctl, mc_bank[4 * 10];
+	uint64_t kvm_system_time, kvm_wall_clock;
+	uint64_t hwcr, smi_count, platform_info;
+};
+
+struct cpu {
+	/* General registers, a zero for "no base, no index", and RIP: operands index all of them.
+	 */
+	union {
+		uint64_t regs[18];
+		struct {
+			uint64_t gpr[16];
+			uint64_t zero;
+			uint64_t rip;
+		};
+	};
+	uint16_t status; /* CF PF AF ZF SF OF in LAHF/SETO form: cpu/flags.h */
+	uint32_t rflags; /* every other flag; the status bits here are zero, bit 1 is one */
+	uint8_t cpl;
+	uint8_t mode;      /* enum cpu_mode: how code is decoded; key of the block cache */
+	uint8_t tlb_class; /* enum tlb_class: which tags of the TLB this privilege may use */
+	uint8_t shadow;    /* enum cpu_shadow */
+	uint8_t activity;  /* enum cpu_activity */
+	bool nmi_blocked;
+	uint32_t attention; /* atomic: enum cpu_attention, any thread */
+
+	/* The run loop: cpu/run.c. */
+	const struct insn *insn;      /* the instruction being executed */
+	const struct insn *block_end; /* execution leaves the block before this one */
+	struct tlb *tlb;              /* the current bank */
+	jmp_buf unwind;               /* faults go here */
+
+	struct segment seg[SEGMENTS], ldtr, tr;
+	struct table_register gdtr, idtr;
+	uint64_t cr0, cr2, cr3, cr4, efer, xcr0;
+	uint64_t pdpte[4]; /* PAE paging without long mode: loaded with CR3 */
+	uint64_t dr[4], dr6, dr7;
+	uint32_t pkru;
+	uint64_t pending_db; /* DR6 bits of debug traps to deliver at the next boundary */
+	struct event fault;  /* what is being unwound to the run loop */
+	bool in_delivery;    /* an event is being delivered: a fault now may become #DF */
+	struct event delivering;
+
+	struct vector_state vector;
+	struct cpu_msrs msr;
+
+	unsigned index;
+	struct soft *soft;
+	struct mmu *mmu;          /* the banks: cpu/mmu */
+	struct jump_cache *jumps; /* cpu/block.c */
+	uint64_t apic_page;       /* gpa of the local APIC's page in xAPIC mode, or NO_APIC_PAGE */
+	uint8_t sipi_vector;      /* any thread, before ATTENTION_SIPI is set */
+	bool is_running; /* atomic: false while the thread waits in HLT or is outside run() */
+	struct engine_vcpu *vcpu;
+};
+
+#define NO_APIC_PAGE (~0ull)
+
+static inline bool cpu_in_long_mode(const struct cpu *cpu)
+{
+	return cpu->efer & EFER_LMA;
+}
+
+static inline bool cpu_in_64bit_mode(const struct cpu *cpu)
+{
+	return cpu->mode == MODE_64;
+}
+
+static inline bool cpu_in_real_mode(const struct cpu *cpu)
+{
+	return !(cpu->cr0 & CR0_PE);
+}
+
+static inline bool cpu_in_v86_mode(const struct cpu *cpu)
+{
+	return cpu->rflags & RFLAGS_VM;
+}
+
+static inline bool cpu_in_protected_mode(const struct cpu *cpu)
+{
+	return (cpu->cr0 & CR0_PE) && !(cpu->rflags & RFLAGS_VM);
+}
+
+static inline unsigned cpu_iopl(const struct cpu *cpu)
+{
+	return (cpu->rflags >> RFLAGS_IOPL_SHIFT) & 3;
+}
+
+static inline void cpu_attention_set(struct cpu *cpu, uint32_t what)
+{
+	__atomic_or_fetch(&cpu->attention, what, __ATOMIC_SEQ_CST);
+}
+
+static inline void cpu_attention_clear(struct cpu *cpu, uint32_t what)
+{
+	__atomic_and_fetch(&cpu->attention, ~what, __ATOMIC_SEQ_CST);
+}
+
+/*
+ * Recomputes what is derived from other state: mode, cpl-dependent tlb_class, ATTENTION_STEP. Call
+ * it after any change of CS, CR0, CR4, EFER, CPL, RFLAGS.{VM,TF,RF,AC} or DR7.
+ */
+void cpu_update_derived(struct cpu *cpu);
+
+/* State after power-on or INIT. SDM3: "Processor Management and Initialization". */
+void cpu_reset(struct cpu *cpu);
+void cpu_init_reset(struct cpu *cpu);
+
+/* Faults: none of these return; state must be as before the instruction, save what the architecture
+ * leaves changed. They unwind to the run loop, which delivers the exception. */
+_Noreturn void cpu_raise(struct cpu *cpu, unsigned vector); /* no error code */
+_Noreturn void cpu_raise_code(struct cpu *cpu, unsigned vector, uint32_t error);
+_Noreturn void cpu_raise_page_fault(struct cpu *cpu, gva_t addr, uint32_t error); /* sets CR2 */
+/* A #DB fault (not trap): general detect or code breakpoint; dr6_bits are put into DR6. */
+_Noreturn void cpu_raise_debug(struct cpu *cpu, uint64_t dr6_bits);
+/* INT n, INT1, INT3, INTO: delivered by the run loop; next_rip is what is pushed. */
+_Noreturn void cpu_raise_software(struct cpu *cpu, unsigned vector, enum event_type type,
+				  uint64_t next_rip);
+/* Ends the current instruction without moving on: a REP string instruction that must let an
+ * interrupt in. */
+_Noreturn void cpu_resume(struct cpu *cpu);
+
+#endif

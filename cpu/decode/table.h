@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The table of instructions: one row a mnemonic, from which decode takes the handler. A mnemonic
+ * without a row is #UD.
+ */
+#ifndef CPU_DECODE_TABLE_H
+#define CPU_DECODE_TABLE_H
+
+#include <Zydis/Zydis.h>
+
+#include "cpu/decode/decode.h"
+
+/*
+ * Chooses the handler for one encoding where the row has several: by operand sizes and forms. insn
+ * is filled already (operands, sizes, flags) and may be adjusted. NULL: #UD.
+ */
+typedef insn_fn *insn_select_fn(const ZydisDecodedInstruction *zydis,
+				const ZydisDecodedOperand *operands, struct insn *insn);
+
+struct insn_row {
+	uint16_t mnemonic;      /* ZydisMnemonic */
+	uint16_t flags;         /* INSN_ENDS_BLOCK where it always does */
+	insn_fn *exec;          /* the handler for all encodings, */
+	insn_select_fn *select; /* or who chooses it */
+};
+
+/* NULL: no such row. Constant time. */
+const struct insn_row *insn_row_find(const struct decoder *decoder, unsigned mnemonic);
+
+#endif

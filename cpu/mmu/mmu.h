@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Linear → guest-physical → host pointer.
+ *
+ * Each vCPU has banks of TLB entries, one bank an address space (CR3 and PCID; VPID and EPTP
+ * later). Selecting an address space selects a bank; nothing is flushed that the architecture does
+ * not demand.
+ *
+ * An entry has a tag for each privilege class and kind of access: the page's linear address where
+ * the access is allowed and goes straight to RAM, else TLB_POISON, so that one compare covers
+ * presence, permission, size and page crossing. The value of a poisoned tag selects a different
+ * slot than its own, so no address that indexes the slot can equal it.
+ *
+ * Pages that hold decoded code (memory->watched) and pages with a data breakpoint have poisoned
+ * write tags; the slow path does what must be done. MMIO and the APIC page are poisoned always.
+ */
+#ifndef CPU_MMU_MMU_H
+#define CPU_MMU_MMU_H
+
+#include "cpu/cpu.h"
+
+#define TLB_ENTRIES 1024
+#define TLB_BANKS   16
+
+enum tlb_class {
+	TLB_USER,
+	TLB_KERNEL,    /* supervisor; user pages are poisoned where CR4.SMAP is set */
+	TLB_KERNEL_AC, /* supervisor with RFLAGS.AC: SMAP does not bite */
+	TLB_CLASSES,
+};
+
+struct tlb_entry {
+	uint64_t tag[TLB_CLASSES][2]; /* [class][is_write] */
+	uint64_t delta;               /* host address - linear address */
+	uint64_t gpa_flags;           /* guest-physical page | mmu.c's flags */
+};
+
+_Static_assert(sizeof(struct tlb_entry) == 64, "one cache line; the translator scales by it");
+
+struct tlb {
+	struct tlb_entry entry[TLB_ENTRIES];
+	/* Changes whenever anything is dropped from this bank: what caches look-ups compares it. */
+	uint64_t generation;
+};
+
+int mmu_create(struct cpu *cpu); /* sets cpu->mmu and cpu->tlb; -ENOMEM */
+void mmu_destroy(struct cpu *cpu);
+
+/* Address-space control. All on the vCPU's own thread. */
+void mmu_load_cr3(struct cpu *cpu, bool keep); /* after cr3 changed; keep: PCID's no-flush bit */
+void mmu_mode_changed(struct cpu *cpu);        /* after a paging bit of CR0, CR4 or EFER changed */
+void mmu_flush_all(struct cpu *cpu);           /* with globals, all PCIDs */
+void mmu_flush_address(struct cpu *cpu, gva_t addr);                     /* INVLPG */
+void mmu_flush_pcid_address(struct cpu *cpu, unsigned pcid, gva_t addr); /* INVPCID 0 */
+void mmu_flush_pcid(struct cpu *cpu, unsigned pcid);                     /* INVPCID 1 */
+void mmu_flush_nonglobal(struct cpu *cpu);                               /* INVPCID 3 */
+/* Poison the write tags of a guest-physical page in every bank: it holds code now. */
+void mmu_poison_writes(struct cpu *cpu, gpa_t page);
+
+/*
+ * The slow path, for any linear address: crosses pages, reaches devices, sets A and D. The whole
+ * access is checked before any of it is done. Raises #PF, and #GP(0) or #SS(0) (by `seg`) for a
+ * non-canonical address in long mode; #AC where alignment checking is on.
+ */
+uint64_t mmu_load_slow(struct cpu *cpu, gva_t addr, unsigned size, unsigned seg);
+void mmu_store_slow(struct cpu *cpu, gva_t addr, unsigned size, uint64_t value, unsigned seg);
+
+/* The same for any length up to 4096 bytes (vector operands, XSAVE areas, string chunks). */
+void mmu_read_bytes(struct cpu *cpu, gva_t addr, void *buf, unsigned len, unsigned seg);
+void mmu_write_bytes(struct cpu *cpu, gva_t addr, const void *buf, unsigned len, unsigned seg);
+/* Raises what a write (or read) of these bytes would raise; does nothing else. */
+void mmu_check(struct cpu *cpu, gva_t addr, unsigned len, bool is_write, unsigned seg);
+
+/*
+ * Host pointer to [addr, addr + len) where it lies in one page of plain RAM that may be accessed so
+ * directly; NULL where it must go by the functions above (device, page crossing, watched page).
+ * Raises the faults of the access.
+ */
+void *mmu_span(struct cpu *cpu, gva_t addr, unsigned len, bool is_write, unsigned seg);
+
+/*
+ * Begins an atomic read-modify-write of `size` bytes (up to 16). Returns a writable host pointer to
+ * use the host's LOCK instructions on; or NULL where the operand is a device or crosses a page:
+ * then the VM-wide bus lock is held, the caller does a slow load and a slow store, and calls
+ * mmu_bus_unlock. Watched pages give a pointer too: call mmu_rmw_done after the write in either
+ * case.
+ */
+void *mmu_rmw_begin(struct cpu *cpu, gva_t addr, unsigned size, unsigned seg);
+void mmu_rmw_done(struct cpu *cpu, gva_t addr, unsigned size, void *host);
+
+/* Implicit supervisor accesses to descriptor tables and task states, at any CPL. */
+uint64_t mmu_load_system(struct cpu *cpu, gva_t addr, unsigned size);
+void mmu_store_system(struct cpu *cpu, gva_t addr, unsigned size, uint64_t value);
+
+/* Guest-physical address of code at linear `addr`; raises #PF with the I bit as the architecture
+ * says. */
+gpa_t mmu_fetch(struct cpu *cpu, gva_t addr);
+
+/* The one compare. NULL: take the slow path. */
+static inline void *mmu_fast(struct cpu *cpu, gva_t addr, unsigned size, bool is_write)
+{
+	const struct tlb_entry *e = &cpu->tlb->entry[(addr >> PAGE_BITS) % TLB_ENTRIES];
+
+	if (likely((addr ^ e->tag[cpu->tlb_class][is_write]) <= PAGE_BYTES - size))
+		return (void *)(addr + e->delta);
+	return NULL;
+}
+
+static inline uint64_t mmu_load(struct cpu *cpu, gva_t addr, unsigned size, unsigned seg)
+{
+	const void *p = mmu_fast(cpu, addr, size, false);
+
+	return likely(p != NULL) ? load_le(p, size) : mmu_load_slow(cpu, addr, size, seg);
+}
+
+static inline void mmu_store(struct cpu *cpu, gva_t addr, unsigned size, uint64_t value,
+			     unsigned seg)
+{
+	void *p = mmu_fast(cpu, addr, size, true);
+
+	if (likely(p != NULL))
+		store_le(p, value, size);
+	else
+		mmu_store_slow(cpu, addr, size, value, seg);
+}
+
+#endif
