@@ -58,6 +58,84 @@ $(B)/tests/%: $(B)/obj/tests/unit/%.o $(LIBRARY)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_FLAGS) -o $@ $^ -lcmocka $(LIBS)
 
--include $(wildcard $(shell find $(B)/obj -name '*.d' 2>/dev/null))
+# The set-up comes first and may bring the very headers that the build needs, hence a make of its own.
+check check-all:
+	@tools/setup test
+	@$(MAKE) --no-print-directory all tests
+	@tests/run $(if $(filter check-all,$@),--all) $(B)
+
+lint: all
+	@tools/lint $(B)
+
+format:
+	@find . -name 'build*' -prune -o -name '*.[ch]' -print | xargs clang-format -i
+
+# --- fuzzing: each tests/fuzz/fuzz_*.c for FUZZ_SECONDS ------------------------------------------
+
+FUZZ_B       := build-fuzz
+FUZZ_FLAGS   := $(DIALECT) -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined
+FUZZ_SOURCES := $(wildcard tests/fuzz/fuzz_*.c)
+FUZZERS      := $(FUZZ_SOURCES:tests/fuzz/%.c=$(FUZZ_B)/%)
+FUZZ_OBJECTS := $(SOURCES:%.c=$(FUZZ_B)/obj/%.o)
+
+fuzz:
+	@tools/setup fuzz
+	@$(MAKE) --no-print-directory fuzzers
+	@tests/fuzz/run $(FUZZ_B) $(FUZZ_SECONDS)
+
+fuzzers: $(FUZZERS)
+
+$(FUZZERS): $(FUZZ_B)/%: tests/fuzz/%.c $(FUZZ_B)/libnidus.a
+	clang $(FUZZ_FLAGS) -fsanitize=fuzzer -MMD -MP -MF $(FUZZ_B)/obj/$*.d -o $@ $^ $(LIBS)
+
+$(FUZZ_B)/libnidus.a: $(FUZZ_OBJECTS)
+	rm -f $@
+	ar rcs $@ $^
+
+$(FUZZ_B)/obj/%.o: %.c
+	@mkdir -p $(@D)
+	clang $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link $(file_flags) -MMD -MP -c -o $@ $<
+
+# --- guests, demonstration, measurement ----------------------------------------------------------
+
+demo:
+	@tools/setup demo
+	@$(MAKE) --no-print-directory all
+	@tools/demo $(B)/nidus
+
+bench:
+	@tools/setup bench
+	@$(MAKE) --no-print-directory all
+	@tests/bench/run $(B)/nidus
+
+# --- the rest ------------------------------------------------------------------------------------
+
+install: all
+	install -D -m 755 $(B)/nidus $(DESTDIR)$(PREFIX)/bin/nidus
+	install -D -m 644 docs/nidus.1 $(DESTDIR)$(PREFIX)/share/man/man1/nidus.1
+
+clean:
+	rm -rf build build-san build-fuzz
+
+define HELP
+make               build build/nidus (the packages it needs: tools/setup build)
+make check         set up, build, check the rules, run the tests; ends with the sum of them
+make check-all     the same and the long tests
+make SAN=1 check   the same with address and undefined-behaviour sanitizers (in build-san/)
+make demo          set up, build, boot a stock Debian kernel to a shell, with 1 and 2 processors
+make bench         set up, build, measure side by side with QEMU's TCG; PAIRS=3
+make fuzz          set up, build, run each fuzz target for FUZZ_SECONDS=30
+make lint          only the rules; make format brings the code into the format
+make install       to PREFIX=/usr/local, below DESTDIR
+make clean         remove what was built
+
+CC, CFLAGS and B (the build folder) may be set. `tests/run build 'test_mmu*'` runs some of the tests.
+endef
+
+help:
+	$(info $(HELP))
+	@:
+
+-include $(shell find $(B)/obj $(FUZZ_B)/obj -name '*.d' 2>/dev/null)
 .SECONDARY:
-.PHONY: all tests
+.PHONY: all tests check check-all lint format fuzz fuzzers demo bench install clean help
