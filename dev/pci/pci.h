@@ -82,6 +82,7 @@ struct pci_device {
 	void *config_hook_self;
 	struct pci_msix *msix; /* NULL: none */
 	bool intx_wanted;      /* what the device asks for; with the host's intx lock held */
+	bool intx_disabled;    /* by the command register */
 	bool intx_driven;      /* what reaches the line */
 };
 
