@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The ACPI fixed hardware: PM1a event and control blocks, the 3.579545 MHz PM timer (32 bits), an
- * empty GPE0 block, the power button; and the reset control register of port cf9h.
+ * empty GPE0 block, and the power button. (The reset register is port cf9h, in dev/pci.)
  *
  * The machine is always in ACPI mode: SCI_EN reads 1, the FADT's SMI_CMD is 0, no SMM. SCI is GSI
  * 9, level, active high. ACPI: "Fixed Hardware Registers".
@@ -33,9 +33,6 @@ int acpi_pm_create(struct acpi_pm **out, struct clock *clock, struct irq *irq,
 		   const struct power *power);
 extern const struct dev_ops acpi_pm_ops; /* self: struct acpi_pm */
 dev_access_fn acpi_pm_access;            /* ACPI_PM_SIZE ports at ACPI_PM_BASE */
-/* Port cf9h, which lies inside PCI's cf8h to cffh: whoever decodes those passes on byte accesses.
- * The offset is ignored. */
-dev_access_fn acpi_pm_reset_access;
 
 /* A press of the power button: an orderly shutdown where the guest handles it. Any thread. */
 void acpi_pm_press_button(struct acpi_pm *pm);

@@ -3,10 +3,10 @@
  * The VM's time: nanoseconds since it was created, the time-stamp counter that all its vCPUs share,
  * and timers for devices.
  *
- * The guest's TSC is the host's, less an offset. Timer callbacks run on the clock's own thread, one
- * at a time, with no lock held: they take their device's lock. A callback may fire once more while
- * its timer is being set or cancelled on another thread: devices check their state under their
- * lock.
+ * The guest's TSC is the host's, less an offset, and nanoseconds are that TSC scaled: the two never
+ * drift apart. Timer callbacks run on the clock's own thread, one at a time, with no lock held:
+ * they take their device's lock. A callback may fire once more while its timer is being set or
+ * cancelled on another thread: devices check their state under their lock.
  */
 #ifndef VM_CLOCK_H
 #define VM_CLOCK_H
@@ -24,12 +24,18 @@ struct timer {
 	struct clock *clock;
 	timer_fn *fn;
 	void *self;
-	uint64_t deadline_ns; /* meaningful while heap_index is not TIMER_IDLE */
-	size_t heap_index;
+	uint64_t deadline_ns; /* the rest is meaningful while armed */
+	bool armed;
+	struct timer *child, *sibling; /* of the clock's pairing heap */
+	struct timer **link;           /* what points at this timer */
 };
 
 int clock_create(struct clock **out);
-void clock_destroy(struct clock *clock); /* stops the thread; accepts NULL */
+/*
+ * Stops the thread; accepts NULL. Comes before the devices' destroy, which leave their timers
+ * alone: no timer may be set or cancelled afterwards.
+ */
+void clock_destroy(struct clock *clock);
 
 uint64_t clock_now_ns(const struct clock *clock);
 uint64_t clock_tsc(const struct clock *clock); /* the guest's TSC, before a vCPU's own adjustment */
