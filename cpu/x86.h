@@ -97,13 +97,14 @@ enum exception {
 #define CR4_SMAP       BIT(21)
 #define CR4_PKE        BIT(22)
 
-#define EFER_SCE   BIT(0)
-#define EFER_LME   BIT(8)
-#define EFER_LMA   BIT(10)
-#define EFER_NXE   BIT(11)
-#define EFER_SVME  BIT(12)
-#define EFER_LMSLE BIT(13)
-#define EFER_FFXSR BIT(14)
+#define EFER_SCE    BIT(0)
+#define EFER_LME    BIT(8)
+#define EFER_LMA    BIT(10)
+#define EFER_NXE    BIT(11)
+#define EFER_SVME   BIT(12)
+#define EFER_LMSLE  BIT(13)
+#define EFER_FFXSR  BIT(14)
+#define EFER_AIBRSE BIT(21) /* automatic IBRS */
 
 #define DR6_B(n) BIT(n)
 #define DR6_BD   BIT(13)
@@ -117,6 +118,18 @@ enum exception {
 #define XCR0_SSE  BIT(1)
 #define XCR0_AVX  BIT(2)
 #define XCR0_PKRU BIT(9)
+
+/* The XSAVE area in standard form: what CPUID leaf 0Dh says of the components above. */
+#define XSAVE_LEGACY_BYTES 512
+#define XSAVE_HEADER_BYTES 64
+#define XSAVE_AVX_OFFSET   576
+#define XSAVE_AVX_BYTES    256
+#define XSAVE_PKRU_OFFSET  832
+#define XSAVE_PKRU_BYTES   8
+
+/* Address widths of every CPU model. */
+#define PHYSICAL_BITS 46
+#define LINEAR_BITS   48
 
 /* Access rights of a segment, in VT-x form. SDM3: "Guest Register State" */
 #define SEG_TYPE      0xfu
