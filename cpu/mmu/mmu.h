@@ -22,6 +22,8 @@
 #define TLB_ENTRIES 1024
 #define TLB_BANKS   16
 
+#define MMU_PHYSICAL_BITS 46 /* MAXPHYADDR: CPUID shows it, paging structures are checked by it */
+
 enum tlb_class {
 	TLB_USER,
 	TLB_KERNEL,    /* supervisor; user pages are poisoned where CR4.SMAP is set */
@@ -40,7 +42,9 @@ _Static_assert(sizeof(struct tlb_entry) == 64, "one cache line; the translator s
 struct tlb {
 	struct tlb_entry entry[TLB_ENTRIES];
 	/* Changes whenever anything is dropped from this bank: what caches look-ups compares it. */
-	uint64_t generation;
+	uint64_t generation;  /* unique among the banks of a vCPU */
+	bool is_aligned_only; /* all poison: alignment checking is on, everything goes the slow way
+			       */
 };
 
 int mmu_create(struct cpu *cpu); /* sets cpu->mmu and cpu->tlb; -ENOMEM */
@@ -54,6 +58,11 @@ void mmu_flush_address(struct cpu *cpu, gva_t addr);                     /* INVL
 void mmu_flush_pcid_address(struct cpu *cpu, unsigned pcid, gva_t addr); /* INVPCID 0 */
 void mmu_flush_pcid(struct cpu *cpu, unsigned pcid);                     /* INVPCID 1 */
 void mmu_flush_nonglobal(struct cpu *cpu);                               /* INVPCID 3 */
+/* DR7 or an enabled address register changed: pages with data breakpoints go the slow way. */
+void mmu_breakpoints_changed(struct cpu *cpu);
+/* Sets PKRU and drops what depends on the rights of keys that changed. */
+void mmu_write_pkru(struct cpu *cpu, uint32_t pkru);
+void mmu_select_alignment(struct cpu *cpu, bool is_checked); /* for mmu_privilege_changed */
 /* Poison the write tags of a guest-physical page in every bank: it holds code now. */
 void mmu_poison_writes(struct cpu *cpu, gpa_t page);
 
@@ -79,11 +88,10 @@ void mmu_check(struct cpu *cpu, gva_t addr, unsigned len, bool is_write, unsigne
 void *mmu_span(struct cpu *cpu, gva_t addr, unsigned len, bool is_write, unsigned seg);
 
 /*
- * Begins an atomic read-modify-write of `size` bytes (up to 16). Returns a writable host pointer to
- * use the host's LOCK instructions on; or NULL where the operand is a device or crosses a page:
- * then the VM-wide bus lock is held, the caller does a slow load and a slow store, and calls
- * mmu_bus_unlock. Watched pages give a pointer too: call mmu_rmw_done after the write in either
- * case.
+ * Begins an atomic read-modify-write of `size` bytes (up to 16): all its faults are raised here.
+ * Returns a writable host pointer to use the host's LOCK instructions on, never NULL: RAM itself,
+ * or, where the operand is a device or crosses a page, a copy of the operand under the VM-wide bus
+ * lock, which mmu_rmw_done writes back. Call mmu_rmw_done in any case, with no fault in between.
  */
 void *mmu_rmw_begin(struct cpu *cpu, gva_t addr, unsigned size, unsigned seg);
 void mmu_rmw_done(struct cpu *cpu, gva_t addr, unsigned size, void *host);
@@ -95,6 +103,17 @@ void mmu_store_system(struct cpu *cpu, gva_t addr, unsigned size, uint64_t value
 /* Guest-physical address of code at linear `addr`; raises #PF with the I bit as the architecture
  * says. */
 gpa_t mmu_fetch(struct cpu *cpu, gva_t addr);
+
+/* CPL, RFLAGS.AC or CR0.AM changed: which tags count now. Part of cpu_update_derived. */
+static inline void mmu_privilege_changed(struct cpu *cpu)
+{
+	bool is_ac = cpu->rflags & RFLAGS_AC;
+	bool is_aligned_only = cpu->cpl == 3 && is_ac && (cpu->cr0 & CR0_AM);
+
+	cpu->tlb_class = cpu->cpl == 3 ? TLB_USER : is_ac ? TLB_KERNEL_AC : TLB_KERNEL;
+	if (unlikely(is_aligned_only != cpu->tlb->is_aligned_only))
+		mmu_select_alignment(cpu, is_aligned_only);
+}
 
 /* The one compare. NULL: take the slow path. */
 static inline void *mmu_fast(struct cpu *cpu, gva_t addr, unsigned size, bool is_write)
