@@ -20,8 +20,8 @@ void pic_reset(struct pic *pic);
 
 /* These return whether the output is now high and may not have been before: the CPU must look. */
 bool pic_set_line(struct pic *pic, unsigned line, bool level);
-bool pic_access(struct pic *pic, struct dev_access *access); /* offset 0-1: master, 2-3: slave */
-bool pic_elcr_access(struct pic *pic, struct dev_access *access); /* ports 4d0h and 4d1h */
+bool pic_access(struct pic *pic, bool slave, struct dev_access *access); /* 20h, 21h; a0h, a1h */
+bool pic_elcr_access(struct pic *pic, struct dev_access *access);        /* ports 4d0h and 4d1h */
 
 /* The INTR output. Lock-free. */
 bool pic_output(struct pic *pic);

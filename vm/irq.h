@@ -26,24 +26,40 @@ enum vcpu_signal {
 
 typedef void irq_signal_fn(void *self, unsigned vcpu, enum vcpu_signal what, uint8_t vector);
 
-/* Creates the PIC, the IOAPIC and one local APIC a vCPU, and the routes between them. */
+#define IRQ_MAX_VCPUS 255 /* a vCPU's index is its APIC ID; ffh is the broadcast */
+
+/*
+ * Creates the PIC, the IOAPIC and one local APIC a vCPU, and the routes between them. -EINVAL for
+ * no or too many vCPUs, -ENOMEM. The clock is destroyed before the irq.
+ */
 int irq_create(struct irq **out, struct clock *clock, unsigned vcpus);
 void irq_destroy(struct irq *irq); /* accepts NULL */
 void irq_reset(struct irq *irq);
 /* Where signals go. Set once, before the first vCPU runs. Called with no lock of ours held. */
 void irq_set_sink(struct irq *irq, irq_signal_fn *fn, void *self);
 
-/* Devices. Any thread. A line is level: call on change only or on each evaluation, as is easier. */
+/*
+ * Devices. Any thread. A line is level: call on change only or on each evaluation, as is easier.
+ * One driver a line: who shares one ORs. Line 0 arrives at the IOAPIC's pin 2, line 2 is not
+ * connected.
+ */
 void irq_set_line(struct irq *irq, unsigned gsi, bool level);
 void irq_send_msi(struct irq *irq, uint64_t address, uint32_t data);
 
-/* The chips' ranges, for the board to map: ports 20h/a0h/4d0h and the IOAPIC's page. */
-dev_access_fn irq_pic_access;    /* self = irq; offset: 0-1 master, 2-3 slave */
-dev_access_fn irq_elcr_access;   /* self = irq; 4d0h-4d1h */
-dev_access_fn irq_ioapic_access; /* self = irq */
+#define IOAPIC_BASE 0xfec00000ull
+#define IOAPIC_SIZE 0x1000
+
+/* The chips' ranges, for the board to map. */
+dev_access_fn irq_pic_master_access; /* self = irq; ports 20h and 21h */
+dev_access_fn irq_pic_slave_access;  /* self = irq; ports a0h and a1h */
+dev_access_fn irq_elcr_access;       /* self = irq; ports 4d0h and 4d1h */
+dev_access_fn irq_ioapic_access;     /* self = irq; IOAPIC_SIZE bytes at IOAPIC_BASE */
 
 /*
- * A vCPU's side. Called on that vCPU's thread, except irq_pending (any thread).
+ * A vCPU's side. Whatever makes irq_pending true, be it another thread or an access of the vCPU's
+ * own (an EOI, a lower TPR), is followed by VCPU_INTERRUPT. Called on that vCPU's thread, except
+ * irq_pending (any thread).
+ *
  * irq_pending: an interrupt could be delivered now as far as the APIC (TPR, PIC) is concerned.
  * irq_accept: the INTA cycle: the vector, or -1 where the request has gone away.
  */
@@ -51,8 +67,9 @@ bool irq_pending(struct irq *irq, unsigned vcpu);
 int irq_accept(struct irq *irq, unsigned vcpu);
 uint8_t irq_tpr(struct irq *irq, unsigned vcpu); /* the whole register; CR8 is bits 7:4 */
 void irq_set_tpr(struct irq *irq, unsigned vcpu, uint8_t tpr);
-uint64_t irq_apic_base(struct irq *irq, unsigned vcpu);                 /* IA32_APIC_BASE */
-bool irq_set_apic_base(struct irq *irq, unsigned vcpu, uint64_t value); /* false: #GP(0) */
+uint64_t irq_apic_base(struct irq *irq, unsigned vcpu); /* IA32_APIC_BASE */
+/* false: #GP(0). Bits from MAXPHYADDR to 51 are the CPU model's to refuse. */
+bool irq_set_apic_base(struct irq *irq, unsigned vcpu, uint64_t value);
 /* An access to the APIC's page in xAPIC mode; offset is from IA32_APIC_BASE. */
 void irq_apic_mmio(struct irq *irq, unsigned vcpu, struct dev_access *access);
 /* MSRs 800h-8ffh and 6e0h. false: #GP(0). */
