@@ -36,13 +36,16 @@ enum insn_flags {
 
 struct insn {
 	insn_fn *exec;
-	int64_t imm;  /* sign-extended; branch displacements are relative to the next instruction */
+	/* As signed as the instruction has it; branch displacements are relative to the next
+	 * instruction. A far pointer has its selector from bit 32 up, a second immediate (ENTER)
+	 * lies from bit 16 up. */
+	int64_t imm;
 	int64_t disp; /* also moffs */
 	uint8_t base, index, scale_log2;
-	uint8_t seg; /* of the memory operand, after overrides */
-	uint8_t dst; /* register operands in the order of the manual's syntax, as offsets; */
-	uint8_t src; /*   for control, debug, segment, vector and x87 registers the plain number */
-	uint8_t src2;
+	uint8_t seg; /* of the memory operand (string instructions: at rSI), after overrides */
+	/* Register operands 0, 1 and 2 in the manual's syntax, where they are registers: as
+	 * offsets; for control, debug, segment, vector and x87 registers the plain number. */
+	uint8_t dst, src, src2;
 	uint8_t mem_operand;  /* which operand (0, 1, 2) is the memory one; meaningful with INSN_MEM
 			       */
 	uint8_t size;         /* bytes of the first operand (operand size for those without one) */
@@ -73,6 +76,12 @@ static inline uint64_t insn_rip(const struct cpu *cpu, const struct insn *insn)
 static inline uint64_t insn_next_rip(const struct cpu *cpu, const struct insn *insn)
 {
 	return cpu_wrap_rip(cpu, cpu->rip + insn->next);
+}
+
+/* How an instruction with INSN_ENDS_BLOCK that does not branch ends. */
+static inline void insn_advance(struct cpu *cpu, const struct insn *insn)
+{
+	cpu->rip = insn_next_rip(cpu, insn);
 }
 
 /* Leave the block after this instruction: what comes next may have changed under it. */

@@ -24,6 +24,16 @@ struct insn_row {
 	insn_select_fn *select; /* or who chooses it */
 };
 
+/* Private to cpu/decode. */
+struct decoder {
+	struct soft *soft;
+	ZydisDecoder zydis[MODE_64 + 1];
+	const struct insn_row *row[ZYDIS_MNEMONIC_MAX_VALUE + 1];
+};
+
+/* Fills decoder->row from the table. */
+void insn_rows_index(struct decoder *decoder);
+
 /* NULL: no such row. Constant time. */
 const struct insn_row *insn_row_find(const struct decoder *decoder, unsigned mnemonic);
 
