@@ -32,6 +32,9 @@ struct cpuid_table; /* built once a VM, constant afterwards */
 struct cpuid_table *cpuid_table_create(enum cpu_vendor vendor, unsigned vcpus, uint64_t tsc_khz);
 void cpuid_table_destroy(struct cpuid_table *table); /* accepts NULL */
 
+/* The feature words that the table shows, for soft->features (cpu_has). */
+void cpuid_table_features(const struct cpuid_table *table, uint32_t features[CPUID_WORDS]);
+
 struct cpuid_result {
 	uint32_t eax, ebx, ecx, edx;
 };
