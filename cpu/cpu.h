@@ -43,20 +43,23 @@ struct table_register {
  * and cleared by the vCPU's own.
  */
 enum cpu_attention {
-	ATTENTION_KICK = BIT(0),      /* leave run() */
-	ATTENTION_INTERRUPT = BIT(1), /* irq_pending may be true */
-	ATTENTION_NMI = BIT(2),
-	ATTENTION_INIT = BIT(3),
-	ATTENTION_SIPI = BIT(4),
-	ATTENTION_RENDEZVOUS = BIT(5), /* another vCPU waits until this one is between blocks */
-	ATTENTION_SHADOW = BIT(6), /* one instruction of interrupt shadow (STI, MOV SS) is open */
-	ATTENTION_STEP = BIT(7),   /* RFLAGS.TF or RF is set, or DR7 has a code breakpoint */
-	ATTENTION_TRAP = BIT(8),   /* a debug trap is pending in `pending_db` */
-	ATTENTION_HALT = BIT(9),   /* the activity state is not CPU_ACTIVE */
+	ATTENTION_KICK = BIT(0), /* leave run() */
+	ATTENTION_NMI = BIT(1),
+	ATTENTION_INIT = BIT(2),
+	ATTENTION_SIPI = BIT(3),
+	ATTENTION_RENDEZVOUS = BIT(4), /* another vCPU waits until this one is between blocks */
+	ATTENTION_SHADOW = BIT(5), /* one instruction of interrupt shadow (STI, MOV SS) is open */
+	ATTENTION_STEP = BIT(6),   /* RFLAGS.TF or RF is set, or DR7 has a code breakpoint */
+	ATTENTION_TRAP = BIT(7),   /* a debug trap is pending in `pending_db` */
+	ATTENTION_HALT = BIT(8),   /* the activity state is not CPU_ACTIVE */
+	/* irq_pending may be true. The bit is RFLAGS.IF's, so one AND ignores it while IF is clear.
+	 */
+	ATTENTION_INTERRUPT = BIT(9),
 };
 
 enum cpu_activity { CPU_ACTIVE, CPU_HALTED, CPU_SHUTDOWN, CPU_WAIT_FOR_SIPI };
-enum cpu_shadow { SHADOW_NONE, SHADOW_STI, SHADOW_MOV_SS };
+/* Interrupt shadows. The run loop marks one OLD while the instruction that it covers runs. */
+enum cpu_shadow { SHADOW_NONE, SHADOW_STI, SHADOW_MOV_SS, SHADOW_OLD = BIT(7) };
 
 /* Event types, as in VT-x's interruption information. */
 enum event_type {
@@ -149,7 +152,8 @@ struct cpu {
 	struct jump_cache *jumps; /* cpu/block.c */
 	uint64_t apic_page;       /* gpa of the local APIC's page in xAPIC mode, or NO_APIC_PAGE */
 	uint8_t sipi_vector;      /* any thread, before ATTENTION_SIPI is set */
-	bool is_running; /* atomic: false while the thread waits in HLT or is outside run() */
+	bool is_sleeping;         /* atomic: the thread waits on `attention` in HLT */
+	bool is_between;          /* under soft->world.lock: the thread executes no guest code */
 	struct engine_vcpu *vcpu;
 };
 
@@ -188,6 +192,13 @@ static inline unsigned cpu_iopl(const struct cpu *cpu)
 static inline void cpu_attention_set(struct cpu *cpu, uint32_t what)
 {
 	__atomic_or_fetch(&cpu->attention, what, __ATOMIC_SEQ_CST);
+}
+
+/* Opens an interrupt shadow over the next instruction; the calling one ends its block. */
+static inline void cpu_set_shadow(struct cpu *cpu, enum cpu_shadow shadow)
+{
+	cpu->shadow = shadow;
+	cpu_attention_set(cpu, ATTENTION_SHADOW);
 }
 
 static inline void cpu_attention_clear(struct cpu *cpu, uint32_t what)

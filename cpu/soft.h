@@ -16,6 +16,13 @@ struct block_cache; /* cpu/block.h */
 struct decoder;     /* cpu/decode/decode.h */
 struct host_code;   /* cpu/exec/host.h */
 
+/* Stopping every vCPU between blocks: cpu/world.c. */
+struct world {
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	bool is_stopped; /* somebody has, or waits to have, the world to itself */
+};
+
 struct soft {
 	struct engine_config config;
 	uint32_t features[CPUID_WORDS]; /* what CPUID shows: cpu_has */
@@ -23,8 +30,9 @@ struct soft {
 	struct decoder *decoder;
 	struct host_code *host_code;
 	struct block_cache *blocks;
-	pthread_mutex_t
-		bus_lock; /* LOCKed accesses that the host cannot do as one: mmu_rmw_begin */
+	struct world world;
+	/* For LOCKed accesses that the host cannot do as one: mmu_rmw_begin. */
+	pthread_mutex_t bus_lock;
 	struct cpu *cpu[SOFT_MAX_VCPUS];
 };
 

@@ -132,6 +132,8 @@ void memory_written(struct memory *mem, gpa_t gpa, uint64_t len)
 
 	if (!len)
 		return;
+	/* The write before the look: who starts to watch marks the page first and reads it then. */
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	for (uint64_t page = first; page <= last; page++) {
 		if (__atomic_load_n(&mem->watched[page], __ATOMIC_SEQ_CST)) {
 			mem->on_written(mem->on_written_self, gpa, len);

@@ -1,0 +1,477 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The cache of decoded blocks: see cpu/block.h for what it promises.
+ *
+ * Look-up takes no lock: buckets are atomic pointers, and a block that is unlinked keeps its own
+ * hash_next. Decoding and dropping hold `lock`. A page is watched before its bytes are read and the
+ * write tags of all vCPUs are poisoned in between, so no write can slip through unseen.
+ */
+#define _GNU_SOURCE
+#include "cpu/block.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "cpu/decode/decode.h"
+#include "cpu/mmu/mmu.h"
+#include "cpu/segment.h"
+#include "cpu/soft.h"
+#include "cpu/world.h"
+
+#define ARENA_BYTES   (64 * MIB)
+#define HASH_BUCKETS  (1u << 17)
+#define JUMP_ENTRIES  4096u
+#define GRANULE_BYTES 64
+
+struct code_page {
+	uint64_t granules; /* atomic: bit n covers bytes 64n to 64n+63 */
+	struct block *blocks;
+};
+
+struct block_cache {
+	struct soft *soft;
+	pthread_mutex_t lock;
+	struct block *bucket[HASH_BUCKETS]; /* atomic */
+	struct code_page *page;             /* by guest-physical page number */
+	uint8_t *arena;
+	size_t used_bytes;
+};
+
+struct jump {
+	gva_t addr;
+	const struct tlb *bank;
+	uint64_t key; /* bank generation and privilege */
+	const struct block *block;
+};
+
+struct jump_cache {
+	struct jump jump[JUMP_ENTRIES];
+	/* For code outside RAM, which is decoded anew each time. */
+	struct block scratch;
+	struct insn scratch_insn[2];
+};
+
+int block_cache_create(struct block_cache **out, struct soft *soft)
+{
+	struct memory *mem = soft->config.memory;
+	struct block_cache *cache = calloc(1, sizeof(*cache));
+
+	if (!cache)
+		return -ENOMEM;
+	cache->soft = soft;
+	pthread_mutex_init(&cache->lock, NULL);
+	cache->page = calloc(mem->top / PAGE_BYTES, sizeof(*cache->page));
+	cache->arena = mmap(NULL, ARENA_BYTES, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (cache->arena == MAP_FAILED)
+		cache->arena = NULL;
+	if (!cache->page || !cache->arena) {
+		block_cache_destroy(cache);
+		return -ENOMEM;
+	}
+	mem->on_written = block_cache_written;
+	mem->on_written_self = cache;
+	*out = cache;
+	return 0;
+}
+
+void block_cache_destroy(struct block_cache *cache)
+{
+	if (!cache)
+		return;
+	if (cache->arena)
+		munmap(cache->arena, ARENA_BYTES);
+	pthread_mutex_destroy(&cache->lock);
+	free(cache->page);
+	free(cache);
+}
+
+int jump_cache_create(struct cpu *cpu)
+{
+	cpu->jumps = calloc(1, sizeof(*cpu->jumps));
+	return cpu->jumps ? 0 : -ENOMEM;
+}
+
+void jump_cache_destroy(struct cpu *cpu)
+{
+	free(cpu->jumps);
+	cpu->jumps = NULL;
+}
+
+/* The granules that bytes [first, last] of a page touch. */
+static uint64_t granules_of(unsigned first, unsigned last)
+{
+	return bits(~0ull, last / GRANULE_BYTES - first / GRANULE_BYTES, 0)
+	       << (first / GRANULE_BYTES);
+}
+
+/* The bytes of `page` that the block covers: false where it covers none. */
+static bool block_extent(const struct block *block, gpa_t page, unsigned *first, unsigned *last)
+{
+	unsigned offset = block->gpa % PAGE_BYTES;
+
+	if (page == align_down(block->gpa, PAGE_BYTES)) {
+		*first = offset;
+		*last = MIN(offset + block->length, PAGE_BYTES) - 1;
+		return true;
+	}
+	if (page == block->second_page) {
+		*first = 0;
+		*last = offset + block->length - PAGE_BYTES - 1;
+		return true;
+	}
+	return false;
+}
+
+static struct block **page_link(struct block *block, gpa_t page)
+{
+	return &block->page_next[page != align_down(block->gpa, PAGE_BYTES)];
+}
+
+static unsigned hash(gpa_t gpa, unsigned mode)
+{
+	return (unsigned)((gpa * 0x9e3779b97f4a7c15ull + mode) >> 40) % HASH_BUCKETS;
+}
+
+/* ---- dropping blocks; the lock is held ---- */
+
+static void unlink_from_bucket(struct block_cache *cache, struct block *block)
+{
+	struct block **link = &cache->bucket[hash(block->gpa, block->mode)];
+
+	while (*link != block)
+		link = &(*link)->hash_next;
+	__atomic_store_n(link, block->hash_next, __ATOMIC_RELEASE);
+}
+
+static void unlink_from_page(struct block_cache *cache, struct block *block, gpa_t page)
+{
+	struct code_page *code = &cache->page[page / PAGE_BYTES];
+	struct block **link = &code->blocks;
+	uint64_t granules = 0;
+	unsigned first, last;
+
+	while (*link != block)
+		link = page_link(*link, page);
+	*link = *page_link(block, page);
+	for (struct block *b = code->blocks; b; b = *page_link(b, page))
+		if (block_extent(b, page, &first, &last))
+			granules |= granules_of(first, last);
+	__atomic_store_n(&code->granules, granules, __ATOMIC_RELEASE);
+	if (!code->blocks)
+		__atomic_store_n(&cache->soft->config.memory->watched[page / PAGE_BYTES], 0,
+				 __ATOMIC_SEQ_CST);
+}
+
+static void drop_block(struct block_cache *cache, struct block *block)
+{
+	__atomic_store_n(&block->is_valid, false, __ATOMIC_RELEASE);
+	unlink_from_bucket(cache, block);
+	unlink_from_page(cache, block, align_down(block->gpa, PAGE_BYTES));
+	if (block->second_page != NO_PAGE)
+		unlink_from_page(cache, block, block->second_page);
+}
+
+/* Drops the blocks that overlap bytes [first, last] of the page. */
+static void drop_range(struct block_cache *cache, gpa_t page, unsigned first, unsigned last)
+{
+	struct block *next;
+	unsigned from, to;
+
+	for (struct block *b = cache->page[page / PAGE_BYTES].blocks; b; b = next) {
+		next = *page_link(b, page);
+		if (block_extent(b, page, &from, &to) && from <= last && to >= first)
+			drop_block(cache, b);
+	}
+}
+
+void block_cache_written(void *self, gpa_t gpa, uint64_t len)
+{
+	struct block_cache *cache = self;
+	gpa_t end = gpa + len;
+
+	while (gpa < end) {
+		gpa_t page = align_down(gpa, PAGE_BYTES);
+		unsigned first = gpa - page, last = MIN(end - page, PAGE_BYTES) - 1;
+		const struct code_page *code = &cache->page[page / PAGE_BYTES];
+
+		if (__atomic_load_n(&code->granules, __ATOMIC_SEQ_CST) & granules_of(first, last)) {
+			pthread_mutex_lock(&cache->lock);
+			drop_range(cache, page, first, last);
+			pthread_mutex_unlock(&cache->lock);
+		}
+		gpa = page + PAGE_BYTES;
+	}
+}
+
+/* Room for the largest block. */
+static bool has_room(const struct block_cache *cache)
+{
+	return ARENA_BYTES - __atomic_load_n(&cache->used_bytes, __ATOMIC_RELAXED) >=
+	       sizeof(struct block) + (BLOCK_MAX_INSNS + 2) * sizeof(struct insn);
+}
+
+/* Forgets everything, if that is still needed once the world has stopped. */
+static void empty_cache(struct cpu *cpu)
+{
+	struct block_cache *cache = cpu->soft->blocks;
+	struct memory *mem = cpu->soft->config.memory;
+
+	world_stop(cpu);
+	if (has_room(cache)) {
+		world_start(cpu);
+		return;
+	}
+	pthread_mutex_lock(&cache->lock);
+	memset(cache->bucket, 0, sizeof(cache->bucket));
+	for (uint64_t i = 0; i < mem->top / PAGE_BYTES; i++) {
+		if (!cache->page[i].blocks)
+			continue;
+		cache->page[i] = (struct code_page){ 0 };
+		__atomic_store_n(&mem->watched[i], 0, __ATOMIC_SEQ_CST);
+	}
+	cache->used_bytes = 0;
+	for (unsigned i = 0; i < cpu->soft->config.vcpus; i++)
+		if (cpu->soft->cpu[i])
+			memset(cpu->soft->cpu[i]->jumps->jump, 0,
+			       sizeof(struct jump) * JUMP_ENTRIES);
+	pthread_mutex_unlock(&cache->lock);
+	world_start(cpu);
+}
+
+/* ---- decoding ---- */
+
+static void exec_block_end(struct cpu *cpu, const struct insn *insn)
+{
+	cpu->rip = insn_next_rip(cpu, insn);
+}
+
+static void exec_fetch_ud(struct cpu *cpu, const struct insn *insn)
+{
+	(void)insn;
+	cpu_raise(cpu, EXC_UD);
+}
+
+/* Decodes instructions from `bytes` until one ends the block or the page ends. */
+static void decode_run(struct cpu *cpu, struct block *block, const uint8_t *bytes, unsigned avail)
+{
+	const struct decoder *decoder = cpu->soft->decoder;
+	unsigned done = 0;
+
+	block->count = 0;
+	while (block->count < BLOCK_MAX_INSNS) {
+		struct insn *insn = &block->insn[block->count];
+		unsigned length = decode_insn(decoder, cpu->mode, bytes + done,
+					      MIN(avail - done, INSN_MAX_BYTES), done, insn);
+
+		if (!length)
+			break;
+		block->count++;
+		done += length;
+		if (insn->flags & INSN_ENDS_BLOCK) {
+			block->length = done;
+			return;
+		}
+	}
+	block->length = done;
+	if (!done)
+		return; /* the first instruction crosses into the next page */
+	block->insn[block->count++] =
+		(struct insn){ .exec = exec_block_end, .start = done, .next = done };
+}
+
+static void link_to_page(struct block_cache *cache, struct block *block, gpa_t page)
+{
+	struct code_page *code = &cache->page[page / PAGE_BYTES];
+	unsigned first = 0, last = 0;
+
+	block_extent(block, page, &first, &last);
+	*page_link(block, page) = code->blocks;
+	code->blocks = block;
+	__atomic_or_fetch(&code->granules, granules_of(first, last), __ATOMIC_SEQ_CST);
+}
+
+static void publish(struct block_cache *cache, struct block *block)
+{
+	struct block **bucket = &cache->bucket[hash(block->gpa, block->mode)];
+
+	block->is_valid = true;
+	link_to_page(cache, block, align_down(block->gpa, PAGE_BYTES));
+	if (block->second_page != NO_PAGE)
+		link_to_page(cache, block, block->second_page);
+	block->hash_next = *bucket;
+	__atomic_store_n(bucket, block, __ATOMIC_RELEASE);
+	cache->used_bytes = align_up(
+		cache->used_bytes + sizeof(*block) + block->count * sizeof(struct insn), 64);
+}
+
+/* Makes sure that every write to the page is seen from now on. */
+static void watch_page(struct cpu *cpu, gpa_t page)
+{
+	struct soft *soft = cpu->soft;
+	uint8_t *watched = &soft->config.memory->watched[page / PAGE_BYTES];
+
+	if (__atomic_load_n(watched, __ATOMIC_SEQ_CST))
+		return;
+	world_stop(cpu);
+	__atomic_store_n(watched, 1, __ATOMIC_SEQ_CST);
+	for (unsigned i = 0; i < soft->config.vcpus; i++)
+		if (soft->cpu[i])
+			mmu_poison_writes(soft->cpu[i], page);
+	world_start(cpu);
+}
+
+/* A block of code outside RAM: what floats on the bus is no instruction. */
+static const struct block *scratch_block(struct cpu *cpu)
+{
+	struct block *block = &cpu->jumps->scratch;
+
+	*block = (struct block){ .count = 1, .length = 1, .mode = cpu->mode, .is_valid = true };
+	block->insn[0] = (struct insn){ .exec = exec_fetch_ud, .length = 1, .next = 1 };
+	return block;
+}
+
+/*
+ * Decodes the block at gpa into the arena's free end; the lock is held and its pages are watched.
+ * NULL where the first instruction needs a second page and none is given.
+ */
+static struct block *decode_block(struct cpu *cpu, gpa_t gpa, gpa_t second_page)
+{
+	struct block_cache *cache = cpu->soft->blocks;
+	const uint8_t *base = cpu->soft->config.memory->base;
+	struct block *block = (struct block *)(void *)(cache->arena + cache->used_bytes);
+	unsigned avail = PAGE_BYTES - gpa % PAGE_BYTES;
+	uint8_t bytes[INSN_MAX_BYTES];
+
+	*block = (struct block){ .gpa = gpa, .second_page = second_page, .mode = cpu->mode };
+	if (second_page == NO_PAGE) {
+		decode_run(cpu, block, base + gpa, avail);
+		return block->count ? block : NULL;
+	}
+	memcpy(bytes, base + gpa, avail);
+	memcpy(bytes + avail, base + second_page, sizeof(bytes) - avail);
+	decode_insn(cpu->soft->decoder, cpu->mode, bytes, sizeof(bytes), 0, &block->insn[0]);
+	block->count = 1;
+	block->length = block->insn[0].length;
+	if (!(block->insn[0].flags & INSN_ENDS_BLOCK))
+		block->insn[block->count++] = (struct insn){ .exec = exec_block_end,
+							     .start = block->length,
+							     .next = block->length };
+	return block;
+}
+
+static bool is_code_ram(struct cpu *cpu, gpa_t gpa)
+{
+	return gpa / PAGE_BYTES * PAGE_BYTES != cpu->apic_page &&
+	       memory_is_ram(cpu->soft->config.memory, gpa, 1);
+}
+
+static bool is_watched(struct cpu *cpu, gpa_t page)
+{
+	return page == NO_PAGE ||
+	       __atomic_load_n(&cpu->soft->config.memory->watched[page / PAGE_BYTES],
+			       __ATOMIC_SEQ_CST);
+}
+
+/*
+ * Decodes and publishes the block if both pages are still watched: a write may have dropped their
+ * last block since, or another vCPU may have emptied the cache. NULL: not (then try again), or
+ * *is_crossing says that a second page is needed.
+ */
+static struct block *try_build(struct cpu *cpu, gpa_t gpa, gpa_t second, bool *is_crossing)
+{
+	struct block_cache *cache = cpu->soft->blocks;
+	struct block *block = NULL;
+
+	pthread_mutex_lock(&cache->lock);
+	if (is_watched(cpu, align_down(gpa, PAGE_BYTES)) && is_watched(cpu, second) &&
+	    has_room(cache)) {
+		block = decode_block(cpu, gpa, second);
+		*is_crossing = !block;
+		if (block)
+			publish(cache, block);
+	}
+	pthread_mutex_unlock(&cache->lock);
+	return block;
+}
+
+static const struct block *build(struct cpu *cpu, gva_t addr, gpa_t gpa)
+{
+	gpa_t second = NO_PAGE;
+
+	for (;;) {
+		bool is_crossing = false;
+		struct block *block;
+
+		if (!has_room(cpu->soft->blocks))
+			empty_cache(cpu);
+		watch_page(cpu, align_down(gpa, PAGE_BYTES));
+		if (second != NO_PAGE)
+			watch_page(cpu, second);
+		block = try_build(cpu, gpa, second, &is_crossing);
+		if (block)
+			return block;
+		if (!is_crossing)
+			continue;
+		second = align_down(mmu_fetch(cpu, align_down(addr, PAGE_BYTES) + PAGE_BYTES),
+				    PAGE_BYTES);
+		if (!is_code_ram(cpu, second))
+			return scratch_block(cpu);
+	}
+}
+
+/* ---- look-up ---- */
+
+/* A block whose instruction crosses pages is the right one only if the second page maps as then. */
+static bool is_same_second_page(struct cpu *cpu, const struct block *block, gva_t addr)
+{
+	return block->second_page == NO_PAGE ||
+	       block->second_page ==
+		       align_down(mmu_fetch(cpu, align_down(addr, PAGE_BYTES) + PAGE_BYTES),
+				  PAGE_BYTES);
+}
+
+static const struct block *find(struct cpu *cpu, gva_t addr, gpa_t gpa)
+{
+	struct block_cache *cache = cpu->soft->blocks;
+	const struct block *block =
+		__atomic_load_n(&cache->bucket[hash(gpa, cpu->mode)], __ATOMIC_ACQUIRE);
+
+	for (; block; block = __atomic_load_n(&block->hash_next, __ATOMIC_ACQUIRE))
+		if (block->gpa == gpa && block->mode == cpu->mode &&
+		    is_same_second_page(cpu, block, addr))
+			return block;
+	return NULL;
+}
+
+static const struct block *lookup_slow(struct cpu *cpu, gva_t addr, uint64_t key, struct jump *jump)
+{
+	gpa_t gpa = mmu_fetch(cpu, addr);
+	const struct block *block;
+
+	if (!is_code_ram(cpu, gpa))
+		return scratch_block(cpu);
+	block = find(cpu, addr, gpa);
+	if (!block)
+		block = build(cpu, addr, gpa);
+	if (block != &cpu->jumps->scratch)
+		*jump = (struct jump){ addr, cpu->tlb, key, block };
+	return block;
+}
+
+const struct block *block_lookup(struct cpu *cpu)
+{
+	gva_t addr = cpu->rip;
+	struct jump *jump;
+	uint64_t key;
+
+	if (cpu->mode != MODE_64)
+		addr = (uint32_t)(cpu->seg[CS].base + cpu->rip);
+	key = cpu->tlb->generation << 3 | cpu->mode << 1 | (cpu->cpl == 3);
+	jump = &cpu->jumps->jump[(addr ^ addr >> 12 ^ (uintptr_t)cpu->tlb >> 12) % JUMP_ENTRIES];
+	if (likely(jump->addr == addr && jump->bank == cpu->tlb && jump->key == key &&
+		   __atomic_load_n(&jump->block->is_valid, __ATOMIC_ACQUIRE)))
+		return jump->block;
+	return lookup_slow(cpu, addr, key, jump);
+}

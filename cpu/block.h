@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The cache of decoded blocks, shared by all vCPUs of a VM.
+ *
+ * A block is a run of instructions in one page (or one instruction that crosses into a second
+ * page), keyed by the guest-physical address of its first byte and the code mode, so every address
+ * space that maps the page shares it. Each vCPU has a jump cache in front, from linear address and
+ * TLB bank to block.
+ *
+ * A page that holds blocks is watched (vm/memory.h). A write to it drops the blocks that it
+ * overlaps, found by a map of 64-byte granules. A dropped block's memory is reused only when the
+ * whole cache is emptied with the world stopped, so whoever still runs it can finish.
+ */
+#ifndef CPU_BLOCK_H
+#define CPU_BLOCK_H
+
+#include "cpu/insn.h"
+
+#define BLOCK_MAX_INSNS 48
+
+struct block {
+	gpa_t gpa;         /* of the first byte */
+	gpa_t second_page; /* page of the tail of a crossing instruction, or NO_PAGE */
+	struct block *hash_next;
+	struct block *page_next[2]; /* the other blocks of the first and of the second page */
+	uint16_t count;             /* instructions, with the terminator where there is one */
+	uint16_t length;            /* bytes of code */
+	uint8_t mode;               /* enum cpu_mode */
+	bool is_valid;              /* atomic */
+	struct insn insn[];
+};
+
+#define NO_PAGE (~0ull)
+
+struct block_cache;
+
+int block_cache_create(struct block_cache **out, struct soft *soft);
+void block_cache_destroy(struct block_cache *cache); /* accepts NULL */
+
+int jump_cache_create(struct cpu *cpu); /* sets cpu->jumps; -ENOMEM */
+void jump_cache_destroy(struct cpu *cpu);
+
+/*
+ * The block at CS:RIP of this vCPU, decoded if need be. Raises what fetching its first instruction
+ * raises. Valid until the vCPU's next look-up.
+ */
+const struct block *block_lookup(struct cpu *cpu);
+
+/* RAM changed (memory_written_fn; self = the cache). Any thread. */
+void block_cache_written(void *self, gpa_t gpa, uint64_t len);
+
+#endif
