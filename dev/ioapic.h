@@ -23,7 +23,7 @@ struct ioapic_messages {
 
 int ioapic_create(struct ioapic **out);
 void ioapic_destroy(struct ioapic *ioapic); /* accepts NULL */
-void ioapic_reset(struct ioapic *ioapic);
+void ioapic_reset(struct ioapic *ioapic);   /* all lines count as low */
 
 void ioapic_set_line(struct ioapic *ioapic, unsigned pin, bool level, struct ioapic_messages *out);
 void ioapic_access(struct ioapic *ioapic, struct dev_access *access, struct ioapic_messages *out);

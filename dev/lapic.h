@@ -25,7 +25,9 @@
 
 struct lapic;
 
-/* Tells that lapic_pending may have become true by the timer. With no lock held; clock's thread. */
+/* Tells that lapic_pending became true by the timer. No lock held; the clock's thread or the
+ * vCPU's.
+ */
 typedef void lapic_notify_fn(void *self, unsigned id);
 
 /* id is both the vCPU's index and its APIC ID, 0 to 254; 0 is the bootstrap processor. */

@@ -16,7 +16,7 @@ struct pic;
 
 int pic_create(struct pic **out);
 void pic_destroy(struct pic *pic); /* accepts NULL */
-void pic_reset(struct pic *pic);
+void pic_reset(struct pic *pic);   /* all lines count as low */
 
 /* These return whether the output is now high and may not have been before: the CPU must look. */
 bool pic_set_line(struct pic *pic, unsigned line, bool level);

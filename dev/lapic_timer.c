@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The local APIC's timer. It counts at 1 GHz before division, so counts are nanoseconds. Nothing
+ * ticks: the current count comes from the time, and one timer of the clock waits for the next end.
+ */
+#include "dev/lapic_timer.h"
+
+/* A periodic timer that a guest sets shorter than this still fires no more often. */
+#define SHORTEST_PERIOD_NS 20000ull
+#define LONGEST_TSC_WAIT   BIT(62)
+
+static uint64_t period_ns(const struct lapic_timer *t)
+{
+	return (uint64_t)t->initial_count << t->divide_shift;
+}
+
+static uint64_t guest_tsc(const struct lapic_timer *t)
+{
+	return clock_tsc(t->clock) + t->tsc_offset;
+}
+
+/* Sets or cancels the clock's timer by the state. Lock held, as in all functions up to the API. */
+static void arm(struct lapic_timer *t)
+{
+	if (t->deadline_tsc) {
+		uint64_t now = guest_tsc(t);
+		uint64_t wait = t->deadline_tsc > now ? t->deadline_tsc - now : 0;
+
+		wait = clock_tsc_to_ns(t->clock, MIN(wait, LONGEST_TSC_WAIT)) + 1;
+		timer_set(&t->timer, clock_now_ns(t->clock) + wait);
+	} else if (t->counting) {
+		timer_set(&t->timer, t->next_ns);
+	} else {
+		timer_cancel(&t->timer);
+	}
+}
+
+/* The timer passed zero: what comes next. */
+static void advance(struct lapic_timer *t, uint64_t now_ns)
+{
+	uint64_t period = period_ns(t);
+
+	if (t->mode != LAPIC_PERIODIC) {
+		t->counting = false;
+		return;
+	}
+	t->next_ns += period;
+	if (t->next_ns < now_ns + SHORTEST_PERIOD_NS && period < SHORTEST_PERIOD_NS)
+		t->next_ns = now_ns + SHORTEST_PERIOD_NS;
+	else if (t->next_ns <= now_ns) /* late by more than a period: those are one interrupt */
+		t->next_ns += (now_ns - t->next_ns) / period * period + period;
+}
+
+/* Whether the timer's end has come; then it goes on to the next. */
+static bool expire(struct lapic_timer *t)
+{
+	uint64_t now_ns = clock_now_ns(t->clock);
+
+	if (t->deadline_tsc && guest_tsc(t) >= t->deadline_tsc) {
+		t->deadline_tsc = 0;
+		return true;
+	}
+	if (t->counting && now_ns >= t->next_ns) {
+		advance(t, now_ns);
+		return true;
+	}
+	return false;
+}
+
+static void unlock_and_fire(struct lapic_timer *t, bool expired)
+{
+	pthread_mutex_unlock(&t->lock);
+	if (expired)
+		t->fire(t->self);
+}
+
+static void on_clock(void *self)
+{
+	struct lapic_timer *t = self;
+	bool expired;
+
+	pthread_mutex_lock(&t->lock);
+	expired = expire(t);
+	if (t->deadline_tsc || t->counting)
+		arm(t);
+	unlock_and_fire(t, expired);
+}
+
+static uint32_t current(const struct lapic_timer *t, uint64_t now_ns)
+{
+	uint64_t period = period_ns(t), elapsed = now_ns - t->start_ns;
+
+	if (!t->counting || (t->mode == LAPIC_ONE_SHOT && elapsed >= period))
+		return 0;
+	elapsed %= period;
+	return (uint32_t)((period - elapsed + BIT(t->divide_shift) - 1) >> t->divide_shift);
+}
+
+static void start(struct lapic_timer *t, uint64_t start_ns)
+{
+	t->start_ns = start_ns;
+	t->next_ns = start_ns + period_ns(t);
+	t->counting = t->initial_count != 0;
+}
+
+/* --- what the APIC calls --- */
+
+void lapic_timer_set_mode(struct lapic_timer *t, enum lapic_timer_mode mode)
+{
+	bool expired = false;
+
+	pthread_mutex_lock(&t->lock);
+	if (mode == t->mode) {
+		pthread_mutex_unlock(&t->lock);
+		return;
+	}
+	if (mode == LAPIC_TSC_DEADLINE || t->mode == LAPIC_TSC_DEADLINE) {
+		t->deadline_tsc = 0;
+		t->counting = false;
+	} else if (t->counting) {
+		/* The count goes on where it is; one that reached 0 stays there. */
+		uint64_t elapsed = clock_now_ns(t->clock) - t->start_ns;
+
+		expired = expire(t);
+		if (t->counting && t->mode == LAPIC_PERIODIC)
+			start(t, t->start_ns + elapsed / period_ns(t) * period_ns(t));
+	}
+	t->mode = mode;
+	arm(t);
+	unlock_and_fire(t, expired);
+}
+
+void lapic_timer_set_initial(struct lapic_timer *t, uint32_t count)
+{
+	pthread_mutex_lock(&t->lock);
+	if (t->mode != LAPIC_TSC_DEADLINE) {
+		t->initial_count = count;
+		start(t, clock_now_ns(t->clock));
+		arm(t);
+	}
+	pthread_mutex_unlock(&t->lock);
+}
+
+void lapic_timer_set_divide(struct lapic_timer *t, unsigned shift)
+{
+	uint64_t now_ns = clock_now_ns(t->clock), left;
+
+	pthread_mutex_lock(&t->lock);
+	left = current(t, now_ns);
+	t->divide_shift = shift;
+	if (left) {
+		start(t, now_ns - ((t->initial_count - left) << shift));
+		arm(t);
+	}
+	pthread_mutex_unlock(&t->lock);
+}
+
+uint32_t lapic_timer_initial(struct lapic_timer *t)
+{
+	uint32_t count;
+
+	pthread_mutex_lock(&t->lock);
+	count = t->mode == LAPIC_TSC_DEADLINE ? 0 : t->initial_count;
+	pthread_mutex_unlock(&t->lock);
+	return count;
+}
+
+uint32_t lapic_timer_current(struct lapic_timer *t)
+{
+	uint32_t count;
+
+	pthread_mutex_lock(&t->lock);
+	count = current(t, clock_now_ns(t->clock));
+	pthread_mutex_unlock(&t->lock);
+	return count;
+}
+
+void lapic_timer_set_deadline(struct lapic_timer *t, uint64_t tsc)
+{
+	bool expired = false;
+
+	pthread_mutex_lock(&t->lock);
+	if (t->mode == LAPIC_TSC_DEADLINE) {
+		t->deadline_tsc = tsc;
+		expired = expire(t);
+		arm(t);
+	}
+	unlock_and_fire(t, expired);
+}
+
+uint64_t lapic_timer_deadline(struct lapic_timer *t)
+{
+	uint64_t tsc;
+	bool expired;
+
+	pthread_mutex_lock(&t->lock);
+	expired = t->deadline_tsc && expire(t);
+	tsc = t->deadline_tsc;
+	unlock_and_fire(t, expired);
+	return tsc;
+}
+
+void lapic_timer_set_tsc_offset(struct lapic_timer *t, uint64_t offset)
+{
+	bool expired;
+
+	pthread_mutex_lock(&t->lock);
+	t->tsc_offset = offset;
+	expired = t->deadline_tsc && expire(t);
+	if (t->deadline_tsc)
+		arm(t);
+	unlock_and_fire(t, expired);
+}
+
+void lapic_timer_reset(struct lapic_timer *t)
+{
+	pthread_mutex_lock(&t->lock);
+	t->mode = LAPIC_ONE_SHOT;
+	t->divide_shift = 1;
+	t->initial_count = 0;
+	t->counting = false;
+	t->deadline_tsc = 0;
+	arm(t);
+	pthread_mutex_unlock(&t->lock);
+}
+
+void lapic_timer_init(struct lapic_timer *t, struct clock *clock, void (*fire)(void *), void *self)
+{
+	*t = (struct lapic_timer){ .clock = clock, .fire = fire, .self = self };
+	pthread_mutex_init(&t->lock, NULL);
+	timer_init(&t->timer, clock, on_clock, t);
+	lapic_timer_reset(t);
+}
+
+void lapic_timer_finish(struct lapic_timer *t)
+{
+	pthread_mutex_destroy(&t->lock);
+}
