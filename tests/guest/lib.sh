@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# What the full-system tests share: TAP lines and running nidus. A test sources it after setting `plan`; its first argument
+# is the build folder, whose nidus it runs.
+#
+#   run ARG...            runs `nidus run ARG...`; leaves its exit status in $status, its output in $out and $err (files)
+#   expect_status N NAME  one test: the last run ended so       expect_output REGEX NAME   its output has such a line
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+build=${1:?usage: $0 BUILD}
+nidus=$build/nidus
+guest=build/guest
+scratch=$(mktemp -d)
+out=$scratch/out err=$scratch/err
+trap 'rm -rf "$scratch"' EXIT
+number=0 bad=0 status=0
+slower=1
+[[ ${SAN:-0} == 1 ]] && slower=6
+echo "1..$plan"
+
+pass() { number=$((number + 1)); echo "ok $number - $1"; }
+skip() { number=$((number + 1)); echo "ok $number - $1 # SKIP $2"; }
+fail() {
+	number=$((number + 1)) bad=$((bad + 1))
+	echo "# status $status; the end of its output:"
+	tail -n 15 "$out" "$err" 2>/dev/null | tr -d '\r' | sed 's/^/#   /'
+	echo "not ok $number - $1"
+}
+verdict() { if "$@"; then pass "$name"; else fail "$name"; fi; }
+
+run() {
+	timeout -k 5 $((120 * slower)) "$nidus" run "$@" >"$out" 2>"$err" </dev/null
+	status=$?
+}
+
+expect_status() { local name=$2; verdict [ "$status" = "$1" ]; }
+expect_output() { local name=$2; verdict grep -q -a -E "$1" "$out"; }
+
+# bare NAME: assembles tests/guest/bare/NAME.S and prints the path of the image.
+bare() {
+	local source=tests/guest/bare/$1.S image=$scratch/$1.elf
+	if [[ ! -f $image ]]; then
+		gcc -m32 -c -o "$scratch/$1.o" "$source" &&
+			ld -m elf_i386 -nostdlib -z noexecstack --section-start=.init=0x100000 -Ttext=0x101000 \
+				-o "$image" "$scratch/$1.o" || return 1
+	fi
+	echo "$image"
+}
+
+finish() { exit $((bad > 0)); }
