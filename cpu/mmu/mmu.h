@@ -41,10 +41,10 @@ _Static_assert(sizeof(struct tlb_entry) == 64, "one cache line; the translator s
 
 struct tlb {
 	struct tlb_entry entry[TLB_ENTRIES];
-	/* Changes whenever anything is dropped from this bank: what caches look-ups compares it. */
-	uint64_t generation;  /* unique among the banks of a vCPU */
-	bool is_aligned_only; /* all poison: alignment checking is on, everything goes the slow way
-			       */
+	/* Changes when what mmu_fetch said may no longer hold. Unique among a vCPU's banks. */
+	uint64_t generation;
+	bool is_aligned_only; /* all poison, for everything is to go the slow way: alignment
+				 checking is on */
 };
 
 int mmu_create(struct cpu *cpu); /* sets cpu->mmu and cpu->tlb; -ENOMEM */

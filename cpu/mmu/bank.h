@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What stands behind the tags of mmu.h: private to cpu/mmu.
+ *
+ * A slot keeps the rights of its page whether or not its tags are poisoned, so that a store to a
+ * page that holds code, or an access to a device, needs no walk. Rights to write are kept only
+ * where the dirty bit is set already.
+ *
+ * Code look-ups have entries of their own (struct exec_entry): whoever caches their results
+ * compares tlb.generation, which therefore changes whenever an exec entry is dropped. Where one was
+ * merely replaced by another, the slot is marked as a ghost: a later flush of that slot changes the
+ * generation too.
+ */
+#ifndef CPU_MMU_BANK_H
+#define CPU_MMU_BANK_H
+
+#include "cpu/mmu/mmu.h"
+
+/* Rights to a page: one bit for each class and kind of access. */
+#define RIGHT_DATA(class, is_write) BIT((class) * 2 + (is_write))
+#define RIGHT_FETCH_USER            BIT(6)
+#define RIGHT_FETCH_KERNEL          BIT(7)
+#define RIGHTS_ALL                  0xffull
+#define RIGHTS_WRITE                0x2aull
+#define RIGHTS_FETCH                (RIGHT_FETCH_USER | RIGHT_FETCH_KERNEL)
+#define RIGHTS_USER                 (RIGHT_DATA(TLB_USER, 0) | RIGHT_DATA(TLB_USER, 1) | RIGHT_FETCH_USER)
+#define SLOT_VALID                  BIT(11) /* beside the rights, in the low bits of `addr` */
+
+/* The low bits of gpa_flags. */
+#define PAGE_GLOBAL     BIT(0)
+#define PAGE_RAM        BIT(1) /* entry->delta leads to it */
+#define PAGE_APIC       BIT(2) /* the local APIC's page */
+#define PAGE_KEYED      BIT(3) /* subject to the protection key in bits 11:8 */
+#define PAGE_SIZE_SHIFT 4      /* bits 5:4: enum page_size */
+#define PAGE_KEY_SHIFT  8
+
+enum page_size { PAGE_4K, PAGE_2M, PAGE_4M, PAGE_1G };
+
+#define EXEC_ENTRIES 512
+
+struct exec_entry {
+	uint64_t addr;      /* linear page | SLOT_VALID | rights to fetch; 0: empty */
+	uint64_t gpa_flags; /* as in struct tlb_entry */
+};
+
+struct bank {
+	struct tlb tlb;
+	uint64_t addr[TLB_ENTRIES];       /* linear page | SLOT_VALID | rights; 0: empty */
+	uint32_t write_page[TLB_ENTRIES]; /* RAM page that has a live write tag, or NO_WRITE_PAGE */
+	struct exec_entry exec[EXEC_ENTRIES];
+	uint64_t used[TLB_ENTRIES / 64];
+	uint64_t exec_used[EXEC_ENTRIES / 64];
+	uint64_t ghosts[EXEC_ENTRIES / 64];
+	/* Which linear addresses large pages were seen at: by address / 4 MiB and / 1 GiB. */
+	uint64_t large_4m[TLB_ENTRIES / 64];
+	uint64_t large_1g;
+	bool is_live; /* its tags are set up: it belongs to `pcid` */
+	unsigned pcid;
+	uint64_t last_selected;
+};
+
+#define NO_WRITE_PAGE UINT32_MAX
+
+/* The operand of a read-modify-write that the host cannot do in place: mmu_rmw_begin. */
+struct bounce {
+	uint8_t data[16] __attribute__((aligned(16)));
+	const struct tlb_entry *entry[2]; /* the pages of its two parts */
+	gva_t addr[2];
+	unsigned size[2];
+};
+
+struct mmu {
+	struct bank *current; /* what selects and fills; cpu->tlb may be `aligned` instead */
+	struct bank bank[TLB_BANKS];
+	struct tlb aligned; /* poison only: see is_aligned_only */
+	uint64_t generations, selections;
+	struct bounce bounce;
+	/* Derived from CR0, CR4 and EFER by mmu_mode_changed, for the walk. */
+	uint8_t rights[4];       /* by the RW (bit 0) and US (bit 1) bits of all levels */
+	uint64_t reserved[4][2]; /* bits that must be zero: [level][maps a page] */
+	bool is_pku_on, is_fetch_reported;
+};
+
+/* The translation of one page. */
+struct walk {
+	gpa_t page;
+	uint64_t rights; /* RIGHTS_WRITE only where the page is dirty */
+	uint64_t flags;  /* PAGE_GLOBAL, PAGE_KEYED, size and key */
+};
+
+/*
+ * Walks the paging structures for one access (`want` is a single right), sets accessed and dirty
+ * bits. Raises #PF.
+ */
+void mmu_walk(struct cpu *cpu, gva_t addr, uint64_t want, struct walk *out);
+void mmu_walk_mode_changed(struct cpu *cpu);
+
+/* The entry that holds the page of `addr` with the wanted right; walks and fills, raises #PF. */
+const struct tlb_entry *mmu_translate(struct cpu *cpu, gva_t addr, uint64_t want);
+
+/* DR7's data breakpoints that [addr, addr + len) meets, as DR6 bits. */
+uint64_t mmu_breakpoint_hits(const struct cpu *cpu, gva_t addr, uint64_t len, bool is_write);
+
+#define DR7_ENABLED 0xffull /* L and G of all four */
+
+#endif

@@ -1,0 +1,476 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The banks of TLB entries: selection by PCID, and every kind of flush.
+ *
+ * A bank belongs to a PCID (to 0 where CR4.PCIDE is clear), as the architecture's entries do; the
+ * least recently selected one is emptied for a new PCID. Global entries are cached by each bank for
+ * itself and dropped from all. The cost of a flush follows the number of slots in use.
+ *
+ * Pages larger than 4 KiB are cached in 4 KiB pieces. INVLPG must drop every piece, so each bank
+ * notes, coarsely, which linear addresses had large pages; only there it searches.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "cpu/mmu/bank.h"
+#include "cpu/soft.h"
+
+static const uint8_t size_bits[] = {
+	[PAGE_4K] = 12, [PAGE_2M] = 21, [PAGE_4M] = 22, [PAGE_1G] = 30
+};
+
+/* An address that selects another slot: it equals none that selects this one. */
+static uint64_t poison(unsigned slot)
+{
+	return (uint64_t)(slot ^ 1) << PAGE_BITS;
+}
+
+static void poison_tags(struct tlb_entry *entry, unsigned slot)
+{
+	for (unsigned class = 0; class < TLB_CLASSES; class ++)
+		entry->tag[class][0] = entry->tag[class][1] = poison(slot);
+}
+
+static void poison_all(struct tlb *tlb)
+{
+	for (unsigned slot = 0; slot < TLB_ENTRIES; slot++)
+		poison_tags(&tlb->entry[slot], slot);
+}
+
+static bool has_bit(const uint64_t *map, unsigned n)
+{
+	return map[n / 64] & BIT(n % 64);
+}
+
+static void set_bit(uint64_t *map, unsigned n)
+{
+	map[n / 64] |= BIT(n % 64);
+}
+
+static void clear_bit(uint64_t *map, unsigned n)
+{
+	map[n / 64] &= ~BIT(n % 64);
+}
+
+static bool any_bit(const uint64_t *map, unsigned words)
+{
+	uint64_t any = 0;
+
+	for (unsigned i = 0; i < words; i++)
+		any |= map[i];
+	return any;
+}
+
+/* The slots of a map, one after the other: for (n = 0; next_bit(map, size, &n); n++) */
+static bool next_bit(const uint64_t *map, unsigned size, unsigned *n)
+{
+	while (*n < size) {
+		uint64_t word = map[*n / 64] >> (*n % 64);
+
+		if (word) {
+			*n += (unsigned)__builtin_ctzll(word);
+			return true;
+		}
+		*n = (*n | 63) + 1;
+	}
+	return false;
+}
+
+/* Code look-ups that anybody remembers are no longer valid. */
+static void change_generation(struct mmu *mmu, struct bank *bank)
+{
+	bank->tlb.generation = ++mmu->generations;
+	memset(bank->ghosts, 0, sizeof(bank->ghosts));
+	if (bank == mmu->current)
+		mmu->aligned.generation = bank->tlb.generation;
+}
+
+static void drop_slot(struct bank *bank, unsigned slot)
+{
+	bank->addr[slot] = 0;
+	bank->write_page[slot] = NO_WRITE_PAGE;
+	poison_tags(&bank->tlb.entry[slot], slot);
+	clear_bit(bank->used, slot);
+}
+
+static void drop_exec(struct bank *bank, unsigned slot)
+{
+	bank->exec[slot].addr = 0;
+	clear_bit(bank->exec_used, slot);
+}
+
+/* Empties the bank, of all but global entries where they are to be kept. */
+static void flush_bank(struct mmu *mmu, struct bank *bank, bool keep_global)
+{
+	uint64_t keep = keep_global ? PAGE_GLOBAL : 0;
+
+	if (!bank->is_live)
+		return;
+	for (unsigned slot = 0; next_bit(bank->used, TLB_ENTRIES, &slot); slot++)
+		if (!(bank->tlb.entry[slot].gpa_flags & keep))
+			drop_slot(bank, slot);
+	if (any_bit(bank->exec_used, ARRAY_SIZE(bank->exec_used)) ||
+	    any_bit(bank->ghosts, ARRAY_SIZE(bank->ghosts)))
+		change_generation(mmu, bank);
+	for (unsigned slot = 0; next_bit(bank->exec_used, EXEC_ENTRIES, &slot); slot++)
+		if (!(bank->exec[slot].gpa_flags & keep))
+			drop_exec(bank, slot);
+	if (!keep_global) {
+		memset(bank->large_4m, 0, sizeof(bank->large_4m));
+		bank->large_1g = 0;
+	}
+}
+
+static bool is_live_pcid(const struct bank *bank, unsigned pcid)
+{
+	return bank->is_live && bank->pcid == pcid;
+}
+
+static void make_live(struct mmu *mmu, struct bank *bank, unsigned pcid)
+{
+	if (bank->is_live) {
+		flush_bank(mmu, bank, false);
+	} else {
+		poison_all(&bank->tlb);
+		memset(bank->write_page, 0xff, sizeof(bank->write_page));
+		change_generation(mmu, bank);
+		bank->is_live = true;
+	}
+	bank->pcid = pcid;
+}
+
+static struct bank *bank_for(struct mmu *mmu, unsigned pcid)
+{
+	struct bank *oldest = &mmu->bank[0];
+
+	for (unsigned i = 0; i < TLB_BANKS; i++) {
+		struct bank *bank = &mmu->bank[i];
+
+		if (is_live_pcid(bank, pcid))
+			return bank;
+		if (bank->last_selected < oldest->last_selected)
+			oldest = bank;
+	}
+	make_live(mmu, oldest, pcid);
+	return oldest;
+}
+
+static unsigned current_pcid(const struct cpu *cpu)
+{
+	return cpu->cr4 & CR4_PCIDE ? cpu->cr3 & CR3_PCID : 0;
+}
+
+static void select_bank(struct cpu *cpu)
+{
+	struct mmu *mmu = cpu->mmu;
+
+	mmu->current = bank_for(mmu, current_pcid(cpu));
+	mmu->current->last_selected = ++mmu->selections;
+	mmu->aligned.generation = mmu->current->tlb.generation;
+	if (!cpu->tlb->is_aligned_only)
+		cpu->tlb = &mmu->current->tlb;
+}
+
+int mmu_create(struct cpu *cpu)
+{
+	struct mmu *mmu = aligned_alloc(64, align_up(sizeof(*mmu), 64));
+
+	if (!mmu)
+		return -ENOMEM;
+	memset(mmu, 0, sizeof(*mmu));
+	poison_all(&mmu->aligned);
+	mmu->aligned.is_aligned_only = true;
+	cpu->mmu = mmu;
+	cpu->tlb = &mmu->bank[0].tlb;
+	select_bank(cpu);
+	mmu_walk_mode_changed(cpu);
+	return 0;
+}
+
+void mmu_destroy(struct cpu *cpu)
+{
+	free(cpu->mmu);
+	cpu->mmu = NULL;
+	cpu->tlb = NULL;
+}
+
+void mmu_load_cr3(struct cpu *cpu, bool keep)
+{
+	select_bank(cpu);
+	if (!keep || !(cpu->cr4 & CR4_PCIDE))
+		flush_bank(cpu->mmu, cpu->mmu->current, true);
+}
+
+void mmu_mode_changed(struct cpu *cpu)
+{
+	mmu_walk_mode_changed(cpu);
+	mmu_flush_all(cpu);
+	select_bank(cpu);
+	mmu_privilege_changed(cpu);
+}
+
+void mmu_select_alignment(struct cpu *cpu, bool is_checked)
+{
+	cpu->tlb = is_checked ? &cpu->mmu->aligned : &cpu->mmu->current->tlb;
+}
+
+void mmu_flush_all(struct cpu *cpu)
+{
+	for (unsigned i = 0; i < TLB_BANKS; i++)
+		flush_bank(cpu->mmu, &cpu->mmu->bank[i], false);
+}
+
+void mmu_flush_nonglobal(struct cpu *cpu)
+{
+	for (unsigned i = 0; i < TLB_BANKS; i++)
+		flush_bank(cpu->mmu, &cpu->mmu->bank[i], true);
+}
+
+void mmu_flush_pcid(struct cpu *cpu, unsigned pcid)
+{
+	for (unsigned i = 0; i < TLB_BANKS; i++)
+		if (is_live_pcid(&cpu->mmu->bank[i], pcid))
+			flush_bank(cpu->mmu, &cpu->mmu->bank[i], true);
+}
+
+/* Whether `entry` is a piece of the page that maps `addr`. */
+static bool is_piece(uint64_t entry, uint64_t gpa_flags, gva_t addr)
+{
+	unsigned shift = size_bits[bits(gpa_flags, PAGE_SIZE_SHIFT + 1, PAGE_SIZE_SHIFT)];
+
+	return (entry ^ addr) >> shift == 0;
+}
+
+static unsigned note_of_4m(gva_t addr)
+{
+	return (addr >> 22) % TLB_ENTRIES;
+}
+
+static void flush_large(struct mmu *mmu, struct bank *bank, gva_t addr)
+{
+	for (unsigned slot = 0; next_bit(bank->used, TLB_ENTRIES, &slot); slot++)
+		if (is_piece(bank->addr[slot], bank->tlb.entry[slot].gpa_flags, addr))
+			drop_slot(bank, slot);
+	for (unsigned slot = 0; next_bit(bank->exec_used, EXEC_ENTRIES, &slot); slot++)
+		if (is_piece(bank->exec[slot].addr, bank->exec[slot].gpa_flags, addr))
+			drop_exec(bank, slot);
+	change_generation(mmu, bank);
+}
+
+static void flush_address(struct mmu *mmu, struct bank *bank, gva_t addr)
+{
+	unsigned slot = (addr >> PAGE_BITS) % TLB_ENTRIES;
+	unsigned exec_slot = (addr >> PAGE_BITS) % EXEC_ENTRIES;
+	struct exec_entry *exec = &bank->exec[exec_slot];
+
+	if (!bank->is_live)
+		return;
+	if (has_bit(bank->large_4m, note_of_4m(addr)) ||
+	    (bank->large_1g & BIT((addr >> size_bits[PAGE_1G]) % 64))) {
+		flush_large(mmu, bank, addr);
+		return;
+	}
+	if ((bank->addr[slot] & SLOT_VALID) && !((bank->addr[slot] ^ addr) & PAGE_MASK))
+		drop_slot(bank, slot);
+	if ((exec->addr & SLOT_VALID) && !((exec->addr ^ addr) & PAGE_MASK)) {
+		drop_exec(bank, exec_slot);
+		change_generation(mmu, bank);
+	} else if (has_bit(bank->ghosts, exec_slot)) {
+		change_generation(mmu, bank);
+	}
+}
+
+/* Global entries go from every bank, so all of them lose the address. */
+void mmu_flush_address(struct cpu *cpu, gva_t addr)
+{
+	for (unsigned i = 0; i < TLB_BANKS; i++)
+		flush_address(cpu->mmu, &cpu->mmu->bank[i], addr);
+}
+
+void mmu_flush_pcid_address(struct cpu *cpu, unsigned pcid, gva_t addr)
+{
+	for (unsigned i = 0; i < TLB_BANKS; i++)
+		if (is_live_pcid(&cpu->mmu->bank[i], pcid))
+			flush_address(cpu->mmu, &cpu->mmu->bank[i], addr);
+}
+
+void mmu_breakpoints_changed(struct cpu *cpu)
+{
+	for (unsigned n = 0; n < ARRAY_SIZE(cpu->dr); n++)
+		for (unsigned i = 0; i < TLB_BANKS; i++) {
+			struct bank *bank = &cpu->mmu->bank[i];
+			unsigned slot = (cpu->dr[n] >> PAGE_BITS) % TLB_ENTRIES;
+
+			if (bank->is_live)
+				drop_slot(bank, slot);
+		}
+}
+
+void mmu_write_pkru(struct cpu *cpu, uint32_t pkru)
+{
+	uint32_t changed = cpu->pkru ^ pkru;
+
+	cpu->pkru = pkru;
+	if (!changed || !cpu->mmu->is_pku_on)
+		return;
+	for (unsigned i = 0; i < TLB_BANKS; i++) {
+		struct bank *bank = &cpu->mmu->bank[i];
+
+		for (unsigned slot = 0; next_bit(bank->used, TLB_ENTRIES, &slot); slot++) {
+			uint64_t flags = bank->tlb.entry[slot].gpa_flags;
+			unsigned key = bits(flags, PAGE_KEY_SHIFT + 3, PAGE_KEY_SHIFT);
+
+			if ((flags & PAGE_KEYED) && (changed >> (2 * key) & 3))
+				drop_slot(bank, slot);
+		}
+	}
+}
+
+static void poison_writes(struct tlb_entry *entry, unsigned slot)
+{
+	for (unsigned class = 0; class < TLB_CLASSES; class ++)
+		entry->tag[class][1] = poison(slot);
+}
+
+void mmu_poison_writes(struct cpu *cpu, gpa_t page)
+{
+	uint32_t number = (uint32_t)(page >> PAGE_BITS);
+
+	for (unsigned i = 0; i < TLB_BANKS; i++) {
+		struct bank *bank = &cpu->mmu->bank[i];
+
+		if (!bank->is_live || !any_bit(bank->used, ARRAY_SIZE(bank->used)))
+			continue;
+		for (unsigned slot = 0; slot < TLB_ENTRIES; slot++) {
+			if (unlikely(bank->write_page[slot] == number)) {
+				poison_writes(&bank->tlb.entry[slot], slot);
+				bank->write_page[slot] = NO_WRITE_PAGE;
+			}
+		}
+	}
+}
+
+/* ---- filling ---- */
+
+static bool is_watched(const struct cpu *cpu, gpa_t page)
+{
+	return __atomic_load_n(&cpu->soft->config.memory->watched[page / PAGE_BYTES],
+			       __ATOMIC_SEQ_CST);
+}
+
+/* Sets the tags that the rights of the slot allow. */
+static void set_tags(struct cpu *cpu, struct bank *bank, unsigned slot)
+{
+	struct tlb_entry *entry = &bank->tlb.entry[slot];
+	gva_t page = bank->addr[slot] & PAGE_MASK;
+	gpa_t gpa = entry->gpa_flags & PAGE_MASK;
+	uint64_t rights = entry->gpa_flags & PAGE_RAM ? bank->addr[slot] & RIGHTS_ALL : 0;
+
+	if (unlikely(cpu->dr7 & DR7_ENABLED)) {
+		if (mmu_breakpoint_hits(cpu, page, PAGE_BYTES, false))
+			rights = 0;
+		else if (mmu_breakpoint_hits(cpu, page, PAGE_BYTES, true))
+			rights &= ~RIGHTS_WRITE;
+	}
+	if ((rights & RIGHTS_WRITE) && is_watched(cpu, gpa))
+		rights &= ~RIGHTS_WRITE;
+	for (unsigned class = 0; class < TLB_CLASSES; class ++) {
+		entry->tag[class][0] = rights & RIGHT_DATA(class, 0) ? page : poison(slot);
+		entry->tag[class][1] = rights & RIGHT_DATA(class, 1) ? page : poison(slot);
+	}
+	bank->write_page[slot] =
+		rights & RIGHTS_WRITE ? (uint32_t)(gpa >> PAGE_BITS) : NO_WRITE_PAGE;
+}
+
+/* What else there is to know of the page: where it is. Host address in *host where it is RAM. */
+static uint64_t locate(struct cpu *cpu, gpa_t page, void **host)
+{
+	if (page == cpu->apic_page)
+		return PAGE_APIC;
+	*host = memory_at(cpu->soft->config.memory, page, PAGE_BYTES);
+	return *host ? PAGE_RAM : 0;
+}
+
+static void note_large(struct bank *bank, gva_t addr, uint64_t flags)
+{
+	unsigned size = bits(flags, PAGE_SIZE_SHIFT + 1, PAGE_SIZE_SHIFT);
+
+	if (size == PAGE_1G)
+		bank->large_1g |= BIT((addr >> size_bits[PAGE_1G]) % 64);
+	else if (size != PAGE_4K)
+		set_bit(bank->large_4m, note_of_4m(addr));
+}
+
+static void fill(struct cpu *cpu, struct bank *bank, gva_t addr, const struct walk *walk)
+{
+	unsigned slot = (addr >> PAGE_BITS) % TLB_ENTRIES;
+	struct tlb_entry *entry = &bank->tlb.entry[slot];
+	void *host = NULL;
+
+	entry->gpa_flags = walk->page | walk->flags | locate(cpu, walk->page, &host);
+	entry->delta = (uint64_t)(uintptr_t)host - (addr & PAGE_MASK);
+	bank->addr[slot] = (addr & PAGE_MASK) | SLOT_VALID | walk->rights;
+	set_bit(bank->used, slot);
+	note_large(bank, addr, walk->flags);
+	set_tags(cpu, bank, slot);
+}
+
+static bool slot_allows(uint64_t slot_addr, gva_t addr, uint64_t want)
+{
+	return !((slot_addr ^ addr) & PAGE_MASK) && (slot_addr & SLOT_VALID) && (slot_addr & want);
+}
+
+static bool has_tag(const struct tlb_entry *entry, gva_t addr, uint64_t want)
+{
+	unsigned right = (unsigned)__builtin_ctzll(want);
+
+	return entry->tag[right / 2][right % 2] == (addr & PAGE_MASK);
+}
+
+const struct tlb_entry *mmu_translate(struct cpu *cpu, gva_t addr, uint64_t want)
+{
+	struct bank *bank = cpu->mmu->current;
+	unsigned slot = (addr >> PAGE_BITS) % TLB_ENTRIES;
+	struct walk walk;
+
+	if (slot_allows(bank->addr[slot], addr, want)) {
+		/* Known, but its tag may be poisoned for a reason that has gone. */
+		if (!has_tag(&bank->tlb.entry[slot], addr, want))
+			set_tags(cpu, bank, slot);
+	} else {
+		mmu_walk(cpu, addr, want, &walk);
+		fill(cpu, bank, addr, &walk);
+	}
+	return &bank->tlb.entry[slot];
+}
+
+/* ---- code ---- */
+
+static void fill_exec(struct cpu *cpu, struct bank *bank, gva_t addr, uint64_t want)
+{
+	unsigned slot = (addr >> PAGE_BITS) % EXEC_ENTRIES;
+	struct exec_entry *exec = &bank->exec[slot];
+	struct walk walk;
+
+	mmu_walk(cpu, addr, want, &walk);
+	if ((exec->addr & SLOT_VALID) && ((exec->addr ^ addr) & PAGE_MASK))
+		set_bit(bank->ghosts, slot);
+	exec->addr = (addr & PAGE_MASK) | SLOT_VALID | (walk.rights & RIGHTS_FETCH);
+	exec->gpa_flags = walk.page | walk.flags;
+	set_bit(bank->exec_used, slot);
+	note_large(bank, addr, walk.flags);
+}
+
+gpa_t mmu_fetch(struct cpu *cpu, gva_t addr)
+{
+	struct bank *bank = cpu->mmu->current;
+	const struct exec_entry *exec = &bank->exec[(addr >> PAGE_BITS) % EXEC_ENTRIES];
+	uint64_t want = cpu->cpl == 3 ? RIGHT_FETCH_USER : RIGHT_FETCH_KERNEL;
+
+	if (unlikely(!slot_allows(exec->addr, addr, want))) {
+		if (cpu_in_long_mode(cpu) && !is_canonical(addr))
+			cpu_raise_code(cpu, EXC_GP, 0);
+		fill_exec(cpu, bank, addr, want);
+	}
+	return (exec->gpa_flags & PAGE_MASK) | (addr & ~PAGE_MASK);
+}
