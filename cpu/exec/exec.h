@@ -9,16 +9,27 @@
 #include "cpu/decode/table.h"
 
 /* alu.c */
+insn_select_fn alu_select, alu_select_unary;
+
+/* atomic.c */
+insn_select_fn atomic_select; /* LOCK with what alu.c has */
+insn_fn atomic_xadd, atomic_xchg, atomic_cmpxchg, atomic_cmpxchg8b, atomic_cmpxchg16b;
 
 /* mov.c */
+insn_select_fn mov_select, mov_select_extend, mov_select_lea, mov_select_cmov, mov_select_set;
+insn_fn mov_bswap, mov_movbe, mov_cbw, mov_cwde, mov_cdqe, mov_cwd, mov_cdq, mov_cqo, mov_xlat;
 
 /* shift.c */
 
 /* muldiv.c */
 
 /* branch.c */
+insn_select_fn branch_select_jcc, branch_select_jmp, branch_select_call, branch_select_ret;
+insn_fn branch_jcxz, branch_loop, branch_loope, branch_loopne;
 
 /* stack.c */
+insn_select_fn stack_select_push, stack_select_pop, stack_select_leave;
+insn_fn stack_pusha, stack_popa, stack_pushf, stack_popf, stack_enter;
 
 /* string.c */
 
