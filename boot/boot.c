@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Direct boot: opens the files, tells the kind of kernel, and calls its loader.
+ */
+#include "boot/boot.h"
+
+#include "boot/image.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define KERNEL_MAX_BYTES GIB /* larger files are disks or core dumps: don't read them in */
+
+/* In the order in which they are tried. */
+static const struct {
+	image_probe_fn *probe;
+	image_load_fn *load;
+} kinds[] = {
+	{ linux_probe, linux_load },
+	{ multiboot_probe, multiboot_load },
+	{ elf_probe, elf_load },
+};
+
+int boot_open(struct boot_source *source, const char *kernel_path, const char *initrd_path,
+	      const char *cmdline, struct error *err)
+{
+	int ret;
+
+	*source = (struct boot_source){ { .fd = -1 }, { .fd = -1 }, cmdline };
+	ret = boot_file_open(&source->kernel, "kernel", kernel_path, err);
+	if (!ret && initrd_path)
+		ret = boot_file_open(&source->initrd, "initrd", initrd_path, err);
+	if (ret)
+		boot_close(source);
+	return ret;
+}
+
+void boot_close(struct boot_source *source)
+{
+	boot_file_close(&source->kernel);
+	boot_file_close(&source->initrd);
+}
+
+int image_load(struct boot_image *image, struct memory *memory, struct engine_registers *out,
+	       struct error *err)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		if (kinds[i].probe(image))
+			return kinds[i].load(image, memory, out, err);
+	}
+	return error_set(err, -ENOEXEC,
+			 "kernel '%s': not a kernel: no Linux bzImage, multiboot or PVH ELF image",
+			 image->name);
+}
+
+int boot_load(const struct boot_source *source, struct memory *memory, gpa_t rsdp,
+	      struct engine_registers *out, struct error *err)
+{
+	const struct boot_file *kernel = &source->kernel;
+	struct boot_image image = {
+		.name = kernel->name,
+		.size_bytes = kernel->size_bytes,
+		.initrd = source->initrd.fd >= 0 ? &source->initrd : NULL,
+		.cmdline = source->cmdline,
+		.rsdp = rsdp,
+	};
+	uint8_t *bytes;
+	int ret;
+
+	if (!kernel->size_bytes || kernel->size_bytes > KERNEL_MAX_BYTES)
+		return error_set(err, -ENOEXEC, "kernel '%s': not a kernel: the file is %s",
+				 kernel->name, kernel->size_bytes ? "too large" : "empty");
+	bytes = malloc(kernel->size_bytes);
+	if (!bytes)
+		return error_set(err, -ENOMEM, "kernel '%s': out of memory", kernel->name);
+	image.bytes = bytes;
+	ret = boot_file_read(kernel, bytes, err);
+	if (!ret)
+		ret = image_load(&image, memory, out, err);
+	free(bytes);
+	return ret;
+}

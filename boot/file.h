@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A file that the operator names: opened once, read again at each reset.
+ */
+#ifndef BOOT_FILE_H
+#define BOOT_FILE_H
+
+#include "lib/error.h"
+
+struct boot_file {
+	const char *what; /* "kernel", "initrd": for messages */
+	const char *name; /* borrowed */
+	int fd;           /* -1: none */
+	uint64_t size_bytes;
+};
+
+/* Regular files only. On error fd is -1 and err names the file. */
+int boot_file_open(struct boot_file *file, const char *what, const char *name, struct error *err);
+void boot_file_close(struct boot_file *file);
+
+/* Reads all size_bytes of it, however often it is called. */
+int boot_file_read(const struct boot_file *file, void *buf, struct error *err);
+
+#endif
