@@ -28,6 +28,11 @@ size_t console_push(struct console *console, const uint8_t *bytes, size_t len)
 	return console->input ? console->input(console->front, bytes, len) : 0;
 }
 
+void console_hurry(struct console *console)
+{
+	console->ops->hurry(console);
+}
+
 void console_destroy(struct console *console)
 {
 	if (console)
@@ -41,7 +46,7 @@ static void null_write(struct console *console, const uint8_t *bytes, size_t len
 	(void)len;
 }
 
-static void null_input_ready(struct console *console)
+static void null_nothing(struct console *console)
 {
 	(void)console;
 }
@@ -54,7 +59,8 @@ static void null_destroy(struct console *console)
 static const struct console_ops null_ops = {
 	.name = "null",
 	.write = null_write,
-	.input_ready = null_input_ready,
+	.input_ready = null_nothing,
+	.hurry = null_nothing,
 	.destroy = null_destroy,
 };
 

@@ -27,6 +27,8 @@ struct console_ops {
 	 * inside this call.
 	 */
 	void (*input_ready)(struct console *console);
+	/* The VM is ending: from now on write doesn't make its caller wait. Any thread. */
+	void (*hurry)(struct console *console);
 	void (*destroy)(struct console *console);
 };
 
@@ -51,6 +53,7 @@ void console_input_ready(struct console *console);
  */
 size_t console_push(struct console *console, const uint8_t *bytes, size_t len);
 
+void console_hurry(struct console *console);
 void console_destroy(struct console *console); /* accepts NULL */
 
 /* A back end that swallows output and has no input. */

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Input by libuv's poll handles; files that epoll refuses (regular ones) are always readable. */
+#include "console/source.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define READ_BYTES 4096
+
+struct source {
+	uv_loop_t *loop;
+	uv_async_t wake;
+	uv_poll_t *poll; /* NULL: none, or the file is always ready */
+	struct console *console;
+	struct source_hooks hooks;
+	int fd;             /* -1: none, or at its end */
+	size_t first, last; /* in bytes: read and not pushed */
+	uint8_t bytes[READ_BYTES];
+};
+
+static void free_handle(uv_handle_t *handle)
+{
+	free(handle);
+}
+
+static void on_readable(uv_poll_t *handle, int status, int events);
+
+/* Pushes what was read before. True where nothing of it is left. */
+static bool push(struct source *s)
+{
+	if (s->first < s->last)
+		s->first += console_push(s->console, s->bytes + s->first, s->last - s->first);
+	return s->first == s->last;
+}
+
+/* False at the end of input. */
+static bool read_more(struct source *s)
+{
+	ssize_t n = read(s->fd, s->bytes, sizeof(s->bytes));
+
+	s->first = s->last = 0;
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return true;
+	if (n <= 0)
+		return false;
+	s->last = s->hooks.filter ? s->hooks.filter(s->hooks.self, s->bytes, (size_t)n) : (size_t)n;
+	return true;
+}
+
+/* One step: push the old, read the new, push it; poll only while there is room. */
+static void step(struct source *s, bool readable)
+{
+	bool room = push(s);
+
+	if (room && readable && s->fd >= 0) {
+		if (!read_more(s)) {
+			source_close(s);
+			if (s->hooks.ended)
+				s->hooks.ended(s->hooks.self);
+			return;
+		}
+		room = push(s);
+		if (room && !s->poll)
+			uv_async_send(&s->wake);
+	}
+	if (s->poll && room)
+		uv_poll_start(s->poll, UV_READABLE | UV_DISCONNECT, on_readable);
+	else if (s->poll)
+		uv_poll_stop(s->poll);
+}
+
+static void on_readable(uv_poll_t *handle, int status, int events)
+{
+	(void)status;
+	(void)events;
+	step(handle->data, true);
+}
+
+static void on_wake(uv_async_t *handle)
+{
+	struct source *s = handle->data;
+
+	step(s, !s->poll);
+}
+
+int source_create(struct source **out, uv_loop_t *loop, struct console *console,
+		  const struct source_hooks *hooks)
+{
+	struct source *s = calloc(1, sizeof(*s));
+	int ret;
+
+	if (!s)
+		return -ENOMEM;
+	ret = uv_async_init(loop, &s->wake, on_wake);
+	if (ret) {
+		free(s);
+		return ret;
+	}
+	s->wake.data = s;
+	s->loop = loop;
+	s->console = console;
+	s->hooks = *hooks;
+	s->fd = -1;
+	*out = s;
+	return 0;
+}
+
+static void free_source(uv_handle_t *handle)
+{
+	free(handle->data);
+}
+
+void source_destroy(struct source *s)
+{
+	if (!s)
+		return;
+	source_close(s);
+	uv_close((uv_handle_t *)&s->wake, free_source);
+}
+
+int source_open(struct source *s, int fd)
+{
+	uv_poll_t *handle = calloc(1, sizeof(*handle));
+	int ret = handle ? uv_poll_init(s->loop, handle, fd) : -ENOMEM;
+
+	if (ret)
+		free(handle);
+	if (ret && ret != UV_EPERM)
+		return ret;
+	s->fd = fd;
+	if (!ret) {
+		handle->data = s;
+		s->poll = handle;
+	}
+	uv_async_send(&s->wake);
+	return 0;
+}
+
+void source_close(struct source *s)
+{
+	if (s->poll)
+		uv_close((uv_handle_t *)s->poll, free_handle);
+	s->poll = NULL;
+	s->fd = -1;
+}
+
+void source_continue(struct source *s)
+{
+	uv_async_send(&s->wake);
+}
