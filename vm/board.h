@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The board: all devices of a VM, where each sits, and what each is plugged into. board.c is the
+ * map of the machine.
+ */
+#ifndef VM_BOARD_H
+#define VM_BOARD_H
+
+#include "vm/bus.h"
+#include "vm/config.h"
+#include "vm/power.h"
+
+struct board;
+
+/* What the devices stand on. All borrowed, and outlives the board. */
+struct board_base {
+	struct memory *memory;
+	struct clock *clock;
+	struct irq *irq;
+	struct bus *bus;
+	const struct power *power;
+	uv_loop_t *loop;
+};
+
+/*
+ * Makes the devices and maps them on the bus. -errno with a text that names the option of the
+ * configuration; what was made then is gone as soon as the loop has closed its handles.
+ */
+int board_create(struct board **out, const struct board_base *base, const struct config *config,
+		 struct error *err);
+
+/*
+ * Before it all vCPUs have stopped; after it the loop must run until its handles are closed.
+ * Accepts NULL.
+ */
+void board_destroy(struct board *board);
+
+/* To the state after power-on, with PCI devices set up as firmware leaves them. vCPUs are parked.
+ */
+int board_reset(struct board *board, struct error *err);
+
+/* From now on no output makes a vCPU wait: what its host end doesn't take at once is lost. */
+void board_hurry(struct board *board);
+
+#endif

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Defaults and checks of a VM's configuration: see vm/config.h. */
+#include "vm/config.h"
+
+#include "dev/pci/pci.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#define DEFAULT_MEMORY_BYTES GIB
+#define MEMORY_MIN_BYTES     (2 * MIB)
+/* Address space that RAM loses to the hole below 4 GiB. */
+#define MEMORY_MAX_BYTES (PCI_WINDOW64_BASE - (MEMORY_HIGH_BASE - MEMORY_LOW_TOP))
+
+void config_init(struct config *config)
+{
+	*config = (struct config){
+		.cpus = 1,
+		.memory_bytes = DEFAULT_MEMORY_BYTES,
+		.append = "",
+	};
+}
+
+static uint64_t host_memory_bytes(void)
+{
+	return (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static int check_memory(uint64_t bytes, struct error *err)
+{
+	uint64_t host = host_memory_bytes();
+
+	if (bytes < MEMORY_MIN_BYTES || bytes % MIB)
+		return error_set(err, -EINVAL,
+				 "--memory: %llu bytes are not a multiple of 1 MiB, at least 2 MiB",
+				 (unsigned long long)bytes);
+	if (bytes > MEMORY_MAX_BYTES)
+		return error_set(err, -EINVAL,
+				 "--memory: too much memory: %llu MiB, the machine's address "
+				 "layout ends at %llu MiB",
+				 (unsigned long long)(bytes / MIB), MEMORY_MAX_BYTES / MIB);
+	if (bytes > host)
+		return error_set(
+			err, -EINVAL, "--memory: too much memory: %llu MiB, the host has %llu MiB",
+			(unsigned long long)(bytes / MIB), (unsigned long long)(host / MIB));
+	return 0;
+}
+
+int config_check(const struct config *config, struct error *err)
+{
+	if (config->engine == CONFIG_ENGINE_KVM)
+		return error_set(err, -ENOTSUP, "--engine kvm: this version has no KVM engine yet");
+	if (config->nested)
+		return error_set(err, -ENOTSUP,
+				 "--nested on: the virtualization extensions of the processor are "
+				 "not in this version");
+	if (!config->kernel)
+		return error_set(err, -EINVAL,
+				 "--kernel is missing: this version boots no firmware and no disk");
+	return check_memory(config->memory_bytes, err);
+}
+
+int config_parse_number(const char *text, uint64_t max, uint64_t *number)
+{
+	uint64_t n = 0;
+
+	if (!*text)
+		return -EINVAL;
+	for (const char *p = text; *p; p++) {
+		unsigned digit = (unsigned)(*p - '0');
+
+		if (digit > 9)
+			return -EINVAL;
+		if (n > (UINT64_MAX - digit) / 10)
+			n = UINT64_MAX; /* stays there: what follows may still be no digit */
+		else
+			n = n * 10 + digit;
+	}
+	if (n > max)
+		return -ERANGE;
+	*number = n;
+	return 0;
+}
+
+static uint64_t unit_bytes(char suffix)
+{
+	switch (suffix) {
+	case 'K':
+	case 'k':
+		return KIB;
+	case 'M':
+	case 'm':
+		return MIB;
+	case 'G':
+	case 'g':
+		return GIB;
+	default:
+		return 0;
+	}
+}
+
+int config_parse_size(const char *text, uint64_t *bytes)
+{
+	char digits[32];
+	size_t len = strlen(text);
+	uint64_t unit = len ? unit_bytes(text[len - 1]) : 0;
+	int ret;
+
+	if (unit)
+		len--;
+	else
+		unit = 1;
+	if (len >= sizeof(digits))
+		return -ERANGE;
+	memcpy(digits, text, len);
+	digits[len] = 0;
+	ret = config_parse_number(digits, INT64_MAX / unit, bytes);
+	if (!ret)
+		*bytes *= unit;
+	return ret;
+}

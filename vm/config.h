@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What a VM is to be: plain data, filled in by the command line (vm/options.h), checked here, read
+ * by the machine. Strings are borrowed for the life of the configuration.
+ */
+#ifndef VM_CONFIG_H
+#define VM_CONFIG_H
+
+#include "lib/error.h"
+#include "net/net.h"
+#include "vm/engine.h"
+
+#define CONFIG_CPUS_MAX     64
+#define CONFIG_DISKS_MAX    16
+#define CONFIG_NETS_MAX     8
+#define CONFIG_FORWARDS_MAX 16
+#define CONFIG_PATH_MAX     4096
+
+enum config_engine { CONFIG_ENGINE_AUTO, CONFIG_ENGINE_KVM, CONFIG_ENGINE_SOFT };
+
+struct config_disk {
+	char path[CONFIG_PATH_MAX];
+	bool readonly;
+};
+
+enum config_net_kind { CONFIG_NET_NONE, CONFIG_NET_USER };
+
+struct config_net {
+	enum config_net_kind kind;
+	struct net_forward forward[CONFIG_FORWARDS_MAX];
+	unsigned forwards;
+};
+
+enum config_serial_kind {
+	CONFIG_SERIAL_STDIO,
+	CONFIG_SERIAL_NONE,
+	CONFIG_SERIAL_FILE,
+	CONFIG_SERIAL_UNIX,
+};
+
+struct config_serial {
+	enum config_serial_kind kind;
+	const char *path; /* of file and unix */
+};
+
+struct config {
+	enum config_engine engine;
+	enum cpu_vendor vendor;
+	unsigned cpus;
+	uint64_t memory_bytes;
+	bool nested;
+	const char *kernel; /* NULL: none */
+	const char *initrd; /* NULL: none */
+	const char *append;
+	struct config_disk disk[CONFIG_DISKS_MAX];
+	unsigned disks;
+	struct config_net net[CONFIG_NETS_MAX];
+	unsigned nets;
+	struct config_serial serial;
+	bool debug_exit;
+	bool no_reboot;
+	unsigned timeout_seconds; /* 0: none */
+	bool verbose;
+};
+
+/* The machine that a command line without options describes. */
+void config_init(struct config *config);
+
+/*
+ * Whether such a machine can be made here: sizes against the host and the address layout, things
+ * that belong together. -EINVAL or -ENOTSUP with a text.
+ */
+int config_check(const struct config *config, struct error *err);
+
+/* Decimal digits with an optional K, M or G. -EINVAL for anything else, -ERANGE above 2^63. */
+int config_parse_size(const char *text, uint64_t *bytes);
+
+/* Decimal digits, at most `max`. -EINVAL for anything else, -ERANGE above. */
+int config_parse_number(const char *text, uint64_t max, uint64_t *number);
+
+#endif

@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The options of `nidus run`. An option is `--name VALUE`, `--name=VALUE` or, for a switch,
+ * `--name`. A repeated option adds to a list where there is one, else the last one holds.
+ */
+#include "vm/options.h"
+
+#include <errno.h>
+
+#define PORT_MAX    65535
+#define TIMEOUT_MAX 31536000 /* a year */
+
+struct option {
+	const char *name;
+	const char *value; /* what it is called in the help; NULL: a switch */
+	bool repeats;
+	/* value is NULL for a switch. Errors say what is wrong with the value. */
+	int (*set)(struct config *config, const char *value, struct error *err);
+	const char *help;
+};
+
+/* One of a few words. Returns its index, or -EINVAL with a text that lists them. */
+static int choose(const char *value, const char *const words[], unsigned count, struct error *err)
+{
+	char list[128];
+	size_t len = 0;
+
+	for (unsigned i = 0; i < count; i++) {
+		if (!strcmp(value, words[i]))
+			return (int)i;
+		len += (size_t)snprintf(list + len, sizeof(list) - len, "%s%s", i ? ", " : "",
+					words[i]);
+	}
+	return error_set(err, -EINVAL, "'%s' is not one of %s", value, list);
+}
+
+static int parse_number(const char *value, uint64_t min, uint64_t max, uint64_t *out,
+			struct error *err)
+{
+	if (!config_parse_number(value, max, out) && *out >= min)
+		return 0;
+	return error_set(err, -EINVAL, "'%s' is not a number from %llu to %llu", value,
+			 (unsigned long long)min, (unsigned long long)max);
+}
+
+static int set_engine(struct config *config, const char *value, struct error *err)
+{
+	static const char *const words[] = { [CONFIG_ENGINE_AUTO] = "auto",
+					     [CONFIG_ENGINE_KVM] = "kvm",
+					     [CONFIG_ENGINE_SOFT] = "soft" };
+	int i = choose(value, words, ARRAY_SIZE(words), err);
+
+	config->engine = i < 0 ? config->engine : (enum config_engine)i;
+	return MIN(i, 0);
+}
+
+static int set_cpu(struct config *config, const char *value, struct error *err)
+{
+	static const char *const words[] = { [CPU_INTEL] = "intel", [CPU_AMD] = "amd" };
+	int i = choose(value, words, ARRAY_SIZE(words), err);
+
+	config->vendor = i < 0 ? config->vendor : (enum cpu_vendor)i;
+	return MIN(i, 0);
+}
+
+static int set_cpus(struct config *config, const char *value, struct error *err)
+{
+	uint64_t n;
+	int ret = parse_number(value, 1, CONFIG_CPUS_MAX, &n, err);
+
+	if (!ret)
+		config->cpus = (unsigned)n;
+	return ret;
+}
+
+static int set_memory(struct config *config, const char *value, struct error *err)
+{
+	int ret = config_parse_size(value, &config->memory_bytes);
+
+	if (ret == -ERANGE)
+		return error_set(err, -EINVAL, "'%s' is too much memory", value);
+	return ret ? error_set(err, -EINVAL, "'%s' is not a size such as 512M or 2G", value) : 0;
+}
+
+static int set_nested(struct config *config, const char *value, struct error *err)
+{
+	static const char *const words[] = { "off", "on" };
+	int i = choose(value, words, ARRAY_SIZE(words), err);
+
+	config->nested = i == 1;
+	return MIN(i, 0);
+}
+
+static int set_kernel(struct config *config, const char *value, struct error *err)
+{
+	(void)err;
+	config->kernel = value;
+	return 0;
+}
+
+static int set_initrd(struct config *config, const char *value, struct error *err)
+{
+	(void)err;
+	config->initrd = value;
+	return 0;
+}
+
+static int set_append(struct config *config, const char *value, struct error *err)
+{
+	(void)err;
+	config->append = value;
+	return 0;
+}
+
+/* FILE or FILE,readonly; other commas belong to the name. */
+static int set_disk(struct config *config, const char *value, struct error *err)
+{
+	static const char suffix[] = ",readonly";
+	size_t len = strlen(value), suffix_len = sizeof(suffix) - 1;
+	struct config_disk *disk = &config->disk[config->disks];
+
+	if (config->disks == CONFIG_DISKS_MAX)
+		return error_set(err, -EINVAL, "more than %d disks", CONFIG_DISKS_MAX);
+	disk->readonly = len > suffix_len && !strcmp(value + len - suffix_len, suffix);
+	if (disk->readonly)
+		len -= suffix_len;
+	if (len >= sizeof(disk->path))
+		return error_set(err, -EINVAL, "'%s': the name is too long", value);
+	memcpy(disk->path, value, len);
+	disk->path[len] = 0;
+	config->disks++;
+	return 0;
+}
+
+/* HOSTPORT:GUESTPORT */
+static int parse_forward(const char *text, size_t len, struct config_net *net, struct error *err)
+{
+	static const char protocol[] = "tcp:";
+	struct net_forward *forward = &net->forward[net->forwards];
+	char ports[32];
+	char *colon;
+	uint64_t host, guest;
+
+	if (net->forwards == CONFIG_FORWARDS_MAX)
+		return error_set(err, -EINVAL, "more than %d forwarded ports", CONFIG_FORWARDS_MAX);
+	if (len >= sizeof(ports) || strncmp(text, protocol, sizeof(protocol) - 1))
+		goto bad;
+	memcpy(ports, text, len);
+	ports[len] = 0;
+	colon = strchr(ports + sizeof(protocol) - 1, ':');
+	if (!colon)
+		goto bad;
+	*colon = 0;
+	if (config_parse_number(ports + sizeof(protocol) - 1, PORT_MAX, &host) ||
+	    config_parse_number(colon + 1, PORT_MAX, &guest) || !host || !guest)
+		goto bad;
+	*forward = (struct net_forward){ (uint16_t)host, (uint16_t)guest };
+	net->forwards++;
+	return 0;
+bad:
+	return error_set(err, -EINVAL, "'forward=%.*s' is not forward=tcp:HOSTPORT:GUESTPORT",
+			 (int)len, text);
+}
+
+static int parse_net_word(const char *word, size_t len, struct config_net *net, struct error *err)
+{
+	static const char forward[] = "forward=";
+	size_t forward_len = sizeof(forward) - 1;
+
+	if (net->kind == CONFIG_NET_USER && len >= forward_len &&
+	    !strncmp(word, forward, forward_len))
+		return parse_forward(word + forward_len, len - forward_len, net, err);
+	return error_set(err, -EINVAL, "unknown word '%.*s'", (int)len, word);
+}
+
+static int set_net(struct config *config, const char *value, struct error *err)
+{
+	static const char *const words[] = {
+		[CONFIG_NET_NONE] = "none", [CONFIG_NET_USER] = "user"
+	};
+	struct config_net *net = &config->net[config->nets];
+	size_t len = strcspn(value, ",");
+	char kind[16];
+	int i, ret = 0;
+
+	if (config->nets == CONFIG_NETS_MAX)
+		return error_set(err, -EINVAL, "more than %d network adapters", CONFIG_NETS_MAX);
+	snprintf(kind, sizeof(kind), "%.*s", (int)len, value);
+	i = choose(kind, words, ARRAY_SIZE(words), err);
+	if (i < 0)
+		return i;
+	*net = (struct config_net){ .kind = (enum config_net_kind)i };
+	while (!ret && value[len] == ',') {
+		value += len + 1;
+		len = strcspn(value, ",");
+		ret = parse_net_word(value, len, net, err);
+	}
+	config->nets += !ret;
+	return ret;
+}
+
+static int set_serial(struct config *config, const char *value, struct error *err)
+{
+	static const struct {
+		const char *word;
+		enum config_serial_kind kind;
+		bool has_path;
+	} kinds[] = {
+		{ "stdio", CONFIG_SERIAL_STDIO, false },
+		{ "none", CONFIG_SERIAL_NONE, false },
+		{ "file:", CONFIG_SERIAL_FILE, true },
+		{ "unix:", CONFIG_SERIAL_UNIX, true },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		size_t len = strlen(kinds[i].word);
+
+		if (strncmp(value, kinds[i].word, len) || !value[len] == kinds[i].has_path)
+			continue;
+		config->serial = (struct config_serial){ kinds[i].kind,
+							 kinds[i].has_path ? value + len : NULL };
+		return 0;
+	}
+	return error_set(err, -EINVAL, "'%s' is not one of stdio, none, file:PATH, unix:PATH",
+			 value);
+}
+
+static int set_debug_exit(struct config *config, const char *value, struct error *err)
+{
+	(void)value;
+	(void)err;
+	config->debug_exit = true;
+	return 0;
+}
+
+static int set_no_reboot(struct config *config, const char *value, struct error *err)
+{
+	(void)value;
+	(void)err;
+	config->no_reboot = true;
+	return 0;
+}
+
+static int set_timeout(struct config *config, const char *value, struct error *err)
+{
+	uint64_t n;
+	int ret = parse_number(value, 1, TIMEOUT_MAX, &n, err);
+
+	if (!ret)
+		config->timeout_seconds = (unsigned)n;
+	return ret;
+}
+
+static int set_verbose(struct config *config, const char *value, struct error *err)
+{
+	(void)value;
+	(void)err;
+	config->verbose = true;
+	return 0;
+}
+
+static const struct option options[] = {
+	{ "engine", "auto|kvm|soft", false, set_engine,
+	  "what runs the processors; auto (the default) is soft" },
+	{ "cpu", "intel|amd", false, set_cpu, "the processor's vendor (default intel)" },
+	{ "cpus", "N", false, set_cpus, "number of processors, 1 to 64 (default 1)" },
+	{ "memory", "SIZE", false, set_memory, "RAM, such as 512M or 2G (default 1G)" },
+	{ "nested", "on|off", false, set_nested,
+	  "show virtualization extensions to the guest (default off)" },
+	{ "kernel", "FILE", false, set_kernel,
+	  "a Linux bzImage, a multiboot image or an ELF image with a PVH entry" },
+	{ "initrd", "FILE", false, set_initrd, "initial file system, or the multiboot module" },
+	{ "append", "TEXT", false, set_append, "the kernel's command line" },
+	{ "disk", "FILE[,readonly]", true, set_disk, "a raw disk image on a virtio disk" },
+	{ "net", "user[,forward=tcp:HOSTPORT:GUESTPORT]...|none", true, set_net,
+	  "a virtio network adapter: on a network of its own with DHCP,\n"
+	  "DNS and a way out, or unplugged" },
+	{ "serial", "stdio|none|file:PATH|unix:PATH", false, set_serial,
+	  "what the first serial port is plugged into (default stdio);\n"
+	  "in a terminal Ctrl-] then q ends the machine" },
+	{ "debug-exit", NULL, false, set_debug_exit,
+	  "a write of V to port f4h ends the machine with status 2V+1" },
+	{ "no-reboot", NULL, false, set_no_reboot, "a reset ends the machine with status 3" },
+	{ "timeout", "SECONDS", false, set_timeout, "end with status 124 after that time" },
+	{ "verbose", NULL, false, set_verbose, "say on standard error what goes on" },
+};
+
+static const struct option *find(const char *name, size_t len)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(options); i++) {
+		if (strlen(options[i].name) == len && !strncmp(options[i].name, name, len))
+			return &options[i];
+	}
+	return NULL;
+}
+
+int options_parse(struct config *config, int argc, char *const argv[], struct error *err)
+{
+	for (int i = 0; i < argc; i++) {
+		const char *name = argv[i], *value;
+		const struct option *option;
+		struct error reason = { "" };
+
+		if (strncmp(name, "--", 2))
+			return error_set(err, -EINVAL, "unexpected argument '%s'", name);
+		name += 2;
+		option = find(name, strcspn(name, "="));
+		if (!option)
+			return error_set(err, -EINVAL, "unknown option '%s'", argv[i]);
+		value = strchr(name, '=');
+		value = value ? value + 1 : NULL;
+		if (!option->value && value)
+			return error_set(err, -EINVAL, "--%s takes no value", option->name);
+		if (option->value && !value) {
+			if (++i == argc)
+				return error_set(err, -EINVAL, "--%s needs a value: %s",
+						 option->name, option->value);
+			value = argv[i];
+		}
+		if (option->set(config, value, &reason))
+			return error_set(err, -EINVAL, "--%s: %s", option->name, reason.text);
+	}
+	return 0;
+}
+
+static void print_indented(FILE *out, const char *text)
+{
+	fputs("        ", out);
+	for (; *text; text++) {
+		fputc(*text, out);
+		if (*text == '\n')
+			fputs("        ", out);
+	}
+	fputc('\n', out);
+}
+
+void options_help(FILE *out)
+{
+	fputs("usage: nidus run [OPTION]...\n\nRuns a virtual machine until it ends.\n\n", out);
+	for (size_t i = 0; i < ARRAY_SIZE(options); i++) {
+		const struct option *o = &options[i];
+
+		fprintf(out, "    --%s%s%s%s\n", o->name, o->value ? " " : "",
+			o->value ? o->value : "", o->repeats ? "   (may be repeated)" : "");
+		print_indented(out, o->help);
+	}
+	fputs("\nExit status: 0 the guest switched itself off; 2 a usage error; 3 a reset with\n"
+	      "--no-reboot, or a triple fault; 124 the time limit; 125 a fault of nidus itself;\n"
+	      "128+N signal N; with --debug-exit 2V+1 for the guest's V.\n",
+	      out);
+}

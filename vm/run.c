@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * `nidus run`: parses, makes the machine, runs it, and prints the one message that there may be.
+ */
+#include "vm/run.h"
+
+#include "console/tty.h"
+#include "vm/options.h"
+#include "vm/vm.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#define STATUS_USAGE 2
+
+/*
+ * A fault of our own: the operator gets the terminal back, a word about it and status 125. The
+ * engine may have handlers of its own for what guest code raises; they are installed later.
+ */
+static void on_fault(int number)
+{
+	static const char message[] = "\nnidus: internal error: fatal signal\n";
+
+	tty_restore();
+	(void)!write(STDERR_FILENO, message, sizeof(message) - 1);
+	(void)number;
+	_exit(VM_STATUS_FAULT);
+}
+
+static void set_signals(void)
+{
+	static const int faults[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT };
+	struct sigaction action = { .sa_handler = on_fault };
+
+	signal(SIGPIPE, SIG_IGN); /* a reader that goes away is no reason to end */
+	for (size_t i = 0; i < ARRAY_SIZE(faults); i++) {
+		struct sigaction old;
+
+		if (!sigaction(faults[i], NULL, &old) && old.sa_handler == SIG_DFL)
+			sigaction(faults[i], &action, NULL);
+	}
+}
+
+static int fail(const struct error *err, int status)
+{
+	if (*err->text)
+		fprintf(stderr, "nidus: %s\n", err->text);
+	return status;
+}
+
+int run_command(int argc, char *const argv[])
+{
+	struct config config;
+	struct error err = { "" };
+	struct vm *vm;
+	int status;
+
+	config_init(&config);
+	if (options_parse(&config, argc, argv, &err) || config_check(&config, &err))
+		return fail(&err, STATUS_USAGE);
+	set_signals();
+	if (vm_create(&vm, &config, &engine_soft, &err))
+		return fail(&err, STATUS_USAGE);
+	status = vm_run(vm, &err);
+	vm_destroy(vm);
+	return fail(&err, status);
+}

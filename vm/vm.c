@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The life of a VM. Devices and vCPUs post what happened into one mailbox and wake the loop; all
+ * decisions are made there, on the main thread. The first event wins: what a guest still asks for
+ * on its way out is dropped.
+ *
+ * A reset parks the vCPUs while the loop runs on (one may be waiting for it to take output), then
+ * puts devices, memory image and vCPUs back to where vm_create left them. RAM keeps its content, as
+ * in a real machine.
+ */
+#include "vm/vm.h"
+
+#include "boot/acpi.h"
+#include "boot/boot.h"
+#include "vm/board.h"
+#include "vm/vcpus.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+
+enum event {
+	EVENT_NONE,
+	EVENT_OFF,
+	EVENT_RESET,
+	EVENT_EXIT,
+	EVENT_TRIPLE_FAULT,
+	EVENT_ENGINE_ERROR,
+};
+
+/* The mailbox holds an event and, above it, a status. */
+#define EVENT_STATUS_SHIFT 8
+
+static const int ending_signals[] = { SIGINT, SIGTERM, SIGHUP };
+
+struct vm {
+	const struct config *config;
+	uv_loop_t loop;
+	uv_async_t wake;
+	uv_timer_t time_limit;
+	uv_signal_t signal[ARRAY_SIZE(ending_signals)];
+	bool loop_made;
+	struct boot_source source;
+	struct memory *memory;
+	struct clock *clock;
+	struct irq *irq;
+	struct bus *bus;
+	struct power power;
+	struct board *board;
+	const struct engine_ops *ops;
+	struct engine *engine;
+	struct vcpus *vcpus;
+	struct engine_registers boot_registers;
+	uint32_t mailbox; /* atomic; any thread puts the first event in */
+	bool resetting;   /* waiting for the vCPUs to park. The rest is the main thread's */
+	int status;
+	struct error *end_error; /* what to say about it; borrowed by vm_run */
+};
+
+/* --- what happens on other threads --- */
+
+static void post(struct vm *vm, enum event event, unsigned status)
+{
+	uint32_t none = EVENT_NONE;
+
+	__atomic_compare_exchange_n(&vm->mailbox, &none, event | status << EVENT_STATUS_SHIFT,
+				    false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+	uv_async_send(&vm->wake);
+}
+
+static void on_power(void *self, enum power_event event, unsigned status)
+{
+	static const enum event events[] = {
+		[POWER_OFF] = EVENT_OFF,
+		[POWER_RESET] = EVENT_RESET,
+		[POWER_EXIT] = EVENT_EXIT,
+	};
+
+	post(self, events[event], status & 0xff);
+}
+
+static void on_vcpu_stopped(void *self, enum engine_exit why)
+{
+	post(self, why == ENGINE_SHUTDOWN ? EVENT_TRIPLE_FAULT : EVENT_ENGINE_ERROR, 0);
+}
+
+static void on_vcpus_parked(void *self)
+{
+	struct vm *vm = self;
+
+	uv_async_send(&vm->wake);
+}
+
+/* --- what the loop does about it --- */
+
+static void end(struct vm *vm, int status)
+{
+	vm->status = status;
+	uv_stop(&vm->loop);
+}
+
+/* Puts tables and kernel into memory. */
+static int load(struct vm *vm, struct error *err)
+{
+	const struct acpi_config acpi = { .cpus = vm->config->cpus };
+	gpa_t rsdp;
+	int ret = acpi_write_tables(vm->memory, &acpi, &rsdp, err);
+
+	if (ret)
+		return ret;
+	return boot_load(&vm->source, vm->memory, rsdp, &vm->boot_registers, err);
+}
+
+static void finish_reset(struct vm *vm)
+{
+	int ret;
+
+	vm->resetting = false;
+	ret = board_reset(vm->board, vm->end_error);
+	if (!ret)
+		ret = load(vm, vm->end_error);
+	if (ret) {
+		end(vm, VM_STATUS_FAULT);
+		return;
+	}
+	vcpus_reset(vm->vcpus, &vm->boot_registers);
+	__atomic_store_n(&vm->mailbox, EVENT_NONE, __ATOMIC_RELEASE);
+	vcpus_run(vm->vcpus);
+}
+
+static void begin_reset(struct vm *vm)
+{
+	if (vm->config->no_reboot) {
+		end(vm, VM_STATUS_RESET);
+		return;
+	}
+	vm->resetting = true;
+	vcpus_park_begin(vm->vcpus);
+}
+
+static void on_wake(uv_async_t *handle)
+{
+	struct vm *vm = handle->data;
+	uint32_t mail = __atomic_load_n(&vm->mailbox, __ATOMIC_ACQUIRE);
+
+	if (vm->resetting) { /* what else was asked for is dropped */
+		if (vcpus_parked(vm->vcpus))
+			finish_reset(vm);
+		return;
+	}
+	switch ((enum event)(mail & ((1u << EVENT_STATUS_SHIFT) - 1))) {
+	case EVENT_NONE:
+		break;
+	case EVENT_OFF:
+		end(vm, VM_STATUS_OFF);
+		break;
+	case EVENT_RESET:
+		begin_reset(vm);
+		break;
+	case EVENT_EXIT:
+		end(vm, (int)(mail >> EVENT_STATUS_SHIFT));
+		break;
+	case EVENT_TRIPLE_FAULT:
+		error_set(vm->end_error, 0, "the guest's processor shut down (triple fault)");
+		end(vm, VM_STATUS_RESET);
+		break;
+	case EVENT_ENGINE_ERROR:
+		error_set(vm->end_error, 0, "internal error in the engine");
+		end(vm, VM_STATUS_FAULT);
+		break;
+	}
+}
+
+static void on_time_limit(uv_timer_t *handle)
+{
+	struct vm *vm = handle->data;
+
+	error_set(vm->end_error, 0, "--timeout: %u seconds are over", vm->config->timeout_seconds);
+	end(vm, VM_STATUS_TIMEOUT);
+}
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+	end(handle->data, VM_STATUS_SIGNAL + number);
+}
+
+/* --- making and unmaking --- */
+
+static int create_loop(struct vm *vm)
+{
+	int ret = uv_loop_init(&vm->loop);
+
+	if (ret)
+		return ret;
+	vm->loop_made = true;
+	ret = uv_async_init(&vm->loop, &vm->wake, on_wake);
+	vm->wake.data = vm;
+	if (!ret)
+		ret = uv_timer_init(&vm->loop, &vm->time_limit);
+	vm->time_limit.data = vm;
+	for (size_t i = 0; i < ARRAY_SIZE(ending_signals) && !ret; i++) {
+		ret = uv_signal_init(&vm->loop, &vm->signal[i]);
+		vm->signal[i].data = vm;
+	}
+	return ret;
+}
+
+static int create_core(struct vm *vm, struct error *err)
+{
+	int ret = memory_create(&vm->memory, vm->config->memory_bytes, err);
+
+	if (ret)
+		return ret;
+	ret = create_loop(vm);
+	if (!ret)
+		ret = clock_create(&vm->clock);
+	if (!ret)
+		ret = irq_create(&vm->irq, vm->clock, vm->config->cpus);
+	if (!ret)
+		ret = bus_create(&vm->bus);
+	return ret ? error_set(err, ret, "virtual machine: %s", strerror(-ret)) : 0;
+}
+
+static int create_board(struct vm *vm, struct error *err)
+{
+	const struct board_base base = {
+		.memory = vm->memory,
+		.clock = vm->clock,
+		.irq = vm->irq,
+		.bus = vm->bus,
+		.power = &vm->power,
+		.loop = &vm->loop,
+	};
+
+	return board_create(&vm->board, &base, vm->config, err);
+}
+
+static int create_engine(struct vm *vm, struct error *err)
+{
+	const struct engine_config config = {
+		.memory = vm->memory,
+		.bus = vm->bus,
+		.irq = vm->irq,
+		.clock = vm->clock,
+		.vendor = vm->config->vendor,
+		.vcpus = vm->config->cpus,
+		.nested = vm->config->nested,
+		.verbose = vm->config->verbose,
+	};
+	const struct vcpus_events events = { on_vcpu_stopped, on_vcpus_parked, vm };
+	int ret = vm->ops->create(&vm->engine, &config, err);
+
+	if (!ret)
+		ret = vcpus_create(&vm->vcpus, vm->ops, vm->engine, config.vcpus, &events, err);
+	if (!ret)
+		irq_set_sink(vm->irq, vcpus_signal, vm->vcpus);
+	return ret;
+}
+
+/* Files first: a bad kernel is the most likely mistake, and costs nothing to find. */
+static int create(struct vm *vm, struct error *err)
+{
+	const struct config *config = vm->config;
+	int ret = boot_open(&vm->source, config->kernel, config->initrd, config->append, err);
+
+	if (!ret)
+		ret = create_core(vm, err);
+	if (!ret)
+		ret = load(vm, err);
+	if (!ret)
+		ret = create_engine(vm, err);
+	if (!ret)
+		ret = create_board(vm, err);
+	return ret;
+}
+
+int vm_create(struct vm **out, const struct config *config, const struct engine_ops *engine,
+	      struct error *err)
+{
+	struct vm *vm = calloc(1, sizeof(*vm));
+	int ret;
+
+	if (!vm)
+		return error_set(err, -ENOMEM, "virtual machine: out of memory");
+	vm->config = config;
+	vm->ops = engine;
+	vm->power = (struct power){ on_power, vm };
+	vm->source.kernel.fd = vm->source.initrd.fd = -1;
+	ret = create(vm, err);
+	if (ret)
+		vm_destroy(vm);
+	else
+		*out = vm;
+	return ret;
+}
+
+static void close_handle(uv_handle_t *handle, void *unused)
+{
+	(void)unused;
+	if (!uv_is_closing(handle))
+		uv_close(handle, NULL);
+}
+
+/*
+ * The vCPUs are parked. Then the clock's thread stops, then devices with threads of their own go;
+ * until then interrupts may still come up to the vCPUs, so these go last.
+ */
+void vm_destroy(struct vm *vm)
+{
+	if (!vm)
+		return;
+	clock_destroy(vm->clock);
+	board_destroy(vm->board);
+	vcpus_destroy(vm->vcpus);
+	if (vm->loop_made) {
+		uv_run(&vm->loop, UV_RUN_NOWAIT); /* lets the back ends close theirs */
+		uv_walk(&vm->loop, close_handle, NULL);
+		uv_run(&vm->loop, UV_RUN_DEFAULT);
+		uv_loop_close(&vm->loop);
+	}
+	if (vm->engine)
+		vm->ops->destroy(vm->engine);
+	bus_destroy(vm->bus);
+	irq_destroy(vm->irq);
+	memory_destroy(vm->memory);
+	boot_close(&vm->source);
+	free(vm);
+}
+
+int vm_run(struct vm *vm, struct error *err)
+{
+	vm->end_error = err;
+	for (size_t i = 0; i < ARRAY_SIZE(ending_signals); i++)
+		uv_signal_start(&vm->signal[i], on_signal, ending_signals[i]);
+	if (vm->config->timeout_seconds)
+		uv_timer_start(&vm->time_limit, on_time_limit,
+			       (uint64_t)vm->config->timeout_seconds * 1000, 0);
+	vcpus_reset(vm->vcpus, &vm->boot_registers);
+	vcpus_run(vm->vcpus);
+	uv_run(&vm->loop, UV_RUN_DEFAULT);
+	board_hurry(vm->board); /* or a vCPU might wait for room for its output and never park */
+	vcpus_park(vm->vcpus);
+	return vm->status;
+}
