@@ -18,7 +18,8 @@ struct stdio {
 	struct sink *sink;
 	struct source *source;
 	struct console_keys keys;
-	bool is_terminal;
+	bool is_terminal; /* in raw mode; `saved` is what it was */
+	struct termios saved;
 	bool escaped; /* the last key was Ctrl-] */
 	int in_fd;
 	int flags[2]; /* of standard input and output, as we found them */
@@ -54,7 +55,8 @@ static void stdio_destroy(struct console *console)
 		close(s->in_fd);
 	for (int fd = 0; fd < 2; fd++)
 		fcntl(fd, F_SETFL, s->flags[fd]);
-	tty_restore();
+	if (s->is_terminal)
+		tty_restore(&s->saved);
 	free(s);
 }
 
@@ -131,7 +133,7 @@ int console_stdio_create(struct console **out, uv_loop_t *loop, const struct con
 	s->in_fd = -1;
 	for (int fd = 0; fd < 2; fd++)
 		s->flags[fd] = fcntl(fd, F_GETFL);
-	s->is_terminal = tty_enter_raw();
+	s->is_terminal = tty_enter_raw(&s->saved);
 	ret = open_both(s, loop);
 	if (ret) {
 		stdio_destroy(&s->console);

@@ -1,37 +1,39 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/*
- * The terminal's mode. This is the program's one piece of state at file scope: there is one
- * standard input in a process, and a signal handler that must restore it is given no pointer.
- */
+/* The terminal's mode: see console/tty.h. */
 #include "console/tty.h"
 
-#include <signal.h>
-#include <termios.h>
 #include <unistd.h>
 
-static struct termios saved;
-static volatile sig_atomic_t is_raw;
+static bool ours(void)
+{
+	return isatty(STDIN_FILENO) && tcgetpgrp(STDIN_FILENO) == getpgrp();
+}
 
-bool tty_enter_raw(void)
+bool tty_enter_raw(struct termios *saved)
 {
 	struct termios raw;
 
-	if (!isatty(STDIN_FILENO) || tcgetpgrp(STDIN_FILENO) != getpgrp() ||
-	    tcgetattr(STDIN_FILENO, &saved))
+	if (!ours() || tcgetattr(STDIN_FILENO, saved))
 		return false;
-	raw = saved;
+	raw = *saved;
 	cfmakeraw(&raw);
 	raw.c_oflag |= OPOST; /* our own messages end in a bare line feed */
-	is_raw = 1;
-	if (!tcsetattr(STDIN_FILENO, TCSAFLUSH, &raw))
-		return true;
-	is_raw = 0;
-	return false;
+	return !tcsetattr(STDIN_FILENO, TCSAFLUSH, &raw);
 }
 
-void tty_restore(void)
+void tty_restore(const struct termios *saved)
 {
-	if (is_raw)
-		tcsetattr(STDIN_FILENO, TCSANOW, &saved);
-	is_raw = 0;
+	tcsetattr(STDIN_FILENO, TCSANOW, saved);
+}
+
+void tty_make_sane(void)
+{
+	struct termios mode;
+
+	if (!ours() || tcgetattr(STDIN_FILENO, &mode) || mode.c_lflag & ICANON)
+		return;
+	mode.c_iflag |= BRKINT | ICRNL | IXON;
+	mode.c_oflag |= OPOST | ONLCR;
+	mode.c_lflag |= ICANON | ECHO | ISIG | IEXTEN;
+	tcsetattr(STDIN_FILENO, TCSANOW, &mode);
 }

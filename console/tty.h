@@ -7,10 +7,16 @@
 
 #include "lib/base.h"
 
-/* Raw mode where standard input is a terminal and we are in its foreground. Says whether it is. */
-bool tty_enter_raw(void);
+#include <termios.h>
 
-/* Back to what it was; no effect where it was left alone. May be called in a signal handler. */
-void tty_restore(void);
+/* Raw mode where standard input is a terminal and we are in its foreground. Says whether it is. */
+bool tty_enter_raw(struct termios *saved);
+void tty_restore(const struct termios *saved);
+
+/*
+ * For a signal handler, which knows no saved mode: takes a terminal that is in raw mode back to one
+ * in which a shell can be used.
+ */
+void tty_make_sane(void);
 
 #endif

@@ -21,7 +21,7 @@ static void on_fault(int number)
 {
 	static const char message[] = "\nnidus: internal error: fatal signal\n";
 
-	tty_restore();
+	tty_make_sane();
 	(void)!write(STDERR_FILENO, message, sizeof(message) - 1);
 	(void)number;
 	_exit(VM_STATUS_FAULT);
