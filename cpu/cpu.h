@@ -80,17 +80,21 @@ struct event {
 };
 
 /*
- * x87, SSE and AVX state in memory. Between instructions this is where the truth is, for all of
- * it: `fx` is an FXSAVE64 image with the x87 part, MXCSR and nothing in the XMM slots; the vector
- * registers are whole in `ymm`. cpu/exec/vector.h has the functions that know the layouts.
+ * x87, SSE and AVX state. The vector registers are whole in `ymm`. `fx` is an FXSAVE64 image of
+ * which only the x87 part counts, without its pointers: those are below. While a vCPU runs, MXCSR
+ * and x87 may be live in the host's registers instead: cpu/exec/vector.h has the functions that
+ * know.
  */
 struct vector_state {
 	uint8_t ymm[16][32] __attribute__((aligned(32)));
 	uint8_t fx[512] __attribute__((aligned(64)));
-	uint32_t mxcsr;
+	uint32_t mxcsr;    /* while not is_entered */
 	uint64_t fip, fdp; /* guest addresses of the last x87 instruction and its operand */
 	uint16_t fcs, fds, fop;
-	uint64_t xinuse; /* XSTATE_BV-style in-use bits (XINUSE) */
+	bool is_entered;    /* MXCSR is live */
+	bool x87_is_live;   /* x87 is live */
+	bool x87_may_fault; /* an exception is unmasked or pending: look before each instruction */
+	bool ferr;          /* IRQ 13 is raised for an exception that CR0.NE does not report */
 };
 
 /* MSRs that are plain storage: cpu/msr.c has the table that says which MSR is which. */
