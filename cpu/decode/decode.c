@@ -10,8 +10,10 @@
 
 #include <stdlib.h>
 
+#include "cpu/decode/isa.h"
 #include "cpu/decode/table.h"
 #include "cpu/exec/exec.h"
+#include "cpu/exec/host.h"
 #include "cpu/soft.h"
 
 #define FAR_POINTER_SELECTOR_SHIFT 32
@@ -208,13 +210,24 @@ static void set_status_use(struct insn *insn, const ZydisAccessedFlags *use)
 		status_bits(use->modified | use->set_0 | use->set_1 | use->undefined);
 }
 
+/* MOVSD and CMPSD name a string instruction and an SSE one; the table's row is the former's. */
+static bool is_sse_namesake(const ZydisDecodedInstruction *zydis)
+{
+	return zydis->meta.isa_set == ZYDIS_ISA_SET_SSE2 &&
+	       (zydis->mnemonic == ZYDIS_MNEMONIC_MOVSD || zydis->mnemonic == ZYDIS_MNEMONIC_CMPSD);
+}
+
 static insn_fn *choose(const struct decoder *decoder, const ZydisDecodedInstruction *zydis,
 		       const ZydisDecodedOperand *operands, struct insn *insn)
 {
 	const struct insn_row *row = insn_row_find(decoder, zydis->mnemonic);
 
-	if (!row)
+	if (!isa_is_offered(decoder->soft, zydis))
 		return NULL;
+	if (isa_class_of(zydis) != ISA_NOT_HOSTED)
+		insn->host = host_code_find(decoder->soft->host_code, zydis, operands, insn->bytes);
+	if (!row || is_sse_namesake(zydis))
+		return hosted_select(zydis, operands, insn);
 	insn->flags |= row->flags;
 	return row->exec ? row->exec : row->select(zydis, operands, insn);
 }
