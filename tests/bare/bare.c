@@ -29,7 +29,8 @@ extern char stubs[], ap_trampoline[], ap_trampoline_end[];
 static uint64_t idt[512] __attribute__((aligned(16)));
 static void (*handlers[256])(struct frame *);
 static uint8_t pool[256 * 4096] __attribute__((aligned(4096)));
-static unsigned pool_used;
+static uint64_t tables[16][512] __attribute__((aligned(4096)));
+static unsigned pool_used, tables_used;
 static uint8_t kernel_stack[16384] __attribute__((aligned(16)));
 static uint8_t exception_stack[16384] __attribute__((aligned(16)));
 static uint8_t user_stack[4096] __attribute__((aligned(4096)));
@@ -221,7 +222,7 @@ uint64_t *pte(const void *address)
 	uint64_t a = (uintptr_t)address, *entry = &page_directories[a >> 21];
 
 	if (*entry & PTE_PS) {
-		uint64_t *table = (uint64_t *)&pool[4096 * pool_used++];
+		uint64_t *table = tables[tables_used++];
 
 		for (unsigned i = 0; i < 512; i++)
 			table[i] = ((a >> 21 << 21) + 4096 * i) | PTE_P | PTE_W;

@@ -62,7 +62,7 @@ uint64_t *idt_gate(unsigned vector);
 
 /* The 4 KiB page table entry of an address below 4 GiB; splits its 2 MiB page the first time. */
 uint64_t *pte(const void *address);
-/* A fresh, zeroed 4 KiB page of its own (mapped supervisor, writable). */
+/* A fresh, zeroed 4 KiB page of its own (mapped supervisor, writable), behind the one before. */
 void *page_alloc(void);
 void set_pte(const void *address, uint64_t set, uint64_t clear); /* and INVLPG */
 /* Makes the page of `address` and the tables above it accessible to user mode. */
