@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Reset and derived state of a vCPU.
+ *
+ * SDM3: "Processor State After Reset", "INIT"
+ */
+#include "cpu/cpu.h"
+
+#include "cpu/cpuid.h"
+#include "cpu/exec/vector.h"
+#include "cpu/flags.h"
+#include "cpu/mmu/mmu.h"
+#include "cpu/msr.h"
+#include "cpu/soft.h"
+
+#define AR_CODE_DATA (SEG_P | SEG_S | SEG_WRITABLE | SEG_ACCESSED)
+
+static enum cpu_mode code_mode(const struct cpu *cpu)
+{
+	uint32_t ar = cpu->seg[CS].ar;
+
+	if (cpu_in_long_mode(cpu) && (ar & SEG_L))
+		return MODE_64;
+	return (ar & SEG_DB) && !cpu_in_v86_mode(cpu) ? MODE_32 : MODE_16;
+}
+
+static enum tlb_class privilege_class(const struct cpu *cpu)
+{
+	if (cpu->cpl == 3)
+		return TLB_USER;
+	return cpu->rflags & RFLAGS_AC ? TLB_KERNEL_AC : TLB_KERNEL;
+}
+
+/* Whether any breakpoint of DR7 is enabled on instruction execution. */
+static bool has_code_breakpoint(const struct cpu *cpu)
+{
+	for (unsigned n = 0; n < 4; n++)
+		if ((cpu->dr7 >> (2 * n) & 3) && !(cpu->dr7 >> (16 + 4 * n) & 3))
+			return true;
+	return false;
+}
+
+void cpu_update_derived(struct cpu *cpu)
+{
+	bool step = (cpu->rflags & (RFLAGS_TF | RFLAGS_RF)) ||
+		    (unlikely(cpu->dr7 & 0xff) && has_code_breakpoint(cpu));
+	uint32_t attention = __atomic_load_n(&cpu->attention, __ATOMIC_RELAXED);
+
+	cpu->mode = code_mode(cpu);
+	cpu->tlb_class = privilege_class(cpu);
+	if (step && !(attention & ATTENTION_STEP))
+		cpu_attention_set(cpu, ATTENTION_STEP);
+	else if (!step && (attention & ATTENTION_STEP))
+		cpu_attention_clear(cpu, ATTENTION_STEP);
+}
+
+static void reset_segments(struct cpu *cpu)
+{
+	struct segment data = { .limit = 0xffff, .ar = AR_CODE_DATA };
+
+	for (unsigned i = 0; i < SEGMENTS; i++)
+		cpu->seg[i] = data;
+	cpu->seg[CS].selector = 0xf000;
+	cpu->seg[CS].base = 0xffff0000;
+	cpu->seg[CS].ar |= SEG_CODE;
+	cpu->ldtr = (struct segment){ .limit = 0xffff, .ar = SEG_P | SYS_LDT };
+	cpu->tr = (struct segment){ .limit = 0xffff, .ar = SEG_P | SYS_TSS_BUSY };
+	cpu->gdtr = cpu->idtr = (struct table_register){ .limit = 0xffff };
+}
+
+/* What power-on and INIT have in common. */
+static void reset_common(struct cpu *cpu, uint64_t cr0)
+{
+	memset(cpu->regs, 0, sizeof(cpu->regs));
+	cpu->rip = 0xfff0;
+	cpu->gpr[RDX] = cpuid_query(cpu, 1, 0).eax;
+	flags_set(cpu, RFLAGS_ONE);
+	cpu->cpl = 0;
+	cpu->shadow = SHADOW_NONE;
+	cpu->nmi_blocked = false;
+	reset_segments(cpu);
+	cpu->cr0 = cr0;
+	cpu->cr2 = cpu->cr3 = cpu->cr4 = cpu->efer = 0;
+	memset(cpu->dr, 0, sizeof(cpu->dr));
+	cpu->dr6 = DR6_INIT;
+	cpu->dr7 = DR7_INIT;
+	cpu->pending_db = 0;
+	cpu->pkru = 0;
+	/* The first vCPU is the bootstrap processor; the others wait for its start-up message. */
+	cpu->activity = cpu->index ? CPU_WAIT_FOR_SIPI : CPU_ACTIVE;
+	cpu_attention_clear(cpu, ATTENTION_SHADOW | ATTENTION_TRAP | ATTENTION_NMI |
+					 ATTENTION_INTERRUPT | ATTENTION_HALT);
+	if (cpu->activity != CPU_ACTIVE)
+		cpu_attention_set(cpu, ATTENTION_HALT);
+	cpu_update_derived(cpu);
+	mmu_mode_changed(cpu);
+	mmu_flush_all(cpu);
+}
+
+void cpu_reset(struct cpu *cpu)
+{
+	cpu->xcr0 = XCR0_X87;
+	vector_reset(cpu);
+	msr_reset(cpu);
+	reset_common(cpu, CR0_CD | CR0_NW | CR0_ET);
+}
+
+void cpu_init_reset(struct cpu *cpu)
+{
+	reset_common(cpu, (cpu->cr0 & (CR0_CD | CR0_NW)) | CR0_ET);
+}

@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The run loop: blocks, and between blocks whatever asks for attention, in the order of the
+ * manual's priorities. Faults unwind to here by longjmp and are delivered outside any instruction.
+ *
+ * Where something must happen after exactly one instruction (an interrupt shadow, single-stepping,
+ * RF, code breakpoints), the loop runs a block cut to its first instruction.
+ *
+ * SDM3: "Priority Among Concurrent Events", "Debug Exceptions".
+ */
+#define _GNU_SOURCE
+#include "cpu/run.h"
+
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "cpu/block.h"
+#include "cpu/event.h"
+#include "cpu/exec/vector.h"
+#include "cpu/soft.h"
+#include "cpu/world.h"
+
+_Static_assert(ATTENTION_INTERRUPT == RFLAGS_IF, "attention_due masks one with the other");
+
+/* What cpu->unwind is jumped to with. */
+enum unwind { UNWIND_FAULT = 1, UNWIND_RESUME };
+
+enum outcome { GO_ON, ONE_INSN, STOP };
+
+/* What asks for attention now: all of it, but for interrupts only while RFLAGS.IF is set. */
+static uint32_t attention_due(const struct cpu *cpu)
+{
+	return __atomic_load_n(&cpu->attention, __ATOMIC_ACQUIRE) &
+	       (cpu->rflags | ~(uint32_t)RFLAGS_IF);
+}
+
+/* ---- executing ---- */
+
+/* Runs the block's instructions up to `limit`. */
+static void execute(struct cpu *cpu, const struct block *block, unsigned limit)
+{
+	const struct insn *insn = block->insn, *end = insn + block->count;
+
+	cpu->block_end = insn + MIN(limit, block->count);
+	do {
+		cpu->insn = insn;
+		insn->exec(cpu, insn);
+	} while (++insn < cpu->block_end);
+	if (insn != end)
+		cpu->rip = cpu_wrap_rip(cpu, cpu->rip + insn[-1].next);
+	cpu->insn = NULL;
+}
+
+/*
+ * Outside 64-bit mode code must lie within CS's limit. Returns how many of the block's instructions
+ * do; raises #GP(0) where not even the first does.
+ */
+static unsigned within_limit(struct cpu *cpu, const struct block *block)
+{
+	uint64_t limit = cpu->seg[CS].limit;
+
+	if (likely(cpu->rip + block->length - 1 <= limit))
+		return block->count;
+	if (cpu->rip + block->insn[0].length - 1 > limit)
+		cpu_raise_code(cpu, EXC_GP, 0);
+	return 1;
+}
+
+static void run_one_block(struct cpu *cpu, unsigned limit)
+{
+	const struct block *block = block_lookup(cpu);
+
+	if (unlikely(cpu->mode != MODE_64))
+		limit = MIN(limit, within_limit(cpu, block));
+	execute(cpu, block, limit);
+}
+
+static uint64_t code_breakpoints(const struct cpu *cpu)
+{
+	gva_t addr = cpu->mode == MODE_64 ? cpu->rip : (uint32_t)(cpu->seg[CS].base + cpu->rip);
+	uint64_t hits = 0;
+
+	for (unsigned n = 0; n < 4; n++)
+		if ((cpu->dr7 >> (2 * n) & 3) && !(cpu->dr7 >> (16 + 4 * n) & 15) &&
+		    cpu->dr[n] == addr)
+			hits |= DR6_B(n);
+	return hits;
+}
+
+static void trap_after_step(struct cpu *cpu)
+{
+	/* MOV SS swallows the single-step trap of its own boundary. */
+	if (cpu->shadow == SHADOW_MOV_SS)
+		return;
+	cpu->pending_db |= DR6_BS;
+	cpu_attention_set(cpu, ATTENTION_TRAP);
+}
+
+/* Executes one instruction under a shadow, TF, RF or code breakpoints. */
+static void run_one_insn(struct cpu *cpu)
+{
+	uint32_t before = cpu->rflags;
+	enum unwind unwound = 0;
+	uint64_t hits;
+	jmp_buf outer;
+
+	if (!(before & RFLAGS_RF) && (hits = code_breakpoints(cpu)))
+		cpu_raise_debug(cpu, hits);
+	cpu->rflags &= ~(uint32_t)RFLAGS_RF;
+	if (cpu->shadow)
+		cpu->shadow |= SHADOW_OLD;
+	memcpy(&outer, &cpu->unwind, sizeof(outer));
+	unwound = setjmp(cpu->unwind);
+	if (!unwound)
+		run_one_block(cpu, 1);
+	memcpy(&cpu->unwind, &outer, sizeof(outer));
+	if (cpu->shadow & SHADOW_OLD) {
+		cpu->shadow = SHADOW_NONE;
+		cpu_attention_clear(cpu, ATTENTION_SHADOW);
+	}
+	if (unwound == UNWIND_RESUME)
+		cpu->rflags |= before & RFLAGS_RF; /* the instruction is not over yet */
+	if (unwound != UNWIND_FAULT && (before & RFLAGS_TF))
+		trap_after_step(cpu);
+	cpu_update_derived(cpu);
+	if (unwound)
+		longjmp(cpu->unwind, unwound);
+}
+
+/* ---- events between blocks ---- */
+
+static enum outcome deliver(struct cpu *cpu, const struct event *event)
+{
+	enum event_result result;
+	jmp_buf outer;
+
+	if (cpu->activity != CPU_ACTIVE) {
+		cpu->activity = CPU_ACTIVE;
+		cpu_attention_clear(cpu, ATTENTION_HALT);
+	}
+	memcpy(&outer, &cpu->unwind, sizeof(outer));
+	result = event_deliver(cpu, event);
+	memcpy(&cpu->unwind, &outer, sizeof(outer));
+	if (result == EVENT_DELIVERED)
+		return GO_ON;
+	cpu->activity = CPU_SHUTDOWN;
+	cpu_attention_set(cpu, ATTENTION_HALT);
+	return STOP;
+}
+
+static enum outcome deliver_trap(struct cpu *cpu)
+{
+	struct event event = { .vector = EXC_DB, .type = EVENT_FAULT };
+
+	cpu_attention_clear(cpu, ATTENTION_TRAP);
+	if (!cpu->pending_db)
+		return GO_ON;
+	cpu->dr6 = (cpu->dr6 & ~0xfull) | cpu->pending_db;
+	cpu->pending_db = 0;
+	cpu->dr7 &= ~DR7_GD;
+	return deliver(cpu, &event);
+}
+
+static enum outcome deliver_nmi(struct cpu *cpu)
+{
+	struct event event = { .vector = EXC_NMI, .type = EVENT_NMI };
+
+	cpu_attention_clear(cpu, ATTENTION_NMI);
+	cpu->nmi_blocked = true;
+	return deliver(cpu, &event);
+}
+
+static enum outcome deliver_interrupt(struct cpu *cpu)
+{
+	struct irq *irq = cpu->soft->config.irq;
+	struct event event = { .type = EVENT_EXTERNAL };
+	int vector;
+
+	cpu_attention_clear(cpu, ATTENTION_INTERRUPT);
+	if (!irq_pending(irq, cpu->index))
+		return GO_ON;
+	vector = irq_accept(irq, cpu->index);
+	if (irq_pending(irq, cpu->index))
+		cpu_attention_set(cpu, ATTENTION_INTERRUPT);
+	if (vector < 0)
+		return GO_ON;
+	event.vector = (uint8_t)vector;
+	return deliver(cpu, &event);
+}
+
+static void take_init(struct cpu *cpu)
+{
+	cpu_attention_clear(cpu, ATTENTION_INIT | ATTENTION_SIPI);
+	irq_apic_init(cpu->soft->config.irq, cpu->index);
+	cpu_init_reset(cpu);
+}
+
+static void take_sipi(struct cpu *cpu)
+{
+	cpu_attention_clear(cpu, ATTENTION_SIPI);
+	if (cpu->activity != CPU_WAIT_FOR_SIPI)
+		return;
+	cpu->activity = CPU_ACTIVE;
+	cpu_attention_clear(cpu, ATTENTION_HALT);
+	cpu->seg[CS].selector = (uint16_t)(cpu->sipi_vector << 8);
+	cpu->seg[CS].base = (uint64_t)cpu->sipi_vector << 12;
+	cpu->rip = 0;
+}
+
+/* NMIs wait while one is being handled and through the shadow of MOV SS. */
+static bool can_take_nmi(const struct cpu *cpu)
+{
+	return !cpu->nmi_blocked && cpu->shadow == SHADOW_NONE;
+}
+
+/* Waits until something in `wake` asks for attention. */
+static void sleep_until(struct cpu *cpu, uint32_t wake)
+{
+	world_leave(cpu);
+	__atomic_store_n(&cpu->is_sleeping, true, __ATOMIC_SEQ_CST);
+	for (;;) {
+		uint32_t attention = __atomic_load_n(&cpu->attention, __ATOMIC_SEQ_CST);
+
+		if (attention & wake)
+			break;
+		syscall(SYS_futex, &cpu->attention, FUTEX_WAIT_PRIVATE, attention, NULL, NULL, 0);
+	}
+	__atomic_store_n(&cpu->is_sleeping, false, __ATOMIC_SEQ_CST);
+	world_enter(cpu);
+}
+
+void cpu_wake(struct cpu *cpu)
+{
+	if (__atomic_load_n(&cpu->is_sleeping, __ATOMIC_SEQ_CST))
+		syscall(SYS_futex, &cpu->attention, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+}
+
+/* The vCPU executes nothing: sleep until it may have to, and leave what woke it to the caller. */
+static void wait_inactive(struct cpu *cpu)
+{
+	uint32_t wake = ATTENTION_KICK | ATTENTION_INIT;
+
+	if (cpu->activity == CPU_WAIT_FOR_SIPI)
+		wake |= ATTENTION_SIPI;
+	if (cpu->activity == CPU_HALTED)
+		wake |= (cpu->nmi_blocked ? 0 : ATTENTION_NMI) | ATTENTION_TRAP |
+			(cpu->rflags & RFLAGS_IF);
+	sleep_until(cpu, wake);
+}
+
+static bool is_inactive(const struct cpu *cpu)
+{
+	return cpu->activity != CPU_ACTIVE;
+}
+
+/* Handles the most urgent thing; the loop comes back while there is more. */
+static enum outcome attend(struct cpu *cpu)
+{
+	uint32_t due = attention_due(cpu);
+
+	if (due & ATTENTION_RENDEZVOUS)
+		world_yield(cpu);
+	if (due & ATTENTION_KICK)
+		return STOP;
+	if (due & ATTENTION_INIT) {
+		take_init(cpu);
+		return GO_ON;
+	}
+	if (due & ATTENTION_SIPI)
+		take_sipi(cpu);
+	if (cpu->activity == CPU_WAIT_FOR_SIPI || cpu->activity == CPU_SHUTDOWN) {
+		wait_inactive(cpu);
+		return GO_ON;
+	}
+	if ((due & ATTENTION_TRAP) && cpu->shadow != SHADOW_MOV_SS)
+		return deliver_trap(cpu);
+	if ((due & ATTENTION_NMI) && can_take_nmi(cpu))
+		return deliver_nmi(cpu);
+	if ((due & ATTENTION_INTERRUPT) && cpu->shadow == SHADOW_NONE)
+		return deliver_interrupt(cpu);
+	if (is_inactive(cpu)) {
+		wait_inactive(cpu);
+		return GO_ON;
+	}
+	return due & (ATTENTION_SHADOW | ATTENTION_STEP) ? ONE_INSN : GO_ON;
+}
+
+/* Runs blocks until the world outside wants the thread back. Faults leave by longjmp. */
+static void run_blocks(struct cpu *cpu)
+{
+	for (;;) {
+		enum outcome outcome = GO_ON;
+
+		if (unlikely(attention_due(cpu)))
+			outcome = attend(cpu);
+		if (outcome == STOP)
+			return;
+		if (outcome == ONE_INSN)
+			run_one_insn(cpu);
+		else if (likely(!is_inactive(cpu)))
+			run_one_block(cpu, BLOCK_MAX_INSNS + 1);
+	}
+}
+
+/* What was unwound to: the RIP is that of the instruction, not of its block. */
+static enum outcome unwound(struct cpu *cpu, enum unwind how)
+{
+	if (cpu->insn)
+		cpu->rip = insn_rip(cpu, cpu->insn);
+	cpu->insn = NULL;
+	if (how == UNWIND_RESUME)
+		return GO_ON;
+	return deliver(cpu, &cpu->fault);
+}
+
+static enum engine_exit exit_reason(struct cpu *cpu)
+{
+	if (cpu->activity == CPU_SHUTDOWN)
+		return ENGINE_SHUTDOWN;
+	cpu_attention_clear(cpu, ATTENTION_KICK);
+	return ENGINE_KICKED;
+}
+
+enum engine_exit cpu_run(struct cpu *cpu)
+{
+	enum unwind how;
+
+	world_enter(cpu);
+	vector_enter(cpu);
+	cpu->insn = NULL;
+	how = setjmp(cpu->unwind);
+	if (!how || unwound(cpu, how) == GO_ON)
+		run_blocks(cpu);
+	vector_leave(cpu);
+	world_leave(cpu);
+	return exit_reason(cpu);
+}
+
+/* ---- unwinding ---- */
+
+_Noreturn static void raise_event(struct cpu *cpu, const struct event *event)
+{
+	cpu->fault = *event;
+	longjmp(cpu->unwind, UNWIND_FAULT);
+}
+
+void cpu_raise(struct cpu *cpu, unsigned vector)
+{
+	struct event event = { .vector = (uint8_t)vector, .type = EVENT_FAULT };
+
+	raise_event(cpu, &event);
+}
+
+void cpu_raise_code(struct cpu *cpu, unsigned vector, uint32_t error)
+{
+	struct event event = {
+		.vector = (uint8_t)vector, .type = EVENT_FAULT, .has_error = true, .error = error
+	};
+
+	raise_event(cpu, &event);
+}
+
+void cpu_raise_page_fault(struct cpu *cpu, gva_t addr, uint32_t error)
+{
+	cpu->cr2 = addr;
+	cpu_raise_code(cpu, EXC_PF, error);
+}
+
+void cpu_raise_debug(struct cpu *cpu, uint64_t dr6_bits)
+{
+	cpu->dr6 = (cpu->dr6 & ~0xfull) | dr6_bits;
+	cpu->dr7 &= ~DR7_GD;
+	cpu_raise(cpu, EXC_DB);
+}
+
+void cpu_raise_software(struct cpu *cpu, unsigned vector, enum event_type type, uint64_t next_rip)
+{
+	struct event event = { .vector = (uint8_t)vector,
+			       .type = (uint8_t)type,
+			       .next_rip = next_rip };
+
+	raise_event(cpu, &event);
+}
+
+void cpu_resume(struct cpu *cpu)
+{
+	longjmp(cpu->unwind, UNWIND_RESUME);
+}
