@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The soft engine behind vm/engine.h: creation and destruction of what the vCPUs share, registers
+ * in and out, signals.
+ */
+#include "cpu/soft.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "cpu/block.h"
+#include "cpu/decode/decode.h"
+#include "cpu/exec/host.h"
+#include "cpu/flags.h"
+#include "cpu/mmu/mmu.h"
+#include "cpu/run.h"
+
+static struct soft *soft_of(struct engine *engine)
+{
+	return (struct soft *)engine;
+}
+
+static struct cpu *cpu_of(struct engine_vcpu *vcpu)
+{
+	return (struct cpu *)vcpu;
+}
+
+static void soft_destroy(struct engine *engine)
+{
+	struct soft *soft = soft_of(engine);
+
+	if (!soft)
+		return;
+	block_cache_destroy(soft->blocks);
+	decoder_destroy(soft->decoder);
+	host_code_destroy(soft->host_code);
+	cpuid_table_destroy(soft->cpuid);
+	pthread_cond_destroy(&soft->world.changed);
+	pthread_mutex_destroy(&soft->world.lock);
+	pthread_mutex_destroy(&soft->bus_lock);
+	free(soft);
+}
+
+static int create_parts(struct soft *soft)
+{
+	const struct engine_config *config = &soft->config;
+
+	soft->cpuid =
+		cpuid_table_create(config->vendor, config->vcpus, clock_tsc_khz(config->clock));
+	if (!soft->cpuid)
+		return -ENOMEM;
+	cpuid_table_features(soft->cpuid, soft->features);
+	soft->host_code = host_code_create();
+	if (!soft->host_code)
+		return -ENOMEM;
+	soft->decoder = decoder_create(soft);
+	if (!soft->decoder)
+		return -ENOMEM;
+	return block_cache_create(&soft->blocks, soft);
+}
+
+static int soft_create(struct engine **out, const struct engine_config *config, struct error *err)
+{
+	struct soft *soft;
+	int ret;
+
+	if (config->vcpus < 1 || config->vcpus > SOFT_MAX_VCPUS)
+		return error_set(err, -EINVAL, "engine 'soft' runs 1 to %u vCPUs, not %u",
+				 SOFT_MAX_VCPUS, config->vcpus);
+	soft = calloc(1, sizeof(*soft));
+	if (!soft)
+		return error_set(err, -ENOMEM, "engine 'soft': out of memory");
+	soft->config = *config;
+	pthread_mutex_init(&soft->bus_lock, NULL);
+	pthread_mutex_init(&soft->world.lock, NULL);
+	pthread_cond_init(&soft->world.changed, NULL);
+	ret = create_parts(soft);
+	if (ret) {
+		soft_destroy((struct engine *)soft);
+		return error_set(err, ret, "engine 'soft': %s", strerror(-ret));
+	}
+	*out = (struct engine *)soft;
+	return 0;
+}
+
+static void soft_vcpu_destroy(struct engine_vcpu *vcpu)
+{
+	struct cpu *cpu = cpu_of(vcpu);
+
+	if (!cpu)
+		return;
+	if (cpu->soft->cpu[cpu->index] == cpu)
+		cpu->soft->cpu[cpu->index] = NULL;
+	jump_cache_destroy(cpu);
+	mmu_destroy(cpu);
+	free(cpu);
+}
+
+static int soft_vcpu_create(struct engine *engine, unsigned index, struct engine_vcpu **out,
+			    struct error *err)
+{
+	struct soft *soft = soft_of(engine);
+	struct cpu *cpu = aligned_alloc(64, align_up(sizeof(*cpu), 64));
+
+	if (!cpu)
+		return error_set(err, -ENOMEM, "vCPU %u: out of memory", index);
+	memset(cpu, 0, sizeof(*cpu));
+	cpu->soft = soft;
+	cpu->index = index;
+	cpu->is_between = true;
+	if (mmu_create(cpu) || jump_cache_create(cpu)) {
+		soft_vcpu_destroy((struct engine_vcpu *)cpu);
+		return error_set(err, -ENOMEM, "vCPU %u: out of memory", index);
+	}
+	soft->cpu[index] = cpu;
+	cpu_reset(cpu);
+	*out = (struct engine_vcpu *)cpu;
+	return 0;
+}
+
+static enum engine_exit soft_run(struct engine_vcpu *vcpu)
+{
+	return cpu_run(cpu_of(vcpu));
+}
+
+static void attention(struct cpu *cpu, uint32_t what)
+{
+	cpu_attention_set(cpu, what);
+	cpu_wake(cpu);
+}
+
+static void soft_kick(struct engine_vcpu *vcpu)
+{
+	attention(cpu_of(vcpu), ATTENTION_KICK);
+}
+
+static void soft_signal(struct engine_vcpu *vcpu, enum vcpu_signal what, uint8_t vector)
+{
+	static const uint32_t bit[] = {
+		[VCPU_INTERRUPT] = ATTENTION_INTERRUPT,
+		[VCPU_NMI] = ATTENTION_NMI,
+		[VCPU_INIT] = ATTENTION_INIT,
+		[VCPU_SIPI] = ATTENTION_SIPI,
+	};
+	struct cpu *cpu = cpu_of(vcpu);
+
+	if (what == VCPU_SIPI)
+		__atomic_store_n(&cpu->sipi_vector, vector, __ATOMIC_RELAXED);
+	attention(cpu, bit[what]);
+}
+
+static void soft_reset(struct engine_vcpu *vcpu)
+{
+	cpu_reset(cpu_of(vcpu));
+}
+
+static struct engine_segment segment_out(const struct segment *in)
+{
+	return (struct engine_segment){ in->selector, in->base, in->limit, in->ar };
+}
+
+static struct segment segment_in(const struct engine_segment *in)
+{
+	return (struct segment){
+		.selector = in->selector, .base = in->base, .limit = in->limit, .ar = in->attributes
+	};
+}
+
+static void soft_get_registers(struct engine_vcpu *vcpu, struct engine_registers *out)
+{
+	const struct cpu *cpu = cpu_of(vcpu);
+
+	*out = (struct engine_registers){
+		.rip = cpu->rip,
+		.rflags = flags_get(cpu),
+		.es = segment_out(&cpu->seg[ES]),
+		.cs = segment_out(&cpu->seg[CS]),
+		.ss = segment_out(&cpu->seg[SS]),
+		.ds = segment_out(&cpu->seg[DS]),
+		.fs = segment_out(&cpu->seg[FS]),
+		.gs = segment_out(&cpu->seg[GS]),
+		.ldtr = segment_out(&cpu->ldtr),
+		.tr = segment_out(&cpu->tr),
+		.gdtr = { cpu->gdtr.base, cpu->gdtr.limit },
+		.idtr = { cpu->idtr.base, cpu->idtr.limit },
+		.cr0 = cpu->cr0,
+		.cr2 = cpu->cr2,
+		.cr3 = cpu->cr3,
+		.cr4 = cpu->cr4,
+		.efer = cpu->efer,
+	};
+	memcpy(out->gpr, cpu->gpr, sizeof(out->gpr));
+}
+
+static void soft_set_registers(struct engine_vcpu *vcpu, const struct engine_registers *in)
+{
+	struct cpu *cpu = cpu_of(vcpu);
+
+	memcpy(cpu->gpr, in->gpr, sizeof(in->gpr));
+	cpu->rip = in->rip;
+	flags_set(cpu, in->rflags);
+	cpu->seg[ES] = segment_in(&in->es);
+	cpu->seg[CS] = segment_in(&in->cs);
+	cpu->seg[SS] = segment_in(&in->ss);
+	cpu->seg[DS] = segment_in(&in->ds);
+	cpu->seg[FS] = segment_in(&in->fs);
+	cpu->seg[GS] = segment_in(&in->gs);
+	cpu->ldtr = segment_in(&in->ldtr);
+	cpu->tr = segment_in(&in->tr);
+	cpu->gdtr = (struct table_register){ in->gdtr.base, in->gdtr.limit };
+	cpu->idtr = (struct table_register){ in->idtr.base, in->idtr.limit };
+	cpu->cr0 = in->cr0;
+	cpu->cr2 = in->cr2;
+	cpu->cr3 = in->cr3;
+	cpu->cr4 = in->cr4;
+	cpu->efer = in->efer;
+	cpu->cpl = seg_dpl(cpu->seg[SS].ar);
+	cpu->activity = CPU_ACTIVE;
+	cpu_attention_clear(cpu, ATTENTION_HALT);
+	cpu_update_derived(cpu);
+	mmu_mode_changed(cpu);
+	mmu_flush_all(cpu);
+}
+
+const struct engine_ops engine_soft = {
+	.name = "soft",
+	.create = soft_create,
+	.destroy = soft_destroy,
+	.vcpu_create = soft_vcpu_create,
+	.vcpu_destroy = soft_vcpu_destroy,
+	.run = soft_run,
+	.kick = soft_kick,
+	.signal = soft_signal,
+	.get_registers = soft_get_registers,
+	.set_registers = soft_set_registers,
+	.reset = soft_reset,
+};
