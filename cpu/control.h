@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Writes to control, debug and extended control registers, with all checks (#GP(0)) and
- * consequences (mode changes, TLB). Reads are plain except CR8. SDM3: "Control Registers", "Debug
- * Registers".
+ * consequences (mode changes, TLB). Reads are plain except CR8 and DRs. No privilege checks: the
+ * instructions make them. SDM3: "Control Registers", "Debug Registers".
  */
 #ifndef CPU_CONTROL_H
 #define CPU_CONTROL_H
@@ -15,10 +15,15 @@ void control_write_cr4(struct cpu *cpu, uint64_t value);
 void control_write_cr8(struct cpu *cpu, uint64_t value);
 uint64_t control_read_cr8(struct cpu *cpu);
 void control_write_xcr0(struct cpu *cpu, uint64_t value);
-void control_write_efer(struct cpu *cpu, uint64_t value); /* false never: raises #GP(0) */
+bool control_write_efer(struct cpu *cpu, uint64_t value); /* false: #GP(0), nothing changed */
 void control_write_dr(struct cpu *cpu, unsigned n, uint64_t value);
 uint64_t control_read_dr(struct cpu *cpu, unsigned n);
-/* Reloads the PDPTEs in PAE mode and raises #GP(0) if one is bad (`with` is the CR3 to be). */
+/* Loads the PDPTEs of PAE paging from `cr3` (the CR3 to be); raises #GP(0), and loads none, if one
+ * is bad. To be called where PAE paging is on or about to be, without long mode. */
 void control_check_pdptes(struct cpu *cpu, uint64_t cr3);
+
+/* What CR4 and XCR0 may hold on this CPU model. */
+uint64_t control_cr4_offered(const struct cpu *cpu);
+uint64_t control_xcr0_offered(const struct cpu *cpu);
 
 #endif

@@ -7,13 +7,46 @@
 #define CPU_MSR_H
 
 #include "cpu/cpu.h"
+#include "cpu/soft.h"
 
 /* RDMSR and WRMSR without the privilege check. false: #GP(0), nothing changed. */
 bool msr_read(struct cpu *cpu, uint32_t msr, uint64_t *value);
 bool msr_write(struct cpu *cpu, uint32_t msr, uint64_t value);
+
+/* The values after power-on; INIT leaves MSRs alone. The local APIC is reset by the machine: this
+ * takes over where it is now (cpu->apic_page). */
 void msr_reset(struct cpu *cpu);
 
 /* The guest's TSC of this vCPU, now. */
-uint64_t msr_tsc(struct cpu *cpu);
+static inline uint64_t msr_tsc(struct cpu *cpu)
+{
+	return clock_tsc(cpu->soft->config.clock) + cpu->msr.tsc_offset;
+}
+
+/* One row of the table: an MSR, or `count` consecutive ones of a kind. */
+struct msr_row;
+typedef bool msr_read_fn(struct cpu *cpu, const struct msr_row *row, uint32_t msr, uint64_t *value);
+typedef bool msr_write_fn(struct cpu *cpu, const struct msr_row *row, uint32_t msr, uint64_t value);
+
+#define MSR_ALWAYS 0xffff /* no feature needed */
+#define MSR_NEVER  0xfffe /* not with this vendor */
+
+struct msr_row {
+	const char *name;
+	uint32_t first, count;
+	uint16_t feature[2]; /* by enum cpu_vendor: enum feature, MSR_ALWAYS or MSR_NEVER */
+	uint16_t offset;     /* storage in struct cpu_msrs, one uint64_t for each MSR */
+	uint64_t writable;   /* bits that may be set; setting others is #GP(0) */
+	uint64_t value;      /* of storage after reset; of a constant */
+	msr_read_fn *read;   /* NULL: #GP(0) */
+	msr_write_fn *write; /* NULL: #GP(0) */
+};
+
+/* Sorted by number. */
+const struct msr_row *msr_table(unsigned *rows);
+
+/* Plain storage; what the functions of rows with checks of their own end in. */
+bool msr_read_storage(struct cpu *cpu, const struct msr_row *row, uint32_t msr, uint64_t *value);
+bool msr_write_storage(struct cpu *cpu, const struct msr_row *row, uint32_t msr, uint64_t value);
 
 #endif

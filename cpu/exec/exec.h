@@ -20,8 +20,11 @@ insn_select_fn mov_select, mov_select_extend, mov_select_lea, mov_select_cmov, m
 insn_fn mov_bswap, mov_movbe, mov_cbw, mov_cwde, mov_cdqe, mov_cwd, mov_cdq, mov_cqo, mov_xlat;
 
 /* shift.c */
+insn_select_fn shift_select, shift_select_double;
 
 /* muldiv.c */
+insn_select_fn muldiv_select_imul;
+insn_fn muldiv_mul, muldiv_div, muldiv_idiv, muldiv_aam, muldiv_aad;
 
 /* branch.c */
 insn_select_fn branch_select_jcc, branch_select_jmp, branch_select_call, branch_select_ret;
@@ -32,12 +35,20 @@ insn_select_fn stack_select_push, stack_select_pop, stack_select_leave;
 insn_fn stack_pusha, stack_popa, stack_pushf, stack_popf, stack_enter;
 
 /* string.c */
+insn_select_fn string_select_movs, string_select_stos, string_select_lods;
+insn_select_fn string_select_scas, string_select_cmps;
 
 /* bit.c */
+insn_select_fn bit_select;
+insn_fn bit_bsf, bit_bsr;
 
 /* bcd.c */
+insn_fn bcd_aaa, bcd_aas, bcd_daa, bcd_das;
 
 /* flag.c */
+insn_fn flag_clc, flag_stc, flag_cmc, flag_cld, flag_std, flag_lahf, flag_sahf, flag_salc;
+insn_fn flag_cli, flag_sti, flag_nop, flag_pause;
+insn_fn flag_int, flag_int1, flag_int3, flag_into, flag_bound;
 insn_fn flag_undefined; /* #UD: no such instruction */
 insn_fn flag_too_long;  /* #GP(0): more than 15 bytes */
 

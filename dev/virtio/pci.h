@@ -10,8 +10,6 @@
 /* The PCI function with its capabilities, at `slot`. On failure pci_device_finish is due. */
 int virtio_pci_attach(struct virtio_device *dev, struct pci_host *host, unsigned slot);
 
-bool virtio_is_live(const struct virtio_device *dev); /* DRIVER_OK, and nothing wrong */
-
 /* All registers to their state after reset, with no chain in use and `lock` held. */
 void virtio_clear(struct virtio_device *dev);
 /* The same with pause and resume around it. */

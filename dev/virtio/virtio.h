@@ -76,6 +76,7 @@ void virtio_finish(struct virtio_device *dev);
 /* As after power-on. Calls pause and resume. */
 void virtio_reset(struct virtio_device *dev);
 
+bool virtio_is_live(const struct virtio_device *dev); /* DRIVER_OK, and nothing wrong */
 bool virtio_has_feature(const struct virtio_device *dev, unsigned bit);
 
 /* Pops a chain of a live device's queue; a bad ring makes the device ask for a reset. */

@@ -36,9 +36,9 @@ run() {
 expect_status() { local name=$2; verdict [ "$status" = "$1" ]; }
 expect_output() { local name=$2; verdict grep -q -a -E "$1" "$out"; }
 
-# bare NAME: assembles tests/guest/bare/NAME.S and prints the path of the image.
+# bare NAME: assembles tests/bare/asm/NAME.S and prints the path of the image.
 bare() {
-	local source=tests/guest/bare/$1.S image=$scratch/$1.elf
+	local source=tests/bare/asm/$1.S image=$scratch/$1.elf
 	if [[ ! -f $image ]]; then
 		gcc -m32 -c -o "$scratch/$1.o" "$source" &&
 			ld -m elf_i386 -nostdlib -z noexecstack --section-start=.init=0x100000 -Ttext=0x101000 \
