@@ -1,19 +1,22 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Everything the project builds and runs; `make help` lists the targets.
 
-ifeq ($(filter -j%,$(MAKEFLAGS)),)
+ifeq ($(MAKELEVEL)$(filter -j%,$(MAKEFLAGS)),0)
 MAKEFLAGS += -j$(shell nproc)
 endif
 .DEFAULT_GOAL := all
 
 # --- what a user may set -------------------------------------------------------------------------
 
-CC           ?= gcc
+ifeq ($(origin CC),default)
+CC           := gcc
+endif
 CFLAGS       ?= -O2 -g
 SAN          ?= 0
 PREFIX       ?= /usr/local
 DESTDIR      ?=
 FUZZ_SECONDS ?= 30
+V            ?= 0
 
 # --- sources and flags ---------------------------------------------------------------------------
 
@@ -28,6 +31,9 @@ ALL_FLAGS  = $(DIALECT) $(WARNINGS) -Werror $(CFLAGS) $(if $(filter 1,$(SAN)),$(
 # Flags for one file or one folder: FLAGS_cpu/exec/foo.c := -mgeneral-regs-only
 file_flags = $(FLAGS_$(patsubst %/,%,$(dir $<))) $(FLAGS_$<)
 
+# $(call run,WHAT,COMMAND): the command itself is shown with V=1 only.
+run = $(if $(filter 1,$(V)),,@printf '  %-5s %s\n' $(1) $@ &&) $(2)
+
 B       ?= $(if $(filter 1,$(SAN)),build-san,build)
 SOURCES := $(wildcard $(FOLDERS:%=%/*.c))
 LIBRARY := $(B)/libnidus.a
@@ -40,15 +46,14 @@ OBJECTS := $(SOURCES:%.c=$(B)/obj/%.o)
 all: $(LIBRARY) $(PROGRAM)
 
 $(B)/nidus: $(B)/obj/main.o $(LIBRARY)
-	$(CC) $(ALL_FLAGS) -o $@ $^ $(LIBS)
+	$(call run,LD,$(CC) $(ALL_FLAGS) -o $@ $^ $(LIBS))
 
 $(LIBRARY): $(OBJECTS)
-	rm -f $@
-	ar rcs $@ $^
+	$(call run,AR,rm -f $@ && ar rcs $@ $^)
 
 $(B)/obj/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL_FLAGS) $(file_flags) -MMD -MP -c -o $@ $<
+	$(call run,CC,$(CC) $(ALL_FLAGS) $(file_flags) -MMD -MP -c -o $@ $<)
 
 # --- tests ---------------------------------------------------------------------------------------
 
@@ -56,7 +61,7 @@ tests: $(TESTS)
 
 $(B)/tests/%: $(B)/obj/tests/unit/%.o $(LIBRARY)
 	@mkdir -p $(@D)
-	$(CC) $(ALL_FLAGS) -o $@ $^ -lcmocka $(LIBS)
+	$(call run,LD,$(CC) $(ALL_FLAGS) -o $@ $^ -lcmocka $(LIBS))
 
 # The set-up comes first and may bring the very headers that the build needs, hence a make of its own.
 check check-all:
@@ -86,15 +91,14 @@ fuzz:
 fuzzers: $(FUZZERS)
 
 $(FUZZERS): $(FUZZ_B)/%: tests/fuzz/%.c $(FUZZ_B)/libnidus.a
-	clang $(FUZZ_FLAGS) -fsanitize=fuzzer -MMD -MP -MF $(FUZZ_B)/obj/$*.d -o $@ $^ $(LIBS)
+	$(call run,LD,clang $(FUZZ_FLAGS) -fsanitize=fuzzer -MMD -MP -MF $(FUZZ_B)/obj/$*.d -o $@ $^ $(LIBS))
 
 $(FUZZ_B)/libnidus.a: $(FUZZ_OBJECTS)
-	rm -f $@
-	ar rcs $@ $^
+	$(call run,AR,rm -f $@ && ar rcs $@ $^)
 
 $(FUZZ_B)/obj/%.o: %.c
 	@mkdir -p $(@D)
-	clang $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link $(file_flags) -MMD -MP -c -o $@ $<
+	$(call run,CC,clang $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link $(file_flags) -MMD -MP -c -o $@ $<)
 
 # --- guests, demonstration, measurement ----------------------------------------------------------
 
@@ -129,7 +133,7 @@ make lint          only the rules; make format brings the code into the format
 make install       to PREFIX=/usr/local, below DESTDIR
 make clean         remove what was built
 
-CC, CFLAGS and B (the build folder) may be set. `tests/run build 'test_mmu*'` runs some of the tests.
+CC, CFLAGS and B (the build folder) may be set; V=1 shows commands. `tests/run build 'test_mmu*'` runs some of the tests.
 endef
 
 help:
