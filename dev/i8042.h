@@ -22,7 +22,4 @@ dev_access_fn i8042_data_access;       /* port 60h, 1 byte (61h is the PIT's) */
 dev_access_fn i8042_command_access;    /* port 64h, 1 byte */
 dev_access_fn i8042_port92_access;     /* port 92h, 1 byte */
 
-/* A scan code (set 2 as the keyboard sends it). false: its buffer is full. Any thread. */
-bool i8042_key(struct i8042 *i8042, uint8_t code);
-
 #endif
