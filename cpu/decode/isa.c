@@ -122,10 +122,19 @@ static bool is_exception_offered(const struct soft *soft, const ZydisDecodedInst
 	}
 }
 
+/* Hypercalls need a hypervisor below, not VT-x or AMD-V in the guest. */
+static bool is_hypercall(const ZydisDecodedInstruction *zydis)
+{
+	return zydis->mnemonic == ZYDIS_MNEMONIC_VMCALL ||
+	       zydis->mnemonic == ZYDIS_MNEMONIC_VMMCALL;
+}
+
 bool isa_is_offered(const struct soft *soft, const ZydisDecodedInstruction *zydis)
 {
 	const struct isa_row *row = &rows[zydis->meta.isa_set];
 
+	if (is_hypercall(zydis))
+		return has(soft, FEATURE_HYPERVISOR);
 	switch (row->need) {
 	case ALWAYS:
 		return is_exception_offered(soft, zydis);

@@ -215,7 +215,60 @@ static const struct insn_row rows[] = {
 
 	/* far.c: far transfers, segment registers */
 
-	/* system.c, io.c */
+	/* control.c: control and debug registers, descriptor tables; MOV is in mov.c's hands */
+	EXEC(CLTS, control_clts),
+	EXEC_ENDS_BLOCK(LMSW, control_lmsw),
+	EXEC(SMSW, control_smsw),
+	SELECT(LGDT, control_select_load_table),
+	SELECT(LIDT, control_select_load_table),
+	EXEC(SGDT, control_sgdt),
+	EXEC(SIDT, control_sidt),
+	EXEC(XGETBV, control_xgetbv),
+	EXEC_ENDS_BLOCK(XSETBV, control_xsetbv),
+
+	/* system.c */
+	EXEC(CPUID, system_cpuid),
+	EXEC(RDMSR, system_rdmsr),
+	EXEC_ENDS_BLOCK(WRMSR, system_wrmsr),
+	EXEC(RDTSC, system_rdtsc),
+	EXEC(RDTSCP, system_rdtscp),
+	EXEC(RDPID, system_rdpid),
+	EXEC(RDPMC, system_rdpmc),
+	EXEC(INVD, system_wbinvd),
+	EXEC(WBINVD, system_wbinvd),
+	EXEC(CLFLUSH, system_clflush),
+	EXEC(CLFLUSHOPT, system_clflush),
+	EXEC(CLWB, system_clflush),
+	EXEC_ENDS_BLOCK(INVLPG, system_invlpg),
+	EXEC_ENDS_BLOCK(INVPCID, system_invpcid),
+	EXEC(STAC, system_stac),
+	EXEC(CLAC, system_clac),
+	EXEC(RDPKRU, system_rdpkru),
+	EXEC(WRPKRU, system_wrpkru),
+	EXEC(SWAPGS, system_swapgs),
+	EXEC(RDFSBASE, system_rdfsbase),
+	EXEC(RDGSBASE, system_rdgsbase),
+	EXEC(WRFSBASE, system_wrfsbase),
+	EXEC(WRGSBASE, system_wrgsbase),
+	EXEC_ENDS_BLOCK(HLT, system_hlt),
+	EXEC(VMCALL, system_hypercall),
+	EXEC(VMMCALL, system_hypercall),
+
+	/* syscall.c */
+	EXEC_ENDS_BLOCK(SYSCALL, syscall_syscall),
+	EXEC_ENDS_BLOCK(SYSRET, syscall_sysret),
+	EXEC_ENDS_BLOCK(SYSENTER, syscall_sysenter),
+	EXEC_ENDS_BLOCK(SYSEXIT, syscall_sysexit),
+
+	/* io.c */
+	SELECT_ENDS_BLOCK(IN, io_select_in),
+	SELECT_ENDS_BLOCK(OUT, io_select_out),
+	SELECT_ENDS_BLOCK(INSB, io_select_string),
+	SELECT_ENDS_BLOCK(INSW, io_select_string),
+	SELECT_ENDS_BLOCK(INSD, io_select_string),
+	SELECT_ENDS_BLOCK(OUTSB, io_select_string),
+	SELECT_ENDS_BLOCK(OUTSW, io_select_string),
+	SELECT_ENDS_BLOCK(OUTSD, io_select_string),
 
 	/* hosted.c: instructions that the host runs have no row; x87.c, simd.c, xsave.c: those that
 	 * need more */

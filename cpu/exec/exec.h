@@ -54,7 +54,23 @@ insn_fn flag_too_long;  /* #GP(0): more than 15 bytes */
 
 /* far.c: far transfers, segment registers */
 
-/* system.c, io.c */
+/* control.c: control and debug registers, descriptor tables */
+insn_select_fn control_select_mov, control_select_load_table;
+insn_fn control_clts, control_lmsw, control_smsw, control_sgdt, control_sidt;
+insn_fn control_xgetbv, control_xsetbv;
+
+/* system.c */
+insn_fn system_cpuid, system_rdmsr, system_wrmsr, system_rdtsc, system_rdtscp, system_rdpid;
+insn_fn system_rdpmc, system_wbinvd, system_clflush, system_invlpg, system_invpcid;
+insn_fn system_stac, system_clac, system_rdpkru, system_wrpkru, system_swapgs;
+insn_fn system_rdfsbase, system_rdgsbase, system_wrfsbase, system_wrgsbase;
+insn_fn system_hlt, system_hypercall;
+
+/* syscall.c */
+insn_fn syscall_syscall, syscall_sysret, syscall_sysenter, syscall_sysexit;
+
+/* io.c */
+insn_select_fn io_select_in, io_select_out, io_select_string;
 
 /* hosted.c: for every instruction that has no row; NULL where the host does not run it */
 insn_select_fn hosted_select;

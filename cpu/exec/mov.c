@@ -54,9 +54,8 @@ insn_fn *mov_select(const ZydisDecodedInstruction *zydis, const ZydisDecodedOper
 		[FORM_MI] = { mov_mi_1, mov_mi_2, mov_mi_4, mov_mi_8 },
 	};
 
-	(void)zydis;
 	if (!is_general(&operands[0]) || !is_general(&operands[1]))
-		return NULL;
+		return control_select_mov(zydis, operands, insn);
 	return handlers[operands_form(operands)][size_index(insn->size)];
 }
 
