@@ -19,6 +19,7 @@ struct sink {
 	uv_loop_t *loop;
 	uv_async_t wake;
 	uv_poll_t *poll; /* NULL: none, or a descriptor that is always ready. Loop's thread */
+	bool polling;
 	pthread_mutex_t lock;
 	pthread_cond_t room;
 	int fd; /* -1: none */
@@ -70,8 +71,9 @@ static void flush(struct sink *sink)
 	more = sink->count;
 	pthread_cond_broadcast(&sink->room);
 	pthread_mutex_unlock(&sink->lock);
-	if (!sink->poll)
+	if (!sink->poll || more == sink->polling)
 		return;
+	sink->polling = more;
 	if (more)
 		uv_poll_start(sink->poll, UV_WRITABLE, on_writable);
 	else
@@ -167,6 +169,7 @@ void sink_close(struct sink *sink)
 	if (sink->poll)
 		uv_close((uv_handle_t *)sink->poll, free_handle);
 	sink->poll = NULL;
+	sink->polling = false;
 	if (fd >= 0)
 		close(fd);
 }

@@ -12,6 +12,7 @@ struct source {
 	uv_loop_t *loop;
 	uv_async_t wake;
 	uv_poll_t *poll; /* NULL: none, or the file is always ready */
+	bool polling;
 	struct console *console;
 	struct source_hooks hooks;
 	int fd;             /* -1: none, or at its end */
@@ -48,6 +49,18 @@ static bool read_more(struct source *s)
 	return true;
 }
 
+/* Starting anew what is started would lose an event that has just come. */
+static void set_polling(struct source *s, bool on)
+{
+	if (on == s->polling || !s->poll)
+		return;
+	if (on)
+		uv_poll_start(s->poll, UV_READABLE | UV_DISCONNECT, on_readable);
+	else
+		uv_poll_stop(s->poll);
+	s->polling = on;
+}
+
 /* One step: push the old, read the new, push it; poll only while there is room. */
 static void step(struct source *s, bool readable)
 {
@@ -64,10 +77,7 @@ static void step(struct source *s, bool readable)
 		if (room && !s->poll)
 			uv_async_send(&s->wake);
 	}
-	if (s->poll && room)
-		uv_poll_start(s->poll, UV_READABLE | UV_DISCONNECT, on_readable);
-	else if (s->poll)
-		uv_poll_stop(s->poll);
+	set_polling(s, room);
 }
 
 static void on_readable(uv_poll_t *handle, int status, int events)
@@ -142,6 +152,7 @@ void source_close(struct source *s)
 	if (s->poll)
 		uv_close((uv_handle_t *)s->poll, free_handle);
 	s->poll = NULL;
+	s->polling = false;
 	s->fd = -1;
 }
 
