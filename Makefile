@@ -73,7 +73,7 @@ lint: all
 	@tools/lint $(B)
 
 format:
-	@find . -name 'build*' -prune -o -name '*.[ch]' -print | xargs clang-format -i
+	@find . -path './build*' -prune -o -name '*.[ch]' -print | xargs clang-format -i
 
 # --- fuzzing: each tests/fuzz/fuzz_*.c for FUZZ_SECONDS ------------------------------------------
 
