@@ -112,7 +112,7 @@ static void set_interrupt_flag(struct cpu *cpu)
 		return;
 	cpu->rflags |= RFLAGS_IF;
 	cpu->shadow = SHADOW_STI;
-	cpu_attention_set(cpu, ATTENTION_SHADOW | ATTENTION_INTERRUPT);
+	cpu_attention_set(cpu, ATTENTION_SHADOW);
 }
 
 void flag_sti(struct cpu *cpu, const struct insn *insn)

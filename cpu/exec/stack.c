@@ -256,8 +256,6 @@ void stack_popf(struct cpu *cpu, const struct insn *insn)
 		popf_plain(cpu, insn);
 	if ((before ^ cpu->rflags) & derived)
 		cpu_update_derived(cpu);
-	if (cpu->rflags & ~before & RFLAGS_IF)
-		cpu_attention_set(cpu, ATTENTION_INTERRUPT);
 	insn_advance(cpu, insn);
 }
 

@@ -9,10 +9,6 @@
  */
 #include "cpu/exec/template.h"
 
-/* What a repeated instruction stops for. The shadow of STI or MOV SS is that of this instruction.
- */
-#define STOPS_REPETITION ((uint32_t) ~(ATTENTION_SHADOW | ATTENTION_HALT))
-
 /* Does at least one of `count` elements, and says how many. */
 typedef uint64_t chunk_fn(struct cpu *cpu, const struct insn *insn, uint64_t count);
 
@@ -279,9 +275,19 @@ static uint64_t run_chunk(struct cpu *cpu, const struct insn *insn, chunk_fn *ch
 	return count;
 }
 
+/* What the run loop would act on now. The shadow of STI or MOV SS is that of this instruction. */
+static bool is_attention_due(const struct cpu *cpu)
+{
+	uint32_t ignored = ATTENTION_SHADOW | ATTENTION_HALT;
+
+	if (!(cpu->rflags & RFLAGS_IF))
+		ignored |= ATTENTION_INTERRUPT;
+	return __atomic_load_n(&cpu->attention, __ATOMIC_RELAXED) & ~ignored;
+}
+
 static void yield_to_attention(struct cpu *cpu)
 {
-	if (unlikely(__atomic_load_n(&cpu->attention, __ATOMIC_RELAXED) & STOPS_REPETITION))
+	if (unlikely(is_attention_due(cpu)))
 		cpu_resume(cpu);
 }
 
