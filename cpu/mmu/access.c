@@ -306,6 +306,13 @@ static void *bounce_begin(struct cpu *cpu, const struct parts *parts)
 	return bounce->data;
 }
 
+static void *rmw_begin(struct cpu *cpu, const struct parts *parts)
+{
+	if (parts->count == 1 && is_ram(parts->entry[0]))
+		return host_of(parts->entry[0], parts->addr[0]);
+	return bounce_begin(cpu, parts);
+}
+
 void *mmu_rmw_begin(struct cpu *cpu, gva_t addr, unsigned size, unsigned seg)
 {
 	void *host = mmu_fast(cpu, addr, size, true);
@@ -316,9 +323,7 @@ void *mmu_rmw_begin(struct cpu *cpu, gva_t addr, unsigned size, unsigned seg)
 	translate_parts(cpu, addr, size, right_now(cpu, true), seg, &parts);
 	if (size <= 8)
 		check_alignment(cpu, addr, size);
-	if (parts.count == 1 && is_ram(parts.entry[0]))
-		return host_of(parts.entry[0], addr);
-	return bounce_begin(cpu, &parts);
+	return rmw_begin(cpu, &parts);
 }
 
 static void bounce_done(struct cpu *cpu)
@@ -344,19 +349,19 @@ void mmu_rmw_done(struct cpu *cpu, gva_t addr, unsigned size, void *host)
 
 /* ---- implicit supervisor accesses ---- */
 
-static void *system_fast(struct cpu *cpu, gva_t addr, unsigned size, bool is_write)
+void *mmu_system_span(struct cpu *cpu, gva_t addr, unsigned len, bool is_write)
 {
 	const struct tlb_entry *e =
 		&cpu->mmu->current->tlb.entry[(addr >> PAGE_BITS) % TLB_ENTRIES];
 
-	if (likely((addr ^ e->tag[TLB_KERNEL][is_write]) <= PAGE_BYTES - size))
+	if (likely((addr ^ e->tag[TLB_KERNEL][is_write]) <= PAGE_BYTES - len))
 		return (void *)(uintptr_t)(addr + e->delta);
 	return NULL;
 }
 
 uint64_t mmu_load_system(struct cpu *cpu, gva_t addr, unsigned size)
 {
-	const void *host = system_fast(cpu, addr, size, false);
+	const void *host = mmu_system_span(cpu, addr, size, false);
 	struct parts parts;
 	uint64_t value = 0;
 
@@ -369,7 +374,7 @@ uint64_t mmu_load_system(struct cpu *cpu, gva_t addr, unsigned size)
 
 void mmu_store_system(struct cpu *cpu, gva_t addr, unsigned size, uint64_t value)
 {
-	void *host = system_fast(cpu, addr, size, true);
+	void *host = mmu_system_span(cpu, addr, size, true);
 	struct parts parts;
 
 	if (likely(host != NULL)) {
@@ -378,4 +383,12 @@ void mmu_store_system(struct cpu *cpu, gva_t addr, unsigned size, uint64_t value
 	}
 	translate_parts(cpu, addr, size, RIGHT_DATA(TLB_KERNEL, 1), DS, &parts);
 	write_parts(cpu, &parts, (const uint8_t *)&value);
+}
+
+void *mmu_rmw_system_begin(struct cpu *cpu, gva_t addr, unsigned size)
+{
+	struct parts parts;
+
+	translate_parts(cpu, addr, size, RIGHT_DATA(TLB_KERNEL, 1), DS, &parts);
+	return rmw_begin(cpu, &parts);
 }

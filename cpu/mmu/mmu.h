@@ -99,6 +99,9 @@ void mmu_rmw_done(struct cpu *cpu, gva_t addr, unsigned size, void *host);
 /* Implicit supervisor accesses to descriptor tables and task states, at any CPL. */
 uint64_t mmu_load_system(struct cpu *cpu, gva_t addr, unsigned size);
 void mmu_store_system(struct cpu *cpu, gva_t addr, unsigned size, uint64_t value);
+void *mmu_rmw_system_begin(struct cpu *cpu, gva_t addr, unsigned size); /* then mmu_rmw_done */
+/* Host pointer to supervisor RAM that may be written (read) at once, or NULL: no walk, no fault. */
+void *mmu_system_span(struct cpu *cpu, gva_t addr, unsigned len, bool is_write);
 
 /* Guest-physical address of code at linear `addr`; raises #PF with the I bit as the architecture
  * says. */

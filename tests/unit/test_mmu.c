@@ -1,0 +1,733 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The MMU against hand-built paging structures: walks of every mode, the matrix of permissions,
+ * accessed and dirty bits, page crossing, flushes, PCIDs, watched pages, devices, breakpoints.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "cpu/insn.h"
+#include "cpu/mmu/mmu.h"
+#include "cpu/soft.h"
+
+#define P  BIT(0)
+#define W  BIT(1)
+#define U  BIT(2)
+#define A  BIT(5)
+#define D  BIT(6)
+#define PS BIT(7)
+#define G  BIT(8)
+#define NX BIT(63)
+
+#define MEMORY_BYTES (64 * MIB)
+#define TABLES       0x100000 /* the paging structures, 4 KiB each, from here */
+#define VA           0xffff888000345000ull
+#define DATA         0x200000 /* the page that VA maps */
+#define DEVICE       0xd0000000ull
+
+struct bench {
+	struct cpu *cpu;
+	struct soft *soft;
+	struct memory *mem;
+	gpa_t next_table;
+	struct {
+		unsigned reads, writes;
+		struct dev_access last;
+	} device;
+	struct {
+		unsigned calls;
+		gpa_t gpa;
+		uint64_t len;
+	} written;
+};
+
+static void device_access(void *self, struct dev_access *access)
+{
+	struct bench *b = self;
+
+	if (access->is_write)
+		b->device.writes++;
+	else
+		b->device.reads++,
+			access->value = 0x1122334455667788ull >> (8 * (access->offset % 8));
+	b->device.last = *access;
+}
+
+static void on_written(void *self, gpa_t gpa, uint64_t len)
+{
+	struct bench *b = self;
+
+	b->written.calls++;
+	b->written.gpa = gpa;
+	b->written.len = len;
+}
+
+static int set_up(void **state)
+{
+	struct bench *b = calloc(1, sizeof(*b));
+
+	b->cpu = aligned_alloc(64, align_up(sizeof(*b->cpu), 64));
+	memset(b->cpu, 0, sizeof(*b->cpu));
+	b->soft = calloc(1, sizeof(*b->soft));
+	assert_int_equal(memory_create(&b->mem, MEMORY_BYTES, NULL), 0);
+	b->mem->on_written = on_written;
+	b->mem->on_written_self = b;
+	b->soft->config.memory = b->mem;
+	assert_int_equal(bus_create(&b->soft->config.bus), 0);
+	assert_int_equal(
+		bus_map(b->soft->config.bus, BUS_MMIO, DEVICE, 0x1000, device_access, b, "test"),
+		0);
+	pthread_mutex_init(&b->soft->bus_lock, NULL);
+	b->cpu->soft = b->soft;
+	b->cpu->apic_page = NO_APIC_PAGE;
+	b->cpu->rflags = RFLAGS_ONE;
+	b->cpu->tlb_class = TLB_KERNEL;
+	assert_int_equal(mmu_create(b->cpu), 0);
+	b->next_table = TABLES;
+	*state = b;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct bench *b = *state;
+
+	mmu_destroy(b->cpu);
+	bus_destroy(b->soft->config.bus);
+	memory_destroy(b->mem);
+	free(b->soft);
+	free(b->cpu);
+	free(b);
+	return 0;
+}
+
+/* ---- building tables ---- */
+
+static uint64_t *at(struct bench *b, gpa_t gpa)
+{
+	return (uint64_t *)(void *)(b->mem->base + gpa);
+}
+
+static gpa_t new_table(struct bench *b)
+{
+	gpa_t table = b->next_table;
+
+	b->next_table += PAGE_BYTES;
+	memset(at(b, table), 0, PAGE_BYTES);
+	return table;
+}
+
+/* Maps va at `level` (0: 4 KiB) to `leaf` below cr3; upper entries get P W U. Returns the leaf's
+ * address. */
+static gpa_t map_long(struct bench *b, gva_t va, unsigned level, uint64_t leaf)
+{
+	gpa_t table = b->cpu->cr3 & ~0xfffull;
+
+	for (unsigned l = 3;; l--) {
+		gpa_t entry = table + ((va >> (12 + 9 * l)) & 511) * 8;
+
+		if (l == level) {
+			*at(b, entry) = leaf;
+			return entry;
+		}
+		if (!*at(b, entry))
+			*at(b, entry) = new_table(b) | P | W | U;
+		table = *at(b, entry) & 0xffffffffff000;
+	}
+}
+
+static void long_mode(struct bench *b)
+{
+	b->cpu->cr0 = CR0_PE | CR0_PG | CR0_WP;
+	b->cpu->cr4 = CR4_PAE | CR4_PGE;
+	b->cpu->efer = EFER_LME | EFER_LMA | EFER_NXE;
+	b->cpu->mode = MODE_64;
+	b->cpu->cr3 = new_table(b);
+	mmu_mode_changed(b->cpu);
+}
+
+static void set_cpl(struct bench *b, unsigned cpl)
+{
+	b->cpu->cpl = cpl;
+	mmu_privilege_changed(b->cpu);
+}
+
+/* ---- accesses that may fault ---- */
+
+#define NO_FAULT 0x1000
+
+/* Runs the statement; the vector of the fault, or NO_FAULT. */
+#define FAULT_OF(b, statement)                                       \
+	(setjmp((b)->cpu->unwind) ? (unsigned)(b)->cpu->fault.vector \
+				  : ((void)(statement), (unsigned)NO_FAULT))
+
+#define PAGE_FAULT_OF(b, statement) \
+	(FAULT_OF(b, statement) == EXC_PF ? (int64_t)(b)->cpu->fault.error : -1)
+
+#define assert_no_fault(b, statement) assert_int_equal(FAULT_OF(b, statement), NO_FAULT)
+
+static uint64_t load(struct bench *b, gva_t va, unsigned size)
+{
+	return mmu_load(b->cpu, va, size, DS);
+}
+
+static void store(struct bench *b, gva_t va, unsigned size, uint64_t value)
+{
+	mmu_store(b->cpu, va, size, value, DS);
+}
+
+/* ---- tests ---- */
+
+static void test_no_paging(void **state)
+{
+	struct bench *b = *state;
+
+	store(b, 0x5000, 4, 0xdeadbeef);
+	assert_int_equal(load(b, 0x5000, 4), 0xdeadbeef);
+	assert_int_equal(*at(b, 0x5000) & 0xffffffff, 0xdeadbeef);
+	assert_int_equal(mmu_fetch(b->cpu, 0x5123), 0x5123);
+	assert_int_equal(load(b, 0xc0000000, 4), 0xffffffff); /* nobody there */
+	assert_non_null(mmu_fast(b->cpu, 0x5000, 8, true));
+	assert_null(mmu_fast(b->cpu, 0x5ff9, 8, true));
+	assert_null(mmu_fast(b->cpu, 0x6000, 1, false));
+}
+
+static void test_long_sizes(void **state)
+{
+	struct bench *b = *state;
+	gpa_t leaf;
+
+	long_mode(b);
+	leaf = map_long(b, VA, 0, DATA | P | W);
+	store(b, VA + 8, 8, 0x0123456789abcdef);
+	assert_int_equal(*at(b, DATA + 8), 0x0123456789abcdef);
+	assert_int_equal(*at(b, leaf), DATA | P | W | A | D);
+
+	map_long(b, 0x40000000, 1, 0x400000 | P | W | PS);
+	store(b, 0x40123458, 8, 77);
+	assert_int_equal(*at(b, 0x400000 + 0x123458), 77);
+
+	map_long(b, 0x80000000, 2, 0 | P | W | PS);
+	store(b, 0x80654320, 8, 78);
+	assert_int_equal(*at(b, 0x654320), 78);
+	assert_int_equal(mmu_fetch(b->cpu, 0x80654321), 0x654321);
+}
+
+static void test_pae(void **state)
+{
+	struct bench *b = *state;
+	gpa_t directory = new_table(b), table = new_table(b);
+
+	b->cpu->cr0 = CR0_PE | CR0_PG;
+	b->cpu->cr4 = CR4_PAE;
+	b->cpu->pdpte[3] = directory | P;
+	mmu_mode_changed(b->cpu);
+	*at(b, directory) = table | P | W;
+	*at(b, table + 8) = DATA | P | W;
+	*at(b, directory + 8) = 0x400000 | P | W | PS;
+	store(b, 0xc0001010, 8, 1);
+	store(b, 0xc0200010, 8, 2);
+	assert_int_equal(*at(b, DATA + 0x10), 1);
+	assert_int_equal(*at(b, 0x400010), 2);
+	assert_int_equal(PAGE_FAULT_OF(b, load(b, 0x1000, 4)), 0);
+	*at(b, table + 16) = DATA | P | BIT(55);
+	assert_int_equal(PAGE_FAULT_OF(b, load(b, 0xc0002000, 4)), PF_P | PF_R);
+	*at(b, table + 24) = DATA | P | NX; /* NXE is clear */
+	assert_int_equal(PAGE_FAULT_OF(b, load(b, 0xc0003000, 4)), PF_P | PF_R);
+}
+
+static void test_32bit(void **state)
+{
+	struct bench *b = *state;
+	gpa_t directory = new_table(b), table = new_table(b);
+	uint32_t *pde = (uint32_t *)at(b, directory), *pte = (uint32_t *)at(b, table);
+
+	b->cpu->cr0 = CR0_PE | CR0_PG;
+	b->cpu->cr4 = CR4_PSE;
+	b->cpu->cr3 = directory;
+	mmu_mode_changed(b->cpu);
+	pde[1] = (uint32_t)(table | P | W);
+	pte[2] = DATA | P | W;
+	pde[2] = 0x800000 | P | W | PS;
+	pde[3] = 0x800000 | P | BIT(21) | PS;
+	pde[4] = 0x800000 | P | (1 << 13) | PS; /* PSE-36: at 4 GiB, where nothing is */
+	store(b, 0x402004, 4, 5);
+	store(b, 0x8abcdc, 4, 6);
+	assert_int_equal(*at(b, DATA + 4) & 0xffffffff, 5);
+	assert_int_equal(*(uint32_t *)at(b, 0x8abcdc), 6);
+	assert_int_equal(pte[2], DATA | P | W | A | D);
+	assert_int_equal(pde[1], table | P | W | A);
+	assert_int_equal(PAGE_FAULT_OF(b, load(b, 0xc00000, 4)), PF_P | PF_R);
+	assert_int_equal(load(b, 0x1000000, 4), 0xffffffff);
+	/* The end of the address space leads to its beginning. */
+	pde[0] = pde[1023] = 0x800000 | P | W | PS;
+	mmu_flush_all(b->cpu);
+	*(uint16_t *)(b->mem->base + 0xbffffe) = 0x1122;
+	*(uint16_t *)(b->mem->base + 0x800000) = 0x3344;
+	assert_int_equal(load(b, 0xfffffffe, 4), 0x33441122);
+	pde[2] = 0;
+	b->cpu->cr4 = 0; /* no PSE: the bit is ignored */
+	mmu_mode_changed(b->cpu);
+	assert_int_equal(PAGE_FAULT_OF(b, load(b, 0x8abcdc, 4)), 0);
+}
+
+/* The rules of the manual, written down once more and differently. */
+static int64_t expected_error(struct bench *b, uint64_t all, bool nx, unsigned kind, bool is_user)
+{
+	uint64_t cr4 = b->cpu->cr4;
+	bool ac = b->cpu->rflags & RFLAGS_AC, bad;
+	int64_t error = PF_P;
+
+	if (is_user) {
+		bad = !(all & U) || (kind == 1 && !(all & W)) || (kind == 2 && nx);
+	} else {
+		bad = (kind == 1 && !(all & W) && (b->cpu->cr0 & CR0_WP)) || (kind == 2 && nx) ||
+		      (kind != 2 && (all & U) && (cr4 & CR4_SMAP) && !ac) ||
+		      (kind == 2 && (all & U) && (cr4 & CR4_SMEP));
+	}
+	if (kind == 1)
+		error |= PF_W;
+	if (kind == 2)
+		error |= PF_I;
+	if (is_user)
+		error |= PF_U;
+	return bad ? error : -1;
+}
+
+static int64_t error_of(struct bench *b, unsigned kind)
+{
+	if (kind == 0)
+		return PAGE_FAULT_OF(b, load(b, VA, 8));
+	if (kind == 1)
+		return PAGE_FAULT_OF(b, store(b, VA, 8, 1));
+	return PAGE_FAULT_OF(b, mmu_fetch(b->cpu, VA));
+}
+
+static void try_all_kinds(struct bench *b, uint64_t all, bool nx)
+{
+	for (unsigned i = 0; i < 12; i++) {
+		unsigned kind = i % 3;
+		bool is_user = i / 6;
+
+		b->cpu->rflags = RFLAGS_ONE | (i / 3 % 2 && !is_user ? RFLAGS_AC : 0);
+		set_cpl(b, is_user ? 3 : 0);
+		if (error_of(b, kind) != expected_error(b, all, nx, kind, is_user))
+			fail_msg("all %#lx nx %d cr0 %#lx cr4 %#lx rflags %#x kind %u user %d: %ld",
+				 (long)all, nx, (long)b->cpu->cr0, (long)b->cpu->cr4,
+				 b->cpu->rflags, kind, is_user, (long)error_of(b, kind));
+		/* What is cached now must say the same. */
+		assert_int_equal(error_of(b, kind), expected_error(b, all, nx, kind, is_user));
+	}
+}
+
+static void test_permissions(void **state)
+{
+	struct bench *b = *state;
+	gpa_t leaf, upper;
+
+	long_mode(b);
+	leaf = map_long(b, VA, 0, 0);
+	upper = b->cpu->cr3 + ((VA >> 39) & 511) * 8;
+	for (unsigned i = 0; i < 32; i++) {
+		uint64_t up = (i & 1 ? W : 0) | (i & 2 ? U : 0);
+		uint64_t down = (i & 4 ? W : 0) | (i & 8 ? U : 0);
+
+		*at(b, upper) = (*at(b, upper) & ~(W | U)) | up;
+		for (unsigned mode = 0; mode < 8; mode++) {
+			b->cpu->cr0 = CR0_PE | CR0_PG | (mode & 1 ? CR0_WP : 0);
+			b->cpu->cr4 =
+				CR4_PAE | (mode & 2 ? CR4_SMEP : 0) | (mode & 4 ? CR4_SMAP : 0);
+			*at(b, leaf) = DATA | P | down | (i & 16 ? NX : 0);
+			mmu_mode_changed(b->cpu);
+			try_all_kinds(b, up & down, i & 16);
+			mmu_flush_address(b->cpu, VA);
+			try_all_kinds(b, up & down, i & 16);
+		}
+	}
+}
+
+static void test_system_access_ignores_cpl_and_ac(void **state)
+{
+	struct bench *b = *state;
+
+	long_mode(b);
+	map_long(b, VA, 0, DATA | P | W);
+	set_cpl(b, 3);
+	assert_int_equal(PAGE_FAULT_OF(b, load(b, VA, 8)), PF_P | PF_U);
+	mmu_store_system(b->cpu, VA, 8, 9);
+	assert_int_equal(mmu_load_system(b->cpu, VA, 8), 9);
+	assert_int_equal(PAGE_FAULT_OF(b, mmu_load_system(b->cpu, VA + PAGE_BYTES, 8)), 0);
+	map_long(b, VA + PAGE_BYTES, 0, DATA | P | W | U);
+	b->cpu->cr4 |= CR4_SMAP;
+	b->cpu->rflags |= RFLAGS_AC;
+	mmu_mode_changed(b->cpu);
+	assert_int_equal(PAGE_FAULT_OF(b, mmu_load_system(b->cpu, VA + PAGE_BYTES, 8)), PF_P);
+}
+
+static void test_reserved_bits(void **state)
+{
+	struct bench *b = *state;
+
+	long_mode(b);
+	map_long(b, VA, 0, DATA | P | BIT(51));
+	assert_int_equal(PAGE_FAULT_OF(b, store(b, VA, 1, 0)), PF_P | PF_R | PF_W);
+	map_long(b, 0x40000000, 1, 0x402000 | P | PS);
+	assert_int_equal(PAGE_FAULT_OF(b, load(b, 0x40000000, 1)), PF_P | PF_R);
+	map_long(b, 0x80000000, 2, 0x200000 | P | PS);
+	assert_int_equal(PAGE_FAULT_OF(b, load(b, 0x80000000, 1)), PF_P | PF_R);
+	map_long(b, 0x10000000000, 3, 0x200000 | P | PS);
+	assert_int_equal(PAGE_FAULT_OF(b, load(b, 0x10000000000, 1)), PF_P | PF_R);
+	/* Structures where there is no memory. */
+	map_long(b, 0x20000000000, 3, 0xf0000000 | P | W);
+	assert_int_equal(PAGE_FAULT_OF(b, load(b, 0x20000000000, 1)), 0);
+}
+
+static void test_accessed_and_dirty(void **state)
+{
+	struct bench *b = *state;
+	gpa_t leaf;
+
+	long_mode(b);
+	leaf = map_long(b, VA, 0, DATA | P | W);
+	load(b, VA, 8);
+	assert_int_equal(*at(b, leaf) & (A | D), A);
+	assert_int_equal(*at(b, b->cpu->cr3 + ((VA >> 39) & 511) * 8) & (A | D), A);
+	assert_null(mmu_fast(b->cpu, VA, 8, true));
+	store(b, VA, 8, 1);
+	assert_int_equal(*at(b, leaf) & (A | D), A | D);
+	assert_non_null(mmu_fast(b->cpu, VA, 8, true));
+	/* Cleared by the guest without a flush: nothing need be set again. With one: it must. */
+	*at(b, leaf) &= ~(A | D);
+	mmu_flush_address(b->cpu, VA);
+	mmu_fetch(b->cpu, VA);
+	assert_int_equal(*at(b, leaf) & (A | D), A);
+	/* A fault leaves the dirty bit alone. */
+	*at(b, leaf) = DATA | P;
+	mmu_flush_address(b->cpu, VA);
+	assert_int_equal(PAGE_FAULT_OF(b, store(b, VA, 8, 1)), PF_P | PF_W);
+	assert_int_equal(*at(b, leaf) & D, 0);
+}
+
+static void test_crossing(void **state)
+{
+	struct bench *b = *state;
+	gpa_t second;
+
+	long_mode(b);
+	map_long(b, VA, 0, DATA | P | W);
+	second = map_long(b, VA + PAGE_BYTES, 0, 0x300000 | P);
+	store(b, VA + 0xffc, 4, 0x11111111);
+	assert_int_equal(PAGE_FAULT_OF(b, store(b, VA + 0xffc, 8, ~0ull)), PF_P | PF_W);
+	assert_int_equal(b->cpu->cr2, VA + PAGE_BYTES);
+	assert_int_equal(load(b, VA + 0xffc, 4), 0x11111111); /* nothing was done */
+	*at(b, second) |= W;
+	mmu_flush_address(b->cpu, VA + PAGE_BYTES);
+	store(b, VA + 0xffc, 8, 0x8877665544332211);
+	assert_int_equal(load(b, VA + 0xffc, 8), 0x8877665544332211);
+	assert_int_equal(*at(b, 0x300000) & 0xffffffff, 0x88776655);
+	assert_null(mmu_span(b->cpu, VA + 0xffc, 8, true, DS));
+}
+
+static void test_canonical(void **state)
+{
+	struct bench *b = *state;
+
+	long_mode(b);
+	assert_int_equal(FAULT_OF(b, load(b, 0x800000000000, 8)), EXC_GP);
+	assert_int_equal(b->cpu->fault.error, 0);
+	assert_int_equal(FAULT_OF(b, mmu_store(b->cpu, 0x800000000000, 8, 0, SS)), EXC_SS);
+	assert_int_equal(FAULT_OF(b, mmu_fetch(b->cpu, 0x800000000000)), EXC_GP);
+	/* Half in: the second part decides. */
+	map_long(b, 0x7ffffffff000, 0, DATA | P | W);
+	assert_int_equal(FAULT_OF(b, load(b, 0x7ffffffffffc, 8)), EXC_GP);
+	/* Over the top. */
+	map_long(b, 0xfffffffffffff000, 0, DATA | P | W);
+	map_long(b, 0, 0, DATA | P | W);
+	assert_no_fault(b, load(b, 0xfffffffffffffffc, 8));
+}
+
+static void test_flush_keeps_globals(void **state)
+{
+	struct bench *b = *state;
+
+	long_mode(b);
+	map_long(b, VA, 0, DATA | P | W);
+	map_long(b, VA + PAGE_BYTES, 0, DATA | P | W | G);
+	load(b, VA, 8);
+	load(b, VA + PAGE_BYTES, 8);
+	mmu_load_cr3(b->cpu, false);
+	assert_null(mmu_fast(b->cpu, VA, 8, false));
+	assert_non_null(mmu_fast(b->cpu, VA + PAGE_BYTES, 8, false));
+	mmu_flush_address(b->cpu, VA + PAGE_BYTES);
+	assert_null(mmu_fast(b->cpu, VA + PAGE_BYTES, 8, false));
+	load(b, VA + PAGE_BYTES, 8);
+	mmu_flush_all(b->cpu);
+	assert_null(mmu_fast(b->cpu, VA + PAGE_BYTES, 8, false));
+}
+
+static void test_flush_in_large_page(void **state)
+{
+	struct bench *b = *state;
+	uint64_t generation;
+
+	long_mode(b);
+	map_long(b, 0x40000000, 1, 0x400000 | P | W | PS);
+	map_long(b, 0x80000000, 2, 0 | P | W | PS);
+	load(b, 0x40001000, 8);
+	load(b, 0x40180000, 8);
+	load(b, 0x80654320, 8);
+	mmu_fetch(b->cpu, 0x80100000);
+	generation = b->cpu->tlb->generation;
+	mmu_flush_address(b->cpu, 0x40100000);
+	assert_null(mmu_fast(b->cpu, 0x40001000, 8, false));
+	assert_null(mmu_fast(b->cpu, 0x40180000, 8, false));
+	assert_non_null(mmu_fast(b->cpu, 0x80654320, 8, false));
+	mmu_flush_address(b->cpu, 0x80000000);
+	assert_null(mmu_fast(b->cpu, 0x80654320, 8, false));
+	assert_int_not_equal(b->cpu->tlb->generation, generation);
+}
+
+static void test_pcid(void **state)
+{
+	struct bench *b = *state;
+	gpa_t one, two;
+
+	long_mode(b);
+	b->cpu->cr4 |= CR4_PCIDE;
+	mmu_mode_changed(b->cpu);
+	one = b->cpu->cr3;
+	map_long(b, VA, 0, DATA | P | W);
+	two = b->cpu->cr3 = new_table(b);
+	map_long(b, VA, 0, 0x300000 | P | W);
+	*at(b, DATA) = 1;
+	*at(b, 0x300000) = 2;
+
+	b->cpu->cr3 = one | 1;
+	mmu_load_cr3(b->cpu, false);
+	assert_int_equal(load(b, VA, 8), 1);
+	b->cpu->cr3 = two | 2;
+	mmu_load_cr3(b->cpu, false);
+	assert_int_equal(load(b, VA, 8), 2);
+	b->cpu->cr3 = one | 1;
+	mmu_load_cr3(b->cpu, true);
+	assert_non_null(mmu_fast(b->cpu, VA, 8, false)); /* it survived */
+	assert_int_equal(load(b, VA, 8), 1);
+	mmu_flush_pcid(b->cpu, 2);
+	assert_non_null(mmu_fast(b->cpu, VA, 8, false));
+	b->cpu->cr3 = two | 2;
+	mmu_load_cr3(b->cpu, true);
+	assert_null(mmu_fast(b->cpu, VA, 8, false));
+	load(b, VA, 8);
+	mmu_flush_pcid_address(b->cpu, 1, VA);
+	assert_non_null(mmu_fast(b->cpu, VA, 8, false));
+	b->cpu->cr3 = one | 1;
+	mmu_load_cr3(b->cpu, true);
+	assert_null(mmu_fast(b->cpu, VA, 8, false));
+	/* More PCIDs than banks. */
+	for (unsigned pcid = 0; pcid < 100; pcid++) {
+		b->cpu->cr3 = (pcid & 1 ? one : two) | pcid;
+		mmu_load_cr3(b->cpu, true);
+		assert_int_equal(load(b, VA, 8), pcid & 1 ? 1 : 2);
+	}
+}
+
+static void test_generation(void **state)
+{
+	struct bench *b = *state;
+	uint64_t before;
+
+	long_mode(b);
+	map_long(b, 0x1000, 0, DATA | P | W);
+	map_long(b, 0x2000, 0, DATA | P | W);
+	map_long(b, 0x201000, 0, DATA | P | W); /* the same slot as 0x1000 */
+	mmu_fetch(b->cpu, 0x1000);
+	load(b, 0x2000, 8);
+	before = b->cpu->tlb->generation;
+	mmu_flush_address(b->cpu, 0x2000); /* data only */
+	assert_int_equal(b->cpu->tlb->generation, before);
+	mmu_flush_address(b->cpu, 0x1000);
+	assert_int_not_equal(b->cpu->tlb->generation, before);
+	mmu_fetch(b->cpu, 0x1000);
+	mmu_fetch(b->cpu, 0x201000); /* replaces it, which changes nothing */
+	before = b->cpu->tlb->generation;
+	mmu_flush_address(b->cpu, 0x1000); /* but somebody may remember it */
+	assert_int_not_equal(b->cpu->tlb->generation, before);
+	mmu_fetch(b->cpu, 0x1000);
+	before = b->cpu->tlb->generation;
+	mmu_load_cr3(b->cpu, false);
+	assert_int_not_equal(b->cpu->tlb->generation, before);
+}
+
+static void test_device(void **state)
+{
+	struct bench *b = *state;
+	struct insn insn;
+
+	long_mode(b);
+	map_long(b, VA, 0, DEVICE | P | W);
+	b->cpu->block_end = &insn;
+	assert_int_equal(load(b, VA, 4), 0x55667788);
+	assert_null(b->cpu->block_end);
+	assert_int_equal(load(b, VA + 1, 4), 0x44556677); /* in pieces */
+	assert_int_equal(b->device.reads, 4);
+	store(b, VA + 0x10, 8, 5);
+	assert_int_equal(b->device.last.offset, 0x10);
+	assert_int_equal(b->device.last.size, 8);
+	assert_int_equal(b->device.last.value, 5);
+	assert_null(mmu_fast(b->cpu, VA, 1, false));
+	assert_null(mmu_span(b->cpu, VA, 1, false, DS));
+}
+
+static void test_watched(void **state)
+{
+	struct bench *b = *state;
+	uint32_t *p;
+
+	long_mode(b);
+	map_long(b, VA, 0, DATA | P | W);
+	store(b, VA, 8, 1);
+	assert_non_null(mmu_fast(b->cpu, VA, 8, true));
+	b->mem->watched[DATA / PAGE_BYTES] = 1;
+	mmu_poison_writes(b->cpu, DATA);
+	assert_null(mmu_fast(b->cpu, VA, 8, true));
+	assert_non_null(mmu_fast(b->cpu, VA, 8, false));
+	store(b, VA + 4, 4, 2);
+	assert_int_equal(b->written.calls, 1);
+	assert_int_equal(b->written.gpa, DATA + 4);
+	assert_int_equal(b->written.len, 4);
+	assert_null(mmu_span(b->cpu, VA, 8, true, DS));
+	p = mmu_rmw_begin(b->cpu, VA + 8, 4, DS);
+	*p = 3;
+	mmu_rmw_done(b->cpu, VA + 8, 4, p);
+	assert_int_equal(b->written.calls, 2);
+	b->mem->watched[DATA / PAGE_BYTES] = 0;
+	store(b, VA, 8, 1);
+	assert_non_null(mmu_fast(b->cpu, VA, 8, true));
+}
+
+static void test_rmw(void **state)
+{
+	struct bench *b = *state;
+	uint64_t *p;
+
+	long_mode(b);
+	map_long(b, VA, 0, DATA | P | W);
+	map_long(b, VA + PAGE_BYTES, 0, 0x300000 | P | W);
+	map_long(b, VA + 2 * PAGE_BYTES, 0, DEVICE | P | W);
+	p = mmu_rmw_begin(b->cpu, VA, 8, DS);
+	assert_ptr_equal(p, at(b, DATA));
+	mmu_rmw_done(b->cpu, VA, 8, p);
+	store(b, VA + 0xffc, 8, 100);
+	p = mmu_rmw_begin(b->cpu, VA + 0xffc, 8, DS);
+	assert_int_equal((*p)++, 100);
+	mmu_rmw_done(b->cpu, VA + 0xffc, 8, p);
+	assert_int_equal(load(b, VA + 0xffc, 8), 101);
+	p = mmu_rmw_begin(b->cpu, VA + 2 * PAGE_BYTES, 4, DS);
+	assert_int_equal(*(uint32_t *)p, 0x55667788);
+	mmu_rmw_done(b->cpu, VA + 2 * PAGE_BYTES, 4, p);
+	assert_int_equal(b->device.writes, 1);
+}
+
+static void test_alignment_check(void **state)
+{
+	struct bench *b = *state;
+
+	long_mode(b);
+	map_long(b, VA, 0, DATA | P | W | U);
+	b->cpu->cr0 |= CR0_AM;
+	b->cpu->rflags |= RFLAGS_AC;
+	set_cpl(b, 3);
+	assert_no_fault(b, load(b, VA, 8));
+	assert_int_equal(FAULT_OF(b, load(b, VA + 4, 8)), EXC_AC);
+	assert_int_equal(FAULT_OF(b, store(b, VA + 1, 2, 0)), EXC_AC);
+	set_cpl(b, 0);
+	assert_no_fault(b, load(b, VA + 4, 8));
+	assert_non_null(mmu_fast(b->cpu, VA, 8, true));
+}
+
+static void test_breakpoints(void **state)
+{
+	struct bench *b = *state;
+
+	long_mode(b);
+	map_long(b, VA, 0, DATA | P | W);
+	store(b, VA, 8, 1);
+	b->cpu->dr[1] = VA + 0x10;
+	b->cpu->dr7 = DR7_INIT | BIT(2) | 0xdull << 20; /* writes, 4 bytes */
+	mmu_breakpoints_changed(b->cpu);
+	store(b, VA + 0x0c, 4, 1);
+	load(b, VA + 0x10, 4);
+	assert_int_equal(b->cpu->pending_db, 0);
+	store(b, VA + 0x0c, 8, 1);
+	assert_int_equal(b->cpu->pending_db, DR6_B(1));
+	assert_true(b->cpu->attention & ATTENTION_TRAP);
+	b->cpu->pending_db = 0;
+	b->cpu->dr7 = DR7_INIT | BIT(2) | 0x3ull << 20; /* any access, 1 byte */
+	mmu_breakpoints_changed(b->cpu);
+	load(b, VA + 0x10, 1);
+	assert_int_equal(b->cpu->pending_db, DR6_B(1));
+	b->cpu->dr7 = DR7_INIT;
+	mmu_breakpoints_changed(b->cpu);
+	load(b, VA, 1);
+	assert_non_null(mmu_fast(b->cpu, VA, 8, true));
+}
+
+static void test_protection_keys(void **state)
+{
+	struct bench *b = *state;
+
+	long_mode(b);
+	b->cpu->cr4 |= CR4_PKE;
+	mmu_mode_changed(b->cpu);
+	map_long(b, VA, 0, DATA | P | W | U | 5ull << 59);
+	map_long(b, VA + PAGE_BYTES, 0, DATA | P | W | 5ull << 59);
+	set_cpl(b, 3);
+	store(b, VA, 8, 1);
+	mmu_write_pkru(b->cpu, BIT(11)); /* key 5: no writes */
+	assert_int_equal(PAGE_FAULT_OF(b, store(b, VA, 8, 1)), PF_P | PF_W | PF_U | PF_PK);
+	assert_no_fault(b, load(b, VA, 8));
+	mmu_write_pkru(b->cpu, BIT(10)); /* key 5: nothing */
+	assert_int_equal(PAGE_FAULT_OF(b, load(b, VA, 8)), PF_P | PF_U | PF_PK);
+	assert_no_fault(b, mmu_fetch(b->cpu, VA));
+	set_cpl(b, 0);
+	assert_int_equal(PAGE_FAULT_OF(b, load(b, VA, 8)), PF_P | PF_PK);
+	assert_no_fault(b, load(b, VA + PAGE_BYTES, 8)); /* no user page */
+	mmu_write_pkru(b->cpu, BIT(11));
+	assert_int_equal(PAGE_FAULT_OF(b, store(b, VA, 8, 1)), PF_P | PF_W | PF_PK);
+	b->cpu->cr0 &= ~CR0_WP;
+	mmu_mode_changed(b->cpu);
+	assert_no_fault(b, store(b, VA, 8, 1));
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(test_##name, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(no_paging),
+		TEST(long_sizes),
+		TEST(pae),
+		TEST(32bit),
+		TEST(permissions),
+		TEST(system_access_ignores_cpl_and_ac),
+		TEST(reserved_bits),
+		TEST(accessed_and_dirty),
+		TEST(crossing),
+		TEST(canonical),
+		TEST(flush_keeps_globals),
+		TEST(flush_in_large_page),
+		TEST(pcid),
+		TEST(generation),
+		TEST(device),
+		TEST(watched),
+		TEST(rmw),
+		TEST(alignment_check),
+		TEST(breakpoints),
+		TEST(protection_keys),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
