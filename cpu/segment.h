@@ -46,7 +46,8 @@ bool segment_fetch_descriptor(struct cpu *cpu, uint16_t selector, uint64_t *low,
  * Far transfers; none moves RIP unless all checks pass. They set RIP, CS, SS, CPL and call
  * cpu_update_derived. `size` is the operand size in bytes.
  */
-void far_jump(struct cpu *cpu, uint16_t selector, uint64_t offset, unsigned size);
+void far_jump(struct cpu *cpu, uint16_t selector, uint64_t offset, unsigned size,
+	      uint64_t next_rip);
 void far_call(struct cpu *cpu, uint16_t selector, uint64_t offset, unsigned size,
 	      uint64_t next_rip);
 void far_return(struct cpu *cpu, unsigned size, unsigned pop_bytes);
