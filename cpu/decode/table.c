@@ -214,6 +214,23 @@ static const struct insn_row rows[] = {
 	EXEC_ENDS_BLOCK(UD2, flag_undefined),
 
 	/* far.c: far transfers, segment registers */
+	EXEC_ENDS_BLOCK(IRET, far_iret_16),
+	EXEC_ENDS_BLOCK(IRETD, far_iret_32),
+	EXEC_ENDS_BLOCK(IRETQ, far_iret_64),
+	EXEC(LES, far_les),
+	EXEC(LDS, far_lds),
+	EXEC(LSS, far_lss),
+	EXEC(LFS, far_lfs),
+	EXEC(LGS, far_lgs),
+	EXEC(LLDT, far_lldt),
+	EXEC(LTR, far_ltr),
+	EXEC(SLDT, far_sldt),
+	EXEC(STR, far_str),
+	EXEC(LAR, far_lar),
+	EXEC(LSL, far_lsl),
+	EXEC(VERR, far_verr),
+	EXEC(VERW, far_verw),
+	EXEC(ARPL, far_arpl),
 
 	/* control.c: control and debug registers, descriptor tables; MOV is in mov.c's hands */
 	EXEC(CLTS, control_clts),

@@ -105,7 +105,7 @@ insn_fn *branch_select_jmp(const ZydisDecodedInstruction *zydis,
 	bool wide = is_64(zydis, insn);
 
 	if (zydis->meta.branch_type == ZYDIS_BRANCH_TYPE_FAR)
-		return NULL;
+		return far_select_jmp(zydis, operands, insn);
 	if (is_imm(&operands[0]))
 		return wide ? jump_relative_64 : jump_relative;
 	if (!wide)
@@ -154,7 +154,7 @@ insn_fn *branch_select_call(const ZydisDecodedInstruction *zydis,
 	bool wide = is_64(zydis, insn);
 
 	if (zydis->meta.branch_type == ZYDIS_BRANCH_TYPE_FAR)
-		return NULL;
+		return far_select_call(zydis, operands, insn);
 	if (is_imm(&operands[0]))
 		return wide ? call_relative_64 : call_relative;
 	return wide ? call_indirect_64 : call_indirect;
@@ -182,7 +182,7 @@ insn_fn *branch_select_ret(const ZydisDecodedInstruction *zydis,
 {
 	(void)operands;
 	if (zydis->meta.branch_type == ZYDIS_BRANCH_TYPE_FAR)
-		return NULL;
+		return far_ret;
 	return is_64(zydis, insn) ? return_64 : return_near;
 }
 

@@ -53,6 +53,12 @@ insn_fn flag_undefined; /* #UD: no such instruction */
 insn_fn flag_too_long;  /* #GP(0): more than 15 bytes */
 
 /* far.c: far transfers, segment registers */
+insn_select_fn far_select_jmp, far_select_call; /* the far forms of what branch.c has */
+insn_select_fn far_select_mov;                  /* to and from segment registers */
+insn_fn far_ret, far_iret_16, far_iret_32, far_iret_64;
+insn_fn far_les, far_lds, far_lss, far_lfs, far_lgs;
+insn_fn far_lldt, far_ltr, far_sldt, far_str;
+insn_fn far_lar, far_lsl, far_verr, far_verw, far_arpl;
 
 /* control.c: control and debug registers, descriptor tables */
 insn_select_fn control_select_mov, control_select_load_table;

@@ -54,8 +54,11 @@ insn_fn *mov_select(const ZydisDecodedInstruction *zydis, const ZydisDecodedOper
 		[FORM_MI] = { mov_mi_1, mov_mi_2, mov_mi_4, mov_mi_8 },
 	};
 
-	if (!is_general(&operands[0]) || !is_general(&operands[1]))
-		return control_select_mov(zydis, operands, insn);
+	if (!is_general(&operands[0]) || !is_general(&operands[1])) {
+		insn_fn *segment = far_select_mov(zydis, operands, insn);
+
+		return segment ? segment : control_select_mov(zydis, operands, insn);
+	}
 	return handlers[operands_form(operands)][size_index(insn->size)];
 }
 
