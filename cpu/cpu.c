@@ -24,13 +24,6 @@ static enum cpu_mode code_mode(const struct cpu *cpu)
 	return (ar & SEG_DB) && !cpu_in_v86_mode(cpu) ? MODE_32 : MODE_16;
 }
 
-static enum tlb_class privilege_class(const struct cpu *cpu)
-{
-	if (cpu->cpl == 3)
-		return TLB_USER;
-	return cpu->rflags & RFLAGS_AC ? TLB_KERNEL_AC : TLB_KERNEL;
-}
-
 /* Whether any breakpoint of DR7 is enabled on instruction execution. */
 static bool has_code_breakpoint(const struct cpu *cpu)
 {
@@ -47,7 +40,7 @@ void cpu_update_derived(struct cpu *cpu)
 	uint32_t attention = __atomic_load_n(&cpu->attention, __ATOMIC_RELAXED);
 
 	cpu->mode = code_mode(cpu);
-	cpu->tlb_class = privilege_class(cpu);
+	mmu_privilege_changed(cpu);
 	if (step && !(attention & ATTENTION_STEP))
 		cpu_attention_set(cpu, ATTENTION_STEP);
 	else if (!step && (attention & ATTENTION_STEP))
