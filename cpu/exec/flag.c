@@ -157,7 +157,7 @@ void flag_bound(struct cpu *cpu, const struct insn *insn)
 	gva_t addr = insn_linear(cpu, insn, 2 * size, false);
 	int64_t index = (int64_t)(reg_read(cpu, insn->dst, size) << shift);
 	int64_t lower = (int64_t)(mmu_load(cpu, addr, size, insn->seg) << shift);
-	int64_t upper = (int64_t)(mmu_load(cpu, addr + size, size, insn->seg) << shift);
+	int64_t upper = (int64_t)(mmu_load(cpu, (uint32_t)(addr + size), size, insn->seg) << shift);
 
 	if (index < lower || index > upper)
 		cpu_raise(cpu, EXC_BR);
