@@ -273,11 +273,11 @@ unsigned decode_insn(const struct decoder *decoder, enum cpu_mode mode, const ui
 	status = ZydisDecoderDecodeFull(&decoder->zydis[mode], bytes, avail, &zydis, operands);
 	if (ZYAN_SUCCESS(status))
 		fill(decoder, &zydis, operands, out);
-	else if (status == ZYDIS_STATUS_NO_MORE_DATA && avail < INSN_MAX_BYTES)
-		return 0;
-	else if (status == ZYDIS_STATUS_NO_MORE_DATA || status == ZYDIS_STATUS_INSTRUCTION_TOO_LONG)
-		make_fault(out, flag_too_long, INSN_MAX_BYTES);
-	else
+	else if (status != ZYDIS_STATUS_NO_MORE_DATA && status != ZYDIS_STATUS_INSTRUCTION_TOO_LONG)
 		make_fault(out, flag_undefined, 1);
+	else if (avail < INSN_MAX_BYTES)
+		return 0;
+	else
+		make_fault(out, flag_too_long, INSN_MAX_BYTES);
 	return out->length;
 }
