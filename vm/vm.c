@@ -12,6 +12,7 @@
 
 #include "boot/acpi.h"
 #include "boot/boot.h"
+#include "boot/smbios.h"
 #include "vm/board.h"
 #include "vm/vcpus.h"
 
@@ -108,6 +109,7 @@ static int load(struct vm *vm, struct error *err)
 
 	if (ret)
 		return ret;
+	smbios_write_tables(vm->memory);
 	return boot_load(&vm->source, vm->memory, rsdp, &vm->boot_registers, err);
 }
 
