@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The program: a table of sub-commands. */
+#include "lib/base.h"
+#include "lib/version.h"
+#include "vm/options.h"
+#include "vm/run.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#define STATUS_USAGE 2
+
+static int help_command(int argc, char *const argv[]);
+
+static void help_help(FILE *out)
+{
+	fputs("usage: nidus help [COMMAND]\n", out);
+}
+
+static const struct {
+	const char *name;
+	int (*run)(int argc, char *const argv[]); /* arguments after the name; the exit status */
+	void (*help)(FILE *out);
+	const char *summary;
+} commands[] = {
+	{ "run", run_command, options_help, "run a virtual machine" },
+	{ "help", help_command, help_help, "say how a command is used" },
+};
+
+static int find(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
+		if (!strcmp(commands[i].name, name))
+			return (int)i;
+	}
+	fprintf(stderr, "nidus: unknown command '%s'; see nidus help\n", name);
+	return -1;
+}
+
+static int help_command(int argc, char *const argv[])
+{
+	int i;
+
+	if (argc > 0) {
+		i = find(argv[0]);
+		if (i < 0)
+			return STATUS_USAGE;
+		commands[i].help(stdout);
+		return 0;
+	}
+	puts("usage: nidus COMMAND [ARGUMENT]...\n       nidus --version | --help\n");
+	for (size_t k = 0; k < ARRAY_SIZE(commands); k++)
+		printf("    %-8s%s\n", commands[k].name, commands[k].summary);
+	return 0;
+}
+
+/* Files that we open must not land on a standard stream that the caller closed. */
+static void open_standard_streams(void)
+{
+	while (1) {
+		int fd = open("/dev/null", O_RDWR);
+
+		if (fd > STDERR_FILENO || fd < 0) {
+			if (fd >= 0)
+				close(fd);
+			return;
+		}
+	}
+}
+
+int main(int argc, char *argv[])
+{
+	int i;
+
+	open_standard_streams();
+	if (argc < 2) {
+		fputs("nidus: no command; see nidus help\n", stderr);
+		return STATUS_USAGE;
+	}
+	if (!strcmp(argv[1], "--version")) {
+		puts("nidus " VERSION);
+		return 0;
+	}
+	if (!strcmp(argv[1], "--help"))
+		return help_command(0, NULL);
+	i = find(argv[1]);
+	return i < 0 ? STATUS_USAGE : commands[i].run(argc - 2, argv + 2);
+}
