@@ -312,8 +312,11 @@ void segment_drop_privileged(struct cpu *cpu)
 		struct segment *seg = &cpu->seg[data_segments[i]];
 
 		if (!(seg->ar & SEG_UNUSABLE) && !is_conforming(seg->ar) &&
-		    seg_dpl(seg->ar) < cpu->cpl)
-			segment_set_null(seg, 0);
+		    seg_dpl(seg->ar) < cpu->cpl) {
+			/* The base stays: it may be FS's or GS's of 64-bit mode. */
+			seg->selector = 0;
+			seg->ar = SEG_UNUSABLE;
+		}
 	}
 }
 
