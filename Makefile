@@ -91,7 +91,7 @@ fuzz:
 fuzzers: $(FUZZERS)
 
 $(FUZZERS): $(FUZZ_B)/%: tests/fuzz/%.c $(FUZZ_B)/libnidus.a
-	$(call run,LD,clang $(FUZZ_FLAGS) -fsanitize=fuzzer -MMD -MP -MF $(FUZZ_B)/obj/$*.d -o $@ $^ $(LIBS))
+	$(call run,LD,clang $(FUZZ_FLAGS) -fsanitize=fuzzer -MMD -MP -MF $(FUZZ_B)/obj/$*.d -o $@ $(filter %.c %.a,$^) $(LIBS))
 
 $(FUZZ_B)/libnidus.a: $(FUZZ_OBJECTS)
 	$(call run,AR,rm -f $@ && ar rcs $@ $^)
