@@ -36,13 +36,14 @@ struct block_cache {
 	struct code_page *page;             /* by guest-physical page number */
 	uint8_t *arena;
 	size_t used_bytes;
+	uint64_t emptied; /* how often; changes only with the world stopped */
 };
 
 struct jump {
 	gva_t addr;
 	const struct tlb *bank;
 	uint64_t key; /* bank generation and privilege */
-	const struct block *block;
+	struct block *block;
 };
 
 struct jump_cache {
@@ -232,6 +233,7 @@ static void empty_cache(struct cpu *cpu)
 		__atomic_store_n(&mem->watched[i], 0, __ATOMIC_SEQ_CST);
 	}
 	cache->used_bytes = 0;
+	cache->emptied++;
 	for (unsigned i = 0; i < cpu->soft->config.vcpus; i++)
 		if (cpu->soft->cpu[i])
 			memset(cpu->soft->cpu[i]->jumps->jump, 0,
@@ -271,10 +273,12 @@ static void decode_run(struct cpu *cpu, struct block *block, const uint8_t *byte
 		done += length;
 		if (insn->flags & INSN_ENDS_BLOCK) {
 			block->length = done;
+			block->is_chained = insn->flags & INSN_DIRECT_BRANCH;
 			return;
 		}
 	}
 	block->length = done;
+	block->is_chained = true;
 	if (!done)
 		return; /* the first instruction crosses into the next page */
 	block->insn[block->count++] =
@@ -323,7 +327,7 @@ static void watch_page(struct cpu *cpu, gpa_t page)
 }
 
 /* A block of code outside RAM: what floats on the bus is no instruction. */
-static const struct block *scratch_block(struct cpu *cpu)
+static struct block *scratch_block(struct cpu *cpu)
 {
 	struct block *block = &cpu->jumps->scratch;
 
@@ -396,7 +400,7 @@ static struct block *try_build(struct cpu *cpu, gpa_t gpa, gpa_t second, bool *i
 	return block;
 }
 
-static const struct block *build(struct cpu *cpu, gva_t addr, gpa_t gpa)
+static struct block *build(struct cpu *cpu, gva_t addr, gpa_t gpa)
 {
 	gpa_t second = NO_PAGE;
 
@@ -432,10 +436,10 @@ static bool is_same_second_page(struct cpu *cpu, const struct block *block, gva_
 				  PAGE_BYTES);
 }
 
-static const struct block *find(struct cpu *cpu, gva_t addr, gpa_t gpa)
+static struct block *find(struct cpu *cpu, gva_t addr, gpa_t gpa)
 {
 	struct block_cache *cache = cpu->soft->blocks;
-	const struct block *block =
+	struct block *block =
 		__atomic_load_n(&cache->bucket[hash(gpa, cpu->mode)], __ATOMIC_ACQUIRE);
 
 	for (; block; block = __atomic_load_n(&block->hash_next, __ATOMIC_ACQUIRE))
@@ -445,10 +449,10 @@ static const struct block *find(struct cpu *cpu, gva_t addr, gpa_t gpa)
 	return NULL;
 }
 
-static const struct block *lookup_slow(struct cpu *cpu, gva_t addr, uint64_t key, struct jump *jump)
+static struct block *lookup_slow(struct cpu *cpu, gva_t addr, uint64_t key, struct jump *jump)
 {
 	gpa_t gpa = mmu_fetch(cpu, addr);
-	const struct block *block;
+	struct block *block;
 
 	if (!is_code_ram(cpu, gpa))
 		return scratch_block(cpu);
@@ -460,7 +464,7 @@ static const struct block *lookup_slow(struct cpu *cpu, gva_t addr, uint64_t key
 	return block;
 }
 
-const struct block *block_lookup(struct cpu *cpu)
+struct block *block_lookup(struct cpu *cpu)
 {
 	gva_t addr = cpu->rip;
 	struct jump *jump;
@@ -474,4 +478,22 @@ const struct block *block_lookup(struct cpu *cpu)
 		   __atomic_load_n(&jump->block->is_valid, __ATOMIC_ACQUIRE)))
 		return jump->block;
 	return lookup_slow(cpu, addr, key, jump);
+}
+
+/* Only within one page, where the successor's mapping is this block's. */
+struct block *block_successor(struct cpu *cpu, struct block *block, uint64_t from)
+{
+	uint64_t emptied = cpu->soft->blocks->emptied;
+	struct block **link, *next;
+
+	if (!block->is_chained || (cpu->rip ^ from) >> PAGE_BITS || cpu->mode != MODE_64)
+		return NULL;
+	link = &block->successor[cpu->rip != from + block->length];
+	next = __atomic_load_n(link, __ATOMIC_ACQUIRE);
+	if (likely(next && __atomic_load_n(&next->is_valid, __ATOMIC_ACQUIRE)))
+		return next;
+	next = block_lookup(cpu);
+	if (emptied == cpu->soft->blocks->emptied && next != &cpu->jumps->scratch)
+		__atomic_store_n(link, next, __ATOMIC_RELEASE);
+	return next;
 }

@@ -26,7 +26,10 @@ struct block {
 	uint16_t count;             /* instructions, with the terminator where there is one */
 	uint16_t length;            /* bytes of code */
 	uint8_t mode;               /* enum cpu_mode */
-	bool is_valid;              /* atomic */
+	bool is_chained; /* ends in a direct branch or none: what follows is known by its RIP */
+	bool is_valid;   /* atomic */
+	/* Blocks in the same page that were found to follow, not jumping and jumping; atomic. */
+	struct block *successor[2];
 	struct insn insn[];
 };
 
@@ -44,7 +47,14 @@ void jump_cache_destroy(struct cpu *cpu);
  * The block at CS:RIP of this vCPU, decoded if need be. Raises what fetching its first instruction
  * raises. Valid until the vCPU's next look-up.
  */
-const struct block *block_lookup(struct cpu *cpu);
+struct block *block_lookup(struct cpu *cpu);
+
+/*
+ * The block that follows `block`, all of which this vCPU has just run from RIP `from`; NULL where
+ * only block_lookup can tell. Nothing but the block was executed in between, so the page maps as it
+ * did.
+ */
+struct block *block_successor(struct cpu *cpu, struct block *block, uint64_t from);
 
 /* RAM changed (memory_written_fn; self = the cache). Any thread. */
 void block_cache_written(void *self, gpa_t gpa, uint64_t len);

@@ -32,6 +32,7 @@ enum insn_flags {
 	INSN_FLAT = BIT(4),  /* 64-bit addressing without FS or GS: linear = base + index + disp */
 	INSN_MEM = BIT(5),   /* has a memory operand in base, index, scale, disp, seg */
 	INSN_VEX = BIT(6),
+	INSN_DIRECT_BRANCH = BIT(7), /* to a displacement: JMP, Jcc, LOOP, CALL */
 };
 
 struct insn {

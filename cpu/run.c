@@ -37,8 +37,8 @@ static uint32_t attention_due(const struct cpu *cpu)
 
 /* ---- executing ---- */
 
-/* Runs the block's instructions up to `limit`. */
-static void execute(struct cpu *cpu, const struct block *block, unsigned limit)
+/* Runs the block's instructions up to `limit`. Returns whether that was all of it. */
+static bool execute(struct cpu *cpu, const struct block *block, unsigned limit)
 {
 	const struct insn *insn = block->insn, *end = insn + block->count;
 
@@ -47,9 +47,10 @@ static void execute(struct cpu *cpu, const struct block *block, unsigned limit)
 		cpu->insn = insn;
 		insn->exec(cpu, insn);
 	} while (++insn < cpu->block_end);
-	if (insn != end)
+	if (unlikely(insn != end))
 		cpu->rip = cpu_wrap_rip(cpu, cpu->rip + insn[-1].next);
 	cpu->insn = NULL;
+	return insn == end;
 }
 
 /*
@@ -74,6 +75,20 @@ static void run_one_block(struct cpu *cpu, unsigned limit)
 	if (unlikely(cpu->mode != MODE_64))
 		limit = MIN(limit, within_limit(cpu, block));
 	execute(cpu, block, limit);
+}
+
+/* Runs blocks for as long as each leads to the next without a look-up. */
+static void run_chain(struct cpu *cpu)
+{
+	struct block *block = block_lookup(cpu);
+
+	while (block) {
+		uint64_t from = cpu->rip;
+
+		if (!execute(cpu, block, BLOCK_MAX_INSNS + 1) || attention_due(cpu))
+			return;
+		block = block_successor(cpu, block, from);
+	}
 }
 
 static uint64_t code_breakpoints(const struct cpu *cpu)
@@ -298,8 +313,12 @@ static void run_blocks(struct cpu *cpu)
 			return;
 		if (outcome == ONE_INSN)
 			run_one_insn(cpu);
-		else if (likely(!is_inactive(cpu)))
+		else if (unlikely(is_inactive(cpu)))
+			continue;
+		else if (unlikely(cpu->mode != MODE_64))
 			run_one_block(cpu, BLOCK_MAX_INSNS + 1);
+		else
+			run_chain(cpu);
 	}
 }
 

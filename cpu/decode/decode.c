@@ -192,6 +192,8 @@ static uint16_t prefix_flags(const ZydisDecodedInstruction *zydis)
 		flags |= INSN_REPNE;
 	if (zydis->encoding == ZYDIS_INSTRUCTION_ENCODING_VEX)
 		flags |= INSN_VEX;
+	if (zydis->raw.imm[0].is_relative)
+		flags |= INSN_DIRECT_BRANCH;
 	return flags;
 }
 
