@@ -150,10 +150,11 @@ static void arm(struct comparator *c)
 /* Finds the next match from the registers as they are now. */
 static void restart(struct comparator *c)
 {
-	uint64_t now = counter(c->hpet);
+	uint64_t now = counter(c->hpet), wait = (c->value - now) & width_mask(c);
 
-	c->armed = c->hpet->config & CONFIG_ENABLE;
-	c->next = now + ((c->value - now) & width_mask(c));
+	/* 64 bits wide, a value that lies behind is centuries ahead. */
+	c->armed = (c->hpet->config & CONFIG_ENABLE) && wait < BIT(63);
+	c->next = now + wait;
 	arm(c);
 }
 
