@@ -591,18 +591,18 @@ static void periodic_goes_on(void **state)
 static void a_change_of_mode_keeps_the_count(void **state)
 {
 	struct chip_machine *m = *state;
-	uint32_t count = 100 * MS;
+	uint32_t count = 400 * MS;
 
 	set(m, 0, LVTT, MASKED | 0xee);
 	set(m, 0, DIVIDE, 0xb);
 	set(m, 0, INITIAL, count);
-	chip_sleep(m, 55 * MS);
+	chip_sleep(m, 220 * MS);
 	set(m, 0, LVTT, MASKED | 0x200ee);
 	assert_in_range(get(m, 0, CURRENT), 1, count / 2);
-	chip_sleep(m, 50 * MS);
+	chip_sleep(m, 200 * MS);
 	assert_in_range(get(m, 0, CURRENT), 1, count); /* went round */
 	set(m, 0, LVTT, MASKED | 0xee);
-	chip_sleep(m, 110 * MS);
+	chip_sleep(m, 410 * MS);
 	assert_int_equal(get(m, 0, CURRENT), 0);
 	set(m, 0, LVTT, MASKED | 0x200ee);
 	assert_int_equal(get(m, 0, CURRENT), 0); /* and stays there */
