@@ -243,18 +243,23 @@ static bool is_piece(uint64_t entry, uint64_t gpa_flags, gva_t addr)
 
 static unsigned note_of_4m(gva_t addr)
 {
-	return (addr >> 22) % TLB_ENTRIES;
+	return (unsigned)((addr >> 22) * 0x9e3779b97f4a7c15ull >> 54); /* 10 bits */
 }
 
 static void flush_large(struct mmu *mmu, struct bank *bank, gva_t addr)
 {
+	bool is_remembered = any_bit(bank->ghosts, ARRAY_SIZE(bank->ghosts));
+
 	for (unsigned slot = 0; next_bit(bank->used, TLB_ENTRIES, &slot); slot++)
 		if (is_piece(bank->addr[slot], bank->tlb.entry[slot].gpa_flags, addr))
 			drop_slot(bank, slot);
 	for (unsigned slot = 0; next_bit(bank->exec_used, EXEC_ENTRIES, &slot); slot++)
-		if (is_piece(bank->exec[slot].addr, bank->exec[slot].gpa_flags, addr))
+		if (is_piece(bank->exec[slot].addr, bank->exec[slot].gpa_flags, addr)) {
 			drop_exec(bank, slot);
-	change_generation(mmu, bank);
+			is_remembered = true;
+		}
+	if (is_remembered)
+		change_generation(mmu, bank);
 }
 
 static void flush_address(struct mmu *mmu, struct bank *bank, gva_t addr)
