@@ -157,6 +157,7 @@ enum isa_class isa_class_of(const ZydisDecodedInstruction *zydis)
 	case ZYDIS_MNEMONIC_MOVNTI:
 	case ZYDIS_MNEMONIC_SFENCE:
 		return ISA_GPR;
+	case ZYDIS_MNEMONIC_FISTTP:
 	case ZYDIS_MNEMONIC_FCOMI:
 	case ZYDIS_MNEMONIC_FCOMIP:
 	case ZYDIS_MNEMONIC_FUCOMI:
@@ -171,6 +172,8 @@ enum isa_class isa_class_of(const ZydisDecodedInstruction *zydis)
 	case ZYDIS_MNEMONIC_MOVDQ2Q:
 	case ZYDIS_MNEMONIC_MOVQ2DQ:
 		return ISA_SSE_MMX;
+	case ZYDIS_MNEMONIC_PMOVMSKB: /* from an MMX register it is filed under SSE */
+		return zydis->meta.isa_set == ZYDIS_ISA_SET_SSE ? ISA_MMX : ISA_SSE;
 	default:
 		return class == ISA_GPR && zydis->encoding == ZYDIS_INSTRUCTION_ENCODING_VEX
 			       ? ISA_GPR_VEX

@@ -290,6 +290,9 @@ static const struct insn_row rows[] = {
 	/* hosted.c: instructions that the host runs have no row; x87.c, simd.c, xsave.c: those that
 	 * need more */
 	EXEC(FWAIT, x87_wait),
+	EXEC(FENI8087_NOP, x87_nop),
+	EXEC(FDISI8087_NOP, x87_nop),
+	EXEC(FSETPM287_NOP, x87_nop),
 	EXEC(FLDCW, x87_fldcw),
 	EXEC(FNSTCW, x87_fnstcw),
 	EXEC(FNSTSW, x87_fnstsw),

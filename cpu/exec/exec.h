@@ -84,7 +84,7 @@ insn_select_fn hosted_select;
 /* x87.c; the first three for what the host runs as it is */
 insn_fn x87_registers, x87_read, x87_write;
 void x87_set_opcode(const ZydisDecodedInstruction *zydis, struct insn *insn);
-insn_fn x87_wait, x87_fldcw, x87_fnstcw, x87_fnstsw, x87_fnclex, x87_fninit;
+insn_fn x87_wait, x87_nop, x87_fldcw, x87_fnstcw, x87_fnstsw, x87_fnclex, x87_fninit;
 insn_fn x87_fnstenv, x87_fldenv, x87_fnsave, x87_frstor;
 
 /* simd.c */

@@ -9,7 +9,13 @@
 #include <ucontext.h>
 
 /* Indices of a context's registers, before cpu/insn.h takes one of the names. */
-enum { CONTEXT_RIP = REG_RIP, CONTEXT_RSP = REG_RSP, CONTEXT_RDI = REG_RDI, CONTEXT_RSI = REG_RSI };
+enum {
+	CONTEXT_RIP = REG_RIP,
+	CONTEXT_RSP = REG_RSP,
+	CONTEXT_RDI = REG_RDI,
+	CONTEXT_RSI = REG_RSI,
+	CONTEXT_TRAPNO = REG_TRAPNO
+};
 #undef REG_RIP
 
 #include "cpu/exec/host.h"
@@ -108,8 +114,11 @@ static bool is_in_stub(const struct cpu *cpu, const ucontext_t *context)
 static void on_sigfpe(int signal_number, siginfo_t *info, void *opaque)
 {
 	ucontext_t *context = opaque;
+	bool is_x87 = context->uc_mcontext.gregs[CONTEXT_TRAPNO] == EXC_MF;
 
-	if (is_in_stub(current, context))
+	if (is_in_stub(current, context) && is_x87)
+		resume_in_raise(context, current, EXC_MF);
+	else if (is_in_stub(current, context))
 		resume_in_raise(context, current, current->cr4 & CR4_OSXMMEXCPT ? EXC_XM : EXC_UD);
 	else if (current && info->si_code != FPE_INTDIV)
 		/* Floating point in C under the guest's MXCSR: go on with everything masked. */

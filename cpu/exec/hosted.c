@@ -21,11 +21,47 @@ static void *bounce_at(struct bounce *bounce, gva_t addr)
 	return bounce->bytes + addr % HOST_LINE_BYTES;
 }
 
+/* Whether the memory operand must be aligned to its size. SDM2: "Exceptions Type 1" to "Type 5" */
+static bool needs_alignment(const struct insn *insn)
+{
+	switch (insn->mnemonic) {
+	case ZYDIS_MNEMONIC_VMOVAPD:
+	case ZYDIS_MNEMONIC_VMOVAPS:
+	case ZYDIS_MNEMONIC_VMOVDQA:
+	case ZYDIS_MNEMONIC_VMOVNTDQ:
+	case ZYDIS_MNEMONIC_VMOVNTDQA:
+	case ZYDIS_MNEMONIC_VMOVNTPD:
+	case ZYDIS_MNEMONIC_VMOVNTPS:
+		return true;
+	case ZYDIS_MNEMONIC_LDDQU:
+	case ZYDIS_MNEMONIC_MOVDQU:
+	case ZYDIS_MNEMONIC_MOVUPD:
+	case ZYDIS_MNEMONIC_MOVUPS:
+	case ZYDIS_MNEMONIC_PCMPESTRI:
+	case ZYDIS_MNEMONIC_PCMPESTRM:
+	case ZYDIS_MNEMONIC_PCMPISTRI:
+	case ZYDIS_MNEMONIC_PCMPISTRM:
+	case ZYDIS_MNEMONIC_SHA1MSG1 ... ZYDIS_MNEMONIC_SHA256RNDS2: /* depends on the host */
+		return false;
+	default:
+		return !(insn->flags & INSN_VEX) && insn->mem_bytes == 16;
+	}
+}
+
+/* In a page of RAM the host finds misalignment itself; otherwise it comes before page faults. */
+static void check_alignment(struct cpu *cpu, const struct insn *insn, gva_t addr)
+{
+	if (addr % insn->mem_bytes && needs_alignment(insn))
+		cpu_raise_code(cpu, EXC_GP, 0);
+}
+
 void host_run_read_slow(struct cpu *cpu, const struct insn *insn, gva_t addr)
 {
-	void *operand = mmu_span(cpu, addr, insn->mem_bytes, false, insn->seg);
+	void *operand;
 	struct bounce bounce;
 
+	check_alignment(cpu, insn, addr);
+	operand = mmu_span(cpu, addr, insn->mem_bytes, false, insn->seg);
 	if (!operand) {
 		operand = bounce_at(&bounce, addr);
 		mmu_read_bytes(cpu, addr, operand, insn->mem_bytes, insn->seg);
@@ -35,9 +71,11 @@ void host_run_read_slow(struct cpu *cpu, const struct insn *insn, gva_t addr)
 
 void host_run_write_slow(struct cpu *cpu, const struct insn *insn, gva_t addr)
 {
-	void *operand = mmu_span(cpu, addr, insn->mem_bytes, true, insn->seg);
+	void *operand;
 	struct bounce bounce;
 
+	check_alignment(cpu, insn, addr);
+	operand = mmu_span(cpu, addr, insn->mem_bytes, true, insn->seg);
 	if (operand) {
 		host_stub_of(cpu, insn)(cpu, operand);
 		return;
@@ -53,6 +91,13 @@ void host_run_write_slow(struct cpu *cpu, const struct insn *insn, gva_t addr)
 static inline void check_gpr(struct cpu *cpu)
 {
 	(void)cpu;
+}
+
+/* Host processors disagree on what conversions from memory to XMM do to x87: the host decides. */
+static inline void check_sse_mmx_memory(struct cpu *cpu)
+{
+	vector_check_sse(cpu);
+	vector_load_x87(cpu);
 }
 
 static inline void check_sse_mmx(struct cpu *cpu)
@@ -82,8 +127,22 @@ HANDLERS(gpr, check_gpr)
 HANDLERS(gpr_vex, vector_check_vex)
 HANDLERS(mmx, vector_check_mmx)
 HANDLERS(sse, vector_check_sse)
-HANDLERS(sse_mmx, check_sse_mmx)
 HANDLERS(avx, vector_check_avx)
+
+static void sse_mmx_registers(struct cpu *cpu, const struct insn *insn)
+{
+	check_sse_mmx(cpu);
+	host_run(cpu, insn);
+}
+
+static void sse_mmx_read(struct cpu *cpu, const struct insn *insn)
+{
+	if (insn->mnemonic == ZYDIS_MNEMONIC_CVTPI2PS || insn->mnemonic == ZYDIS_MNEMONIC_CVTPI2PD)
+		check_sse_mmx_memory(cpu);
+	else
+		check_sse_mmx(cpu);
+	host_run_read(cpu, insn);
+}
 
 enum form { FORM_REGISTERS, FORM_READ, FORM_WRITE, FORMS };
 
@@ -93,7 +152,7 @@ static insn_fn *const handlers[][FORMS] = {
 	[ISA_X87] = { x87_registers, x87_read, x87_write },
 	[ISA_MMX] = { mmx_registers, mmx_read, mmx_write },
 	[ISA_SSE] = { sse_registers, sse_read, sse_write },
-	[ISA_SSE_MMX] = { sse_mmx_registers, sse_mmx_read, sse_mmx_write },
+	[ISA_SSE_MMX] = { sse_mmx_registers, sse_mmx_read, NULL },
 	[ISA_AVX] = { avx_registers, avx_read, avx_write },
 };
 

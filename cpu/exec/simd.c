@@ -12,6 +12,7 @@
 #include "cpu/exec/vector.h"
 #include "cpu/segment.h"
 
+#define MMX_BYTES 8u
 #define XMM_BYTES 16u
 #define YMM_BYTES 32u
 
@@ -142,22 +143,20 @@ void simd_maskmovdqu(struct cpu *cpu, const struct insn *insn)
 		     cpu->vector.ymm[insn->src], XMM_BYTES, 1, insn->seg);
 }
 
-/* Through memory's image of the x87 registers: the operands, then MMX's effect on TOP and tags. */
 void simd_maskmovq(struct cpu *cpu, const struct insn *insn)
 {
 	const uint8_t *st = cpu->vector.fx + FX_ST;
-	unsigned top;
 	gva_t addr;
+	unsigned top;
 
 	vector_check_mmx(cpu);
-	vector_store_x87(cpu);
-	addr = insn_linear(cpu, insn, 8, true);
-	top = (unsigned)bits(load_le(cpu->vector.fx + FX_FSW, 2), 13, 11);
+	vector_copy_x87(cpu);
+	addr = insn_linear(cpu, insn, MMX_BYTES, true);
 	/* The image has ST(i) in order, and MMi is physical register i. */
-	masked_store(cpu, addr, st + (insn->dst - top) % 8 * XMM_BYTES,
-		     st + (insn->src - top) % 8 * XMM_BYTES, 8, 1, insn->seg);
-	cpu->vector.fx[FX_FSW + 1] &= (uint8_t)~0x38; /* TOP = 0 */
-	cpu->vector.fx[FX_FTW] = 0xff;
+	top = (unsigned)bits(load_le(cpu->vector.fx + FX_FSW, 2), 13, 11);
+	masked_store(cpu, addr, st + (insn->dst - top) % 8 * FX_ST_STRIDE,
+		     st + (insn->src - top) % 8 * FX_ST_STRIDE, MMX_BYTES, 1, insn->seg);
+	__asm__ volatile("movd %%mm0, %0" : "=r"(top)); /* what MMX does to TOP and tags */
 }
 
 /* --- gathers ------------------------------------------------------------------------------------

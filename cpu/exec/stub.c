@@ -27,8 +27,6 @@
 #define VEX_VVVV_SHIFT      3
 #define VEX_VVVV            (0xfu << VEX_VVVV_SHIFT)
 #define VEX_VVVV_HIGH       BIT(6)
-#define VEX_PP              3
-#define VEX_PP_66           1
 #define IS4_HIGH            BIT(7) /* register number in an immediate: ignored outside 64-bit mode */
 
 #define NO_GPR 16u
@@ -159,6 +157,8 @@ static bool is_sized_by_vex_w(const ZydisDecodedInstruction *zydis)
 	case ZYDIS_MNEMONIC_VCVTSS2SI:
 	case ZYDIS_MNEMONIC_VCVTTSD2SI:
 	case ZYDIS_MNEMONIC_VCVTTSS2SI:
+	case ZYDIS_MNEMONIC_VPCMPESTRI:
+	case ZYDIS_MNEMONIC_VPCMPESTRM:
 	case ZYDIS_MNEMONIC_VPEXTRD:
 	case ZYDIS_MNEMONIC_VPEXTRQ:
 	case ZYDIS_MNEMONIC_VPINSRD:

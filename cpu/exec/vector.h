@@ -36,6 +36,8 @@ enum fxsave_offset {
 	FX_BYTES = 512,
 };
 
+#define FX_ST_STRIDE 16 /* from one x87 register to the next */
+
 /* Power-on state. */
 void vector_reset(struct cpu *cpu);
 

@@ -143,6 +143,13 @@ void x87_wait(struct cpu *cpu, const struct insn *insn)
 		x87_raise_pending(cpu);
 }
 
+/* What was for the 8087 and the 287 only. */
+void x87_nop(struct cpu *cpu, const struct insn *insn)
+{
+	(void)insn;
+	vector_check_x87(cpu);
+}
+
 void x87_fldcw(struct cpu *cpu, const struct insn *insn)
 {
 	check_waiting(cpu);
