@@ -59,9 +59,14 @@ $(B)/obj/%.o: %.c
 
 tests: $(TESTS)
 
+# What the instruction tests share.
+INSN_OBJECTS := $(patsubst %.c,$(B)/obj/%.o,$(wildcard tests/insn/*.c))
+
+$(filter $(B)/tests/test_insn%,$(TESTS)): $(INSN_OBJECTS)
+
 $(B)/tests/%: $(B)/obj/tests/unit/%.o $(LIBRARY)
 	@mkdir -p $(@D)
-	$(call run,LD,$(CC) $(ALL_FLAGS) -o $@ $^ -lcmocka $(LIBS))
+	$(call run,LD,$(CC) $(ALL_FLAGS) -o $@ $(filter %.o,$^) $(LIBRARY) -lcmocka $(LIBS))
 
 # The set-up comes first and may bring the very headers that the build needs, hence a make of its own.
 check check-all:

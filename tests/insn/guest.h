@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Runs one instruction in the interpreter, through the real decoder, handlers and MMU, as user code
+ * with the address-space layout of tests/insn/native.h. No devices.
+ */
+#ifndef TESTS_INSN_GUEST_H
+#define TESTS_INSN_GUEST_H
+
+#include "cpu/soft.h"
+#include "tests/insn/native.h"
+
+struct guest;
+
+struct guest *guest_create(void); /* NULL: out of memory */
+void guest_destroy(struct guest *guest);
+
+uint8_t *guest_data(struct guest *guest); /* its copy of the data pages */
+const struct soft *guest_soft(const struct guest *guest);
+
+/* As native_run. */
+int guest_run(struct guest *guest, unsigned mode_bits, const uint8_t *bytes, unsigned length,
+	      struct registers *regs);
+
+#endif
