@@ -64,12 +64,9 @@ static void set_port61(struct fixture *f, uint8_t value)
 /* How long after `start` counter 2's output rises, in nanoseconds; gives up after a second. */
 static uint64_t wait_out(struct fixture *f, uint64_t start)
 {
-	uint64_t now;
-
-	do
-		now = clock_now_ns(f->m.clock);
-	while (!(port61(f) & OUT) && now - start < 1000 * MS);
-	return now - start;
+	while (!(port61(f) & OUT) && clock_now_ns(f->m.clock) - start < 1000 * MS)
+		;
+	return clock_now_ns(f->m.clock) - start;
 }
 
 static int setup(void **state)
