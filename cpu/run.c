@@ -206,7 +206,7 @@ static enum outcome deliver_interrupt(struct cpu *cpu)
 
 static void take_init(struct cpu *cpu)
 {
-	cpu_attention_clear(cpu, ATTENTION_INIT | ATTENTION_SIPI);
+	cpu_attention_clear(cpu, ATTENTION_INIT);
 	irq_apic_init(cpu->soft->config.irq, cpu->index);
 	cpu_init_reset(cpu);
 }

@@ -146,6 +146,9 @@ static void soft_signal(struct engine_vcpu *vcpu, enum vcpu_signal what, uint8_t
 
 	if (what == VCPU_SIPI)
 		__atomic_store_n(&cpu->sipi_vector, vector, __ATOMIC_RELAXED);
+	/* An INIT cancels the SIPIs before it, not one that follows before the vCPU has looked. */
+	if (what == VCPU_INIT)
+		cpu_attention_clear(cpu, ATTENTION_SIPI);
 	attention(cpu, bit[what]);
 }
 
