@@ -85,5 +85,9 @@ int main(int argc, char *argv[])
 	if (!strcmp(argv[1], "--help"))
 		return help_command(0, NULL);
 	i = find(argv[1]);
-	return i < 0 ? STATUS_USAGE : commands[i].run(argc - 2, argv + 2);
+	if (i < 0)
+		return STATUS_USAGE;
+	if (argc == 3 && !strcmp(argv[2], "--help"))
+		return help_command(1, argv + 1);
+	return commands[i].run(argc - 2, argv + 2);
 }

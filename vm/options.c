@@ -12,10 +12,11 @@
 
 struct option {
 	const char *name;
-	const char *value; /* what it is called in the help; NULL: a switch */
+	const char *value; /* what it is called in the help; NULL: a switch, a bool at `field` */
 	bool repeats;
-	/* value is NULL for a switch. Errors say what is wrong with the value. */
+	/* Errors say what is wrong with the value. NULL: the text itself goes to `field`. */
 	int (*set)(struct config *config, const char *value, struct error *err);
+	size_t field; /* offset in struct config, where there is no set */
 	const char *help;
 };
 
@@ -89,27 +90,6 @@ static int set_nested(struct config *config, const char *value, struct error *er
 
 	config->nested = i == 1;
 	return MIN(i, 0);
-}
-
-static int set_kernel(struct config *config, const char *value, struct error *err)
-{
-	(void)err;
-	config->kernel = value;
-	return 0;
-}
-
-static int set_initrd(struct config *config, const char *value, struct error *err)
-{
-	(void)err;
-	config->initrd = value;
-	return 0;
-}
-
-static int set_append(struct config *config, const char *value, struct error *err)
-{
-	(void)err;
-	config->append = value;
-	return 0;
 }
 
 /* FILE or FILE,readonly; other commas belong to the name. */
@@ -225,22 +205,6 @@ static int set_serial(struct config *config, const char *value, struct error *er
 			 value);
 }
 
-static int set_debug_exit(struct config *config, const char *value, struct error *err)
-{
-	(void)value;
-	(void)err;
-	config->debug_exit = true;
-	return 0;
-}
-
-static int set_no_reboot(struct config *config, const char *value, struct error *err)
-{
-	(void)value;
-	(void)err;
-	config->no_reboot = true;
-	return 0;
-}
-
 static int set_timeout(struct config *config, const char *value, struct error *err)
 {
 	uint64_t n;
@@ -251,39 +215,60 @@ static int set_timeout(struct config *config, const char *value, struct error *e
 	return ret;
 }
 
-static int set_verbose(struct config *config, const char *value, struct error *err)
+#define FIELD(name) offsetof(struct config, name)
+
+static const struct option options[] = {
+	{ "engine", "auto|kvm|soft", false, set_engine, 0,
+	  "what runs the processors; auto (the default) is soft" },
+	{ "cpu", "intel|amd", false, set_cpu, 0, "the processor's vendor (default intel)" },
+	{ "cpus", "N", false, set_cpus, 0, "number of processors, 1 to 64 (default 1)" },
+	{ "memory", "SIZE", false, set_memory, 0, "RAM, such as 512M or 2G (default 1G)" },
+	{ "nested", "on|off", false, set_nested, 0,
+	  "show virtualization extensions to the guest (default off)" },
+	{ "kernel", "FILE", false, NULL, FIELD(kernel),
+	  "a Linux bzImage, a multiboot image or an ELF image with a PVH entry" },
+	{ "initrd", "FILE", false, NULL, FIELD(initrd),
+	  "initial file system, or the multiboot module" },
+	{ "append", "TEXT", false, NULL, FIELD(append), "the kernel's command line" },
+	{ "disk", "FILE[,readonly]", true, set_disk, 0, "a raw disk image on a virtio disk" },
+	{ "net", "user[,forward=tcp:HOSTPORT:GUESTPORT]...|none", true, set_net, 0,
+	  "a virtio network adapter: on a network of its own with DHCP,\n"
+	  "DNS and a way out, or unplugged" },
+	{ "serial", "stdio|none|file:PATH|unix:PATH", false, set_serial, 0,
+	  "what the first serial port is plugged into (default stdio);\n"
+	  "in a terminal Ctrl-] then q ends the machine" },
+	{ "debug-exit", NULL, false, NULL, FIELD(debug_exit),
+	  "a write of V to port f4h ends the machine with status 2V+1" },
+	{ "no-reboot", NULL, false, NULL, FIELD(no_reboot),
+	  "a reset ends the machine with status 3" },
+	{ "timeout", "SECONDS", false, set_timeout, 0, "end with status 124 after that time" },
+	{ "verbose", NULL, false, NULL, FIELD(verbose), "say on standard error what goes on" },
+};
+
+/* The value of an option without a function of its own. */
+static int set_field(struct config *config, const struct option *option, const char *value)
 {
-	(void)value;
-	(void)err;
-	config->verbose = true;
+	char *field = (char *)config + option->field;
+	const bool on = true;
+
+	if (option->value)
+		memcpy(field, &value, sizeof(value));
+	else
+		memcpy(field, &on, sizeof(on));
 	return 0;
 }
 
-static const struct option options[] = {
-	{ "engine", "auto|kvm|soft", false, set_engine,
-	  "what runs the processors; auto (the default) is soft" },
-	{ "cpu", "intel|amd", false, set_cpu, "the processor's vendor (default intel)" },
-	{ "cpus", "N", false, set_cpus, "number of processors, 1 to 64 (default 1)" },
-	{ "memory", "SIZE", false, set_memory, "RAM, such as 512M or 2G (default 1G)" },
-	{ "nested", "on|off", false, set_nested,
-	  "show virtualization extensions to the guest (default off)" },
-	{ "kernel", "FILE", false, set_kernel,
-	  "a Linux bzImage, a multiboot image or an ELF image with a PVH entry" },
-	{ "initrd", "FILE", false, set_initrd, "initial file system, or the multiboot module" },
-	{ "append", "TEXT", false, set_append, "the kernel's command line" },
-	{ "disk", "FILE[,readonly]", true, set_disk, "a raw disk image on a virtio disk" },
-	{ "net", "user[,forward=tcp:HOSTPORT:GUESTPORT]...|none", true, set_net,
-	  "a virtio network adapter: on a network of its own with DHCP,\n"
-	  "DNS and a way out, or unplugged" },
-	{ "serial", "stdio|none|file:PATH|unix:PATH", false, set_serial,
-	  "what the first serial port is plugged into (default stdio);\n"
-	  "in a terminal Ctrl-] then q ends the machine" },
-	{ "debug-exit", NULL, false, set_debug_exit,
-	  "a write of V to port f4h ends the machine with status 2V+1" },
-	{ "no-reboot", NULL, false, set_no_reboot, "a reset ends the machine with status 3" },
-	{ "timeout", "SECONDS", false, set_timeout, "end with status 124 after that time" },
-	{ "verbose", NULL, false, set_verbose, "say on standard error what goes on" },
-};
+static int set(struct config *config, const struct option *option, const char *value,
+	       struct error *err)
+{
+	struct error reason = { "" };
+	int ret;
+
+	if (!option->set)
+		return set_field(config, option, value);
+	ret = option->set(config, value, &reason);
+	return ret ? error_set(err, ret, "--%s: %s", option->name, reason.text) : 0;
+}
 
 static const struct option *find(const char *name, size_t len)
 {
@@ -294,31 +279,42 @@ static const struct option *find(const char *name, size_t len)
 	return NULL;
 }
 
+/* Takes one option and its value off the arguments. Returns how many they were. */
+static int parse_one(struct config *config, int argc, char *const argv[], struct error *err)
+{
+	const char *name = argv[0], *value;
+	const struct option *option;
+	int used = 1, ret;
+
+	if (strncmp(name, "--", 2))
+		return error_set(err, -EINVAL, "unexpected argument '%s'", name);
+	name += 2;
+	option = find(name, strcspn(name, "="));
+	if (!option)
+		return error_set(err, -EINVAL, "unknown option '%s'; see nidus help run", argv[0]);
+	value = strchr(name, '=');
+	if (value)
+		value++;
+	if (!option->value && value)
+		return error_set(err, -EINVAL, "--%s takes no value", option->name);
+	if (option->value && !value) {
+		if (argc == 1)
+			return error_set(err, -EINVAL, "--%s needs a value: %s", option->name,
+					 option->value);
+		value = argv[used++];
+	}
+	ret = set(config, option, value, err);
+	return ret ? ret : used;
+}
+
 int options_parse(struct config *config, int argc, char *const argv[], struct error *err)
 {
-	for (int i = 0; i < argc; i++) {
-		const char *name = argv[i], *value;
-		const struct option *option;
-		struct error reason = { "" };
+	for (int i = 0; i < argc;) {
+		int used = parse_one(config, argc - i, argv + i, err);
 
-		if (strncmp(name, "--", 2))
-			return error_set(err, -EINVAL, "unexpected argument '%s'", name);
-		name += 2;
-		option = find(name, strcspn(name, "="));
-		if (!option)
-			return error_set(err, -EINVAL, "unknown option '%s'", argv[i]);
-		value = strchr(name, '=');
-		value = value ? value + 1 : NULL;
-		if (!option->value && value)
-			return error_set(err, -EINVAL, "--%s takes no value", option->name);
-		if (option->value && !value) {
-			if (++i == argc)
-				return error_set(err, -EINVAL, "--%s needs a value: %s",
-						 option->name, option->value);
-			value = argv[i];
-		}
-		if (option->set(config, value, &reason))
-			return error_set(err, -EINVAL, "--%s: %s", option->name, reason.text);
+		if (used < 0)
+			return used;
+		i += used;
 	}
 	return 0;
 }
