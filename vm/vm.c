@@ -54,6 +54,7 @@ struct vm {
 	struct engine_registers boot_registers;
 	uint32_t mailbox; /* atomic; any thread puts the first event in */
 	bool resetting;   /* waiting for the vCPUs to park. The rest is the main thread's */
+	bool ended;       /* `status` says how; what happens later is of no interest */
 	int status;
 	struct error *end_error; /* what to say about it; borrowed by vm_run */
 };
@@ -94,9 +95,15 @@ static void on_vcpus_parked(void *self)
 
 /* --- what the loop does about it --- */
 
-static void end(struct vm *vm, int status)
+/* text: what to tell the operator, or NULL. */
+static void end(struct vm *vm, int status, const char *text)
 {
+	if (vm->ended)
+		return;
+	vm->ended = true;
 	vm->status = status;
+	if (text)
+		error_set(vm->end_error, 0, "%s", text);
 	uv_stop(&vm->loop);
 }
 
@@ -122,7 +129,7 @@ static void finish_reset(struct vm *vm)
 	if (!ret)
 		ret = load(vm, vm->end_error);
 	if (ret) {
-		end(vm, VM_STATUS_FAULT);
+		end(vm, VM_STATUS_FAULT, NULL);
 		return;
 	}
 	vcpus_reset(vm->vcpus, &vm->boot_registers);
@@ -133,7 +140,7 @@ static void finish_reset(struct vm *vm)
 static void begin_reset(struct vm *vm)
 {
 	if (vm->config->no_reboot) {
-		end(vm, VM_STATUS_RESET);
+		end(vm, VM_STATUS_RESET, NULL);
 		return;
 	}
 	vm->resetting = true;
@@ -145,6 +152,8 @@ static void on_wake(uv_async_t *handle)
 	struct vm *vm = handle->data;
 	uint32_t mail = __atomic_load_n(&vm->mailbox, __ATOMIC_ACQUIRE);
 
+	if (vm->ended)
+		return;
 	if (vm->resetting) { /* what else was asked for is dropped */
 		if (vcpus_parked(vm->vcpus))
 			finish_reset(vm);
@@ -154,36 +163,31 @@ static void on_wake(uv_async_t *handle)
 	case EVENT_NONE:
 		break;
 	case EVENT_OFF:
-		end(vm, VM_STATUS_OFF);
+		end(vm, VM_STATUS_OFF, NULL);
 		break;
 	case EVENT_RESET:
 		begin_reset(vm);
 		break;
 	case EVENT_EXIT:
-		end(vm, (int)(mail >> EVENT_STATUS_SHIFT));
+		end(vm, (int)(mail >> EVENT_STATUS_SHIFT), NULL);
 		break;
 	case EVENT_TRIPLE_FAULT:
-		error_set(vm->end_error, 0, "the guest's processor shut down (triple fault)");
-		end(vm, VM_STATUS_RESET);
+		end(vm, VM_STATUS_RESET, "the guest's processor shut down (triple fault)");
 		break;
 	case EVENT_ENGINE_ERROR:
-		error_set(vm->end_error, 0, "internal error in the engine");
-		end(vm, VM_STATUS_FAULT);
+		end(vm, VM_STATUS_FAULT, "internal error in the engine");
 		break;
 	}
 }
 
 static void on_time_limit(uv_timer_t *handle)
 {
-	struct vm *vm = handle->data;
-
-	error_set(vm->end_error, 0, "--timeout: %u seconds are over", vm->config->timeout_seconds);
-	end(vm, VM_STATUS_TIMEOUT);
+	end(handle->data, VM_STATUS_TIMEOUT, "--timeout: the time is over");
 }
 
 static void on_signal(uv_signal_t *handle, int number)
 {
-	end(handle->data, VM_STATUS_SIGNAL + number);
+	end(handle->data, VM_STATUS_SIGNAL + number, NULL);
 }
 
 /* --- making and unmaking --- */
