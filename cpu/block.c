@@ -480,19 +480,12 @@ struct block *block_lookup(struct cpu *cpu)
 	return lookup_slow(cpu, addr, key, jump);
 }
 
-/* Only within one page, where the successor's mapping is this block's. */
-struct block *block_successor(struct cpu *cpu, struct block *block, uint64_t from)
+struct block *block_link_successor(struct cpu *cpu, struct block **link)
 {
 	uint64_t emptied = cpu->soft->blocks->emptied;
-	struct block **link, *next;
+	struct block *next = block_lookup(cpu);
 
-	if (!block->is_chained || (cpu->rip ^ from) >> PAGE_BITS || cpu->mode != MODE_64)
-		return NULL;
-	link = &block->successor[cpu->rip != from + block->length];
-	next = __atomic_load_n(link, __ATOMIC_ACQUIRE);
-	if (likely(next && __atomic_load_n(&next->is_valid, __ATOMIC_ACQUIRE)))
-		return next;
-	next = block_lookup(cpu);
+	/* Looking up may have emptied the cache, and the link with it. */
 	if (emptied == cpu->soft->blocks->emptied && next != &cpu->jumps->scratch)
 		__atomic_store_n(link, next, __ATOMIC_RELEASE);
 	return next;

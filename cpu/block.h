@@ -49,12 +49,25 @@ void jump_cache_destroy(struct cpu *cpu);
  */
 struct block *block_lookup(struct cpu *cpu);
 
+/* block_successor where the link is not there yet: looks up and links. */
+struct block *block_link_successor(struct cpu *cpu, struct block **link);
+
 /*
  * The block that follows `block`, all of which this vCPU has just run from RIP `from`; NULL where
- * only block_lookup can tell. Nothing but the block was executed in between, so the page maps as it
- * did.
+ * only block_lookup can tell. Nothing but the block was executed in between, so its page maps as it
+ * did, and only successors in the same page are linked. 64-bit mode only.
  */
-struct block *block_successor(struct cpu *cpu, struct block *block, uint64_t from);
+static inline struct block *block_successor(struct cpu *cpu, struct block *block, uint64_t from)
+{
+	struct block **link = &block->successor[cpu->rip != from + block->length];
+	struct block *next = __atomic_load_n(link, __ATOMIC_ACQUIRE);
+
+	if (!block->is_chained || (cpu->rip ^ from) >> PAGE_BITS)
+		return NULL;
+	if (likely(next && __atomic_load_n(&next->is_valid, __ATOMIC_ACQUIRE)))
+		return next;
+	return block_link_successor(cpu, link);
+}
 
 /* RAM changed (memory_written_fn; self = the cache). Any thread. */
 void block_cache_written(void *self, gpa_t gpa, uint64_t len);
