@@ -263,7 +263,7 @@ void stub_plan(const ZydisDecodedInstruction *zydis, const ZydisDecodedOperand *
 	unsigned used = gprs_used(zydis, operands);
 
 	memset(plan, 0, sizeof(*plan));
-	plan->base = (uint8_t)pick_base(used);
+	plan->base = (uint8_t)(has_memory(zydis) ? pick_base(used) : RSI);
 	if (used & (1u << RSP))
 		plan->stand_in = (uint8_t)pick_stand_in(used | 1u << plan->base);
 	plan->saves_flags = uses_flags(zydis, operands);

@@ -23,7 +23,7 @@
 struct stub_plan {
 	uint8_t bytes[16];
 	uint8_t length;
-	uint8_t base;        /* host register that holds the address of the memory operand */
+	uint8_t base; /* host register that holds the address of the memory operand; RSI without */
 	uint8_t stand_in;    /* host register that is the guest's RSP, or 0 */
 	uint8_t saves_flags; /* the instruction reads or writes status flags */
 };

@@ -126,17 +126,20 @@ static uint64_t index_part(struct random *r, struct registers *regs,
 	return regs->gpr[index] * mem->scale;
 }
 
-/* Makes an explicit operand have the address `target`. */
+/* Makes an explicit operand have the address `target`, or nearly so. */
 static void aim(struct random *r, struct instance *instance, struct registers *regs,
 		const ZydisDecodedOperandMem *mem, uint32_t target)
 {
 	const ZydisDecodedInstruction *zydis = &instance->zydis;
-	uint64_t rest = target - index_part(r, regs, mem);
 	int base = gpr_number(mem->base);
+	uint64_t rest;
 
 	if (base >= 0 && mem->base == mem->index) {
-		regs->gpr[base] = target; /* wherever that leads */
-	} else if (base >= 0) {
+		regs->gpr[base] = (uint64_t)((target - mem->disp.value) / (mem->scale + 1));
+		return;
+	}
+	rest = target - index_part(r, regs, mem);
+	if (base >= 0) {
 		regs->gpr[base] = rest - (uint64_t)mem->disp.value;
 	} else {
 		if (mem->base != ZYDIS_REGISTER_NONE) /* RIP */
