@@ -84,7 +84,7 @@ static void resume_in_raise(ucontext_t *context, struct cpu *cpu, unsigned vecto
 	regs[CONTEXT_RSP] = (greg_t)(align_down((uint64_t)regs[CONTEXT_RSP], 16) - 8);
 }
 
-static void describe_and_default(int signal_number, const struct cpu *cpu)
+static void describe_and_abort(int signal_number, const struct cpu *cpu)
 {
 	char text[256];
 	int len = 0;
@@ -101,7 +101,7 @@ static void describe_and_default(int signal_number, const struct cpu *cpu)
 	if (len > 0 && write(STDERR_FILENO, text, (size_t)len) < 0) {
 		/* Nowhere to say it; the default action follows. */
 	}
-	signal(signal_number, SIG_DFL); /* the instruction faults once more, for good */
+	abort(); /* whose handler, if the program has one, leaves in good order */
 }
 
 static bool is_in_stub(const struct cpu *cpu, const ucontext_t *context)
@@ -124,7 +124,7 @@ static void on_sigfpe(int signal_number, siginfo_t *info, void *opaque)
 		/* Floating point in C under the guest's MXCSR: go on with everything masked. */
 		context->uc_mcontext.fpregs->mxcsr |= MXCSR_MASKS;
 	else
-		describe_and_default(signal_number, current);
+		describe_and_abort(signal_number, current);
 }
 
 /* The processor's own #GP has no address and the kernel's code; a bad address has neither. */
@@ -133,7 +133,7 @@ static void on_sigsegv(int signal_number, siginfo_t *info, void *opaque)
 	if (is_in_stub(current, opaque) && info->si_code == SI_KERNEL)
 		resume_in_raise(opaque, current, EXC_GP);
 	else
-		describe_and_default(signal_number, current);
+		describe_and_abort(signal_number, current);
 }
 
 static void install_handlers(void)
