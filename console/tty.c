@@ -32,7 +32,7 @@ void tty_make_sane(void)
 
 	if (!ours() || tcgetattr(STDIN_FILENO, &mode) || mode.c_lflag & ICANON)
 		return;
-	mode.c_iflag |= BRKINT | ICRNL | IXON;
+	mode.c_iflag |= ICRNL | IXON;
 	mode.c_oflag |= OPOST | ONLCR;
 	mode.c_lflag |= ICANON | ECHO | ISIG | IEXTEN;
 	tcsetattr(STDIN_FILENO, TCSANOW, &mode);
