@@ -363,6 +363,8 @@ static const struct msr_row rows[] = {
 	LIVE(0xc0000100, 2, "IA32_FS_BASE, IA32_GS_BASE", IF(LM), ANY, read_base, write_base),
 	STORED(0xc0000102, 1, "IA32_KERNEL_GS_BASE", IF(LM), kernel_gs_base, ANY, 0, write_canonical),
 	STORED(0xc0000103, 1, "IA32_TSC_AUX", IF(RDTSCP), tsc_aux, LOW32, 0, msr_write_storage),
+	/* The four counters that every AMD processor has: they stay at zero. */
+	{ "PERF_LEGACY", 0xc0010000, 8, AMD, 0, ANY, 0, read_constant, write_ignored },
 	FIXED(0xc0010010, "SYSCFG", AMD, 0),
 	STORED(0xc0010015, 1, "HWCR", AMD, hwcr, HWCR_STATUS_WRITE | HWCR_TSC_FREQ | HWCR_IGNORED,
 	       HWCR_TSC_FREQ, msr_write_storage),
