@@ -201,11 +201,11 @@ static bool write_base(struct cpu *cpu, const struct msr_row *row, uint32_t msr,
 	return true;
 }
 
-/* SYSENTER_ESP and _EIP: AMD keeps 32 bits of them. */
+/* SYSENTER_ESP and _EIP: AMD uses no more than 32 bits of them and does not look at the others. */
 static bool write_sysenter(struct cpu *cpu, const struct msr_row *row, uint32_t msr, uint64_t value)
 {
 	if (cpu->soft->config.vendor == CPU_AMD)
-		return msr_write_storage(cpu, row, msr, (uint32_t)value);
+		return msr_write_storage(cpu, row, msr, value);
 	return write_canonical(cpu, row, msr, value);
 }
 
@@ -334,7 +334,7 @@ static const struct msr_row rows[] = {
 	STORED(0x17a, 1, "IA32_MCG_STATUS", IF(MCA), mcg_status, BIT(0) | BIT(1) | BIT(2), 0,
 	       msr_write_storage),
 	STORED(0x17b, 1, "IA32_MCG_CTL", IF(MCA), mcg_ctl, ANY, 0, write_mcg_ctl),
-	STORED(0x1a0, 1, "IA32_MISC_ENABLE", INTEL, misc_enable, MISC_ENABLE_MASK,
+	STORED(0x1a0, 1, "IA32_MISC_ENABLE", ALL, misc_enable, MISC_ENABLE_MASK,
 	       MISC_ENABLE_FAST | MISC_ENABLE_NO_BTS | MISC_ENABLE_NO_PEBS, msr_write_storage),
 	STORED(0x1d9, 1, "IA32_DEBUGCTL", ALL, debugctl, DEBUGCTL_MASK, 0, msr_write_storage),
 	LIVE(0x200, 2 * MTRR_VARIABLE, "IA32_MTRR_PHYS", IF(MTRR), PHYS, mtrr_read_variable,
