@@ -142,9 +142,10 @@ struct cpu {
 	uint64_t pdpte[4]; /* PAE paging without long mode: loaded with CR3 */
 	uint64_t dr[4], dr6, dr7;
 	uint32_t pkru;
-	uint64_t pending_db; /* DR6 bits of debug traps to deliver at the next boundary */
-	struct event fault;  /* what is being unwound to the run loop */
-	bool in_delivery;    /* an event is being delivered: a fault now may become #DF */
+	bool is_step_settled; /* SYSCALL, SYSRET: whether this instruction traps is decided */
+	uint64_t pending_db;  /* DR6 bits of debug traps to deliver at the next boundary */
+	struct event fault;   /* what is being unwound to the run loop */
+	bool in_delivery;     /* an event is being delivered: a fault now may become #DF */
 	struct event delivering;
 
 	struct vector_state vector;

@@ -26,7 +26,8 @@ _Static_assert(ATTENTION_INTERRUPT == RFLAGS_IF, "attention_due masks one with t
 /* What cpu->unwind is jumped to with. */
 enum unwind { UNWIND_FAULT = 1, UNWIND_RESUME };
 
-enum outcome { GO_ON, ONE_INSN, STOP };
+/* What comes of an event: look what is due again, run blocks, run one instruction, leave. */
+enum outcome { AGAIN, RUN, ONE_INSN, STOP };
 
 /* What asks for attention now: all of it, but for interrupts only while RFLAGS.IF is set. */
 static uint32_t attention_due(const struct cpu *cpu)
@@ -68,13 +69,16 @@ static unsigned within_limit(struct cpu *cpu, const struct block *block)
 	return 1;
 }
 
-static void run_one_block(struct cpu *cpu, unsigned limit)
+/* Returns the RIP behind the block's first instruction. */
+static uint64_t run_one_block(struct cpu *cpu, unsigned limit)
 {
 	const struct block *block = block_lookup(cpu);
+	uint64_t next = insn_next_rip(cpu, &block->insn[0]);
 
 	if (unlikely(cpu->mode != MODE_64))
 		limit = MIN(limit, within_limit(cpu, block));
 	execute(cpu, block, limit);
+	return next;
 }
 
 /* Runs blocks for as long as each leads to the next without a look-up. */
@@ -103,10 +107,12 @@ static uint64_t code_breakpoints(const struct cpu *cpu)
 	return hits;
 }
 
-static void trap_after_step(struct cpu *cpu)
+static void trap_after_step(struct cpu *cpu, bool has_branched)
 {
 	/* MOV SS swallows the single-step trap of its own boundary. */
-	if (cpu->shadow == SHADOW_MOV_SS)
+	if (cpu->shadow == SHADOW_MOV_SS || cpu->is_step_settled)
+		return;
+	if ((cpu->msr.debugctl & DEBUGCTL_BTF) && !has_branched)
 		return;
 	cpu->pending_db |= DR6_BS;
 	cpu_attention_set(cpu, ATTENTION_TRAP);
@@ -117,18 +123,20 @@ static void run_one_insn(struct cpu *cpu)
 {
 	uint32_t before = cpu->rflags;
 	enum unwind unwound = 0;
+	volatile bool has_branched = false; /* it lives across setjmp */
 	uint64_t hits;
 	jmp_buf outer;
 
-	if (!(before & RFLAGS_RF) && (hits = code_breakpoints(cpu)))
+	if (!(before & RFLAGS_RF) && cpu->shadow != SHADOW_MOV_SS && (hits = code_breakpoints(cpu)))
 		cpu_raise_debug(cpu, hits);
 	cpu->rflags &= ~(uint32_t)RFLAGS_RF;
+	cpu->is_step_settled = false;
 	if (cpu->shadow)
 		cpu->shadow |= SHADOW_OLD;
 	memcpy(&outer, &cpu->unwind, sizeof(outer));
 	unwound = setjmp(cpu->unwind);
 	if (!unwound)
-		run_one_block(cpu, 1);
+		has_branched = run_one_block(cpu, 1) != cpu->rip;
 	memcpy(&cpu->unwind, &outer, sizeof(outer));
 	if (cpu->shadow & SHADOW_OLD) {
 		cpu->shadow = SHADOW_NONE;
@@ -137,7 +145,7 @@ static void run_one_insn(struct cpu *cpu)
 	if (unwound == UNWIND_RESUME)
 		cpu->rflags |= before & RFLAGS_RF; /* the instruction is not over yet */
 	if (unwound != UNWIND_FAULT && (before & RFLAGS_TF))
-		trap_after_step(cpu);
+		trap_after_step(cpu, has_branched);
 	cpu_update_derived(cpu);
 	if (unwound)
 		longjmp(cpu->unwind, unwound);
@@ -158,7 +166,7 @@ static enum outcome deliver(struct cpu *cpu, const struct event *event)
 	result = event_deliver(cpu, event);
 	memcpy(&cpu->unwind, &outer, sizeof(outer));
 	if (result == EVENT_DELIVERED)
-		return GO_ON;
+		return AGAIN;
 	cpu->activity = CPU_SHUTDOWN;
 	cpu_attention_set(cpu, ATTENTION_HALT);
 	return STOP;
@@ -170,10 +178,11 @@ static enum outcome deliver_trap(struct cpu *cpu)
 
 	cpu_attention_clear(cpu, ATTENTION_TRAP);
 	if (!cpu->pending_db)
-		return GO_ON;
+		return AGAIN;
 	cpu->dr6 = (cpu->dr6 & ~0xfull) | cpu->pending_db;
 	cpu->pending_db = 0;
 	cpu->dr7 &= ~DR7_GD;
+	cpu->msr.debugctl &= ~DEBUGCTL_BTF;
 	return deliver(cpu, &event);
 }
 
@@ -194,12 +203,12 @@ static enum outcome deliver_interrupt(struct cpu *cpu)
 
 	cpu_attention_clear(cpu, ATTENTION_INTERRUPT);
 	if (!irq_pending(irq, cpu->index))
-		return GO_ON;
+		return AGAIN;
 	vector = irq_accept(irq, cpu->index);
 	if (irq_pending(irq, cpu->index))
 		cpu_attention_set(cpu, ATTENTION_INTERRUPT);
 	if (vector < 0)
-		return GO_ON;
+		return AGAIN;
 	event.vector = (uint8_t)vector;
 	return deliver(cpu, &event);
 }
@@ -280,13 +289,13 @@ static enum outcome attend(struct cpu *cpu)
 		return STOP;
 	if (due & ATTENTION_INIT) {
 		take_init(cpu);
-		return GO_ON;
+		return AGAIN;
 	}
 	if (due & ATTENTION_SIPI)
 		take_sipi(cpu);
 	if (cpu->activity == CPU_WAIT_FOR_SIPI || cpu->activity == CPU_SHUTDOWN) {
 		wait_inactive(cpu);
-		return GO_ON;
+		return AGAIN;
 	}
 	if ((due & ATTENTION_TRAP) && cpu->shadow != SHADOW_MOV_SS)
 		return deliver_trap(cpu);
@@ -296,30 +305,38 @@ static enum outcome attend(struct cpu *cpu)
 		return deliver_interrupt(cpu);
 	if (is_inactive(cpu)) {
 		wait_inactive(cpu);
-		return GO_ON;
+		return AGAIN;
 	}
-	return due & (ATTENTION_SHADOW | ATTENTION_STEP) ? ONE_INSN : GO_ON;
+	return due & (ATTENTION_SHADOW | ATTENTION_STEP) ? ONE_INSN : RUN;
 }
 
 /* Runs blocks until the world outside wants the thread back. Faults leave by longjmp. */
 static void run_blocks(struct cpu *cpu)
 {
 	for (;;) {
-		enum outcome outcome = GO_ON;
+		enum outcome outcome = RUN;
 
 		if (unlikely(attention_due(cpu)))
 			outcome = attend(cpu);
 		if (outcome == STOP)
 			return;
+		if (outcome == AGAIN)
+			continue;
 		if (outcome == ONE_INSN)
 			run_one_insn(cpu);
-		else if (unlikely(is_inactive(cpu)))
-			continue;
 		else if (unlikely(cpu->mode != MODE_64))
 			run_one_block(cpu, BLOCK_MAX_INSNS + 1);
 		else
 			run_chain(cpu);
 	}
+}
+
+/* INT1 and debug faults take data breakpoints with them that wait since a MOV SS. */
+static void fold_pending_traps(struct cpu *cpu)
+{
+	cpu->dr6 |= cpu->pending_db;
+	cpu->pending_db = 0;
+	cpu_attention_clear(cpu, ATTENTION_TRAP);
 }
 
 /* What was unwound to: the RIP is that of the instruction, not of its block. */
@@ -329,7 +346,10 @@ static enum outcome unwound(struct cpu *cpu, enum unwind how)
 		cpu->rip = insn_rip(cpu, cpu->insn);
 	cpu->insn = NULL;
 	if (how == UNWIND_RESUME)
-		return GO_ON;
+		return AGAIN;
+	if (unlikely(cpu->pending_db) && cpu->fault.vector == EXC_DB &&
+	    cpu->fault.type != EVENT_SOFT_INT)
+		fold_pending_traps(cpu);
 	return deliver(cpu, &cpu->fault);
 }
 
@@ -349,7 +369,7 @@ enum engine_exit cpu_run(struct cpu *cpu)
 	vector_enter(cpu);
 	cpu->insn = NULL;
 	how = setjmp(cpu->unwind);
-	if (!how || unwound(cpu, how) == GO_ON)
+	if (!how || unwound(cpu, how) == AGAIN)
 		run_blocks(cpu);
 	vector_leave(cpu);
 	world_leave(cpu);

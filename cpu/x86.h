@@ -114,6 +114,8 @@ enum exception {
 #define DR7_GD   BIT(13)
 #define DR7_INIT 0x400ull
 
+#define DEBUGCTL_BTF BIT(1) /* TF traps after branches only */
+
 #define XCR0_X87  BIT(0)
 #define XCR0_SSE  BIT(1)
 #define XCR0_AVX  BIT(2)

@@ -49,6 +49,16 @@ static void set_stack(struct cpu *cpu, uint64_t selector, unsigned dpl)
 
 /* ---- SYSCALL, SYSRET ---- */
 
+/* Whether these two trap after themselves is for the TF that they leave, not the one they found. */
+static void settle_step(struct cpu *cpu)
+{
+	cpu->is_step_settled = true;
+	if (!(cpu->rflags & RFLAGS_TF))
+		return;
+	cpu->pending_db |= DR6_BS;
+	cpu_attention_set(cpu, ATTENTION_TRAP);
+}
+
 static void check_syscall(struct cpu *cpu)
 {
 	bool is_mode = is_amd(cpu) ? cpu_in_protected_mode(cpu) : cpu_in_64bit_mode(cpu);
@@ -87,6 +97,7 @@ void syscall_syscall(struct cpu *cpu, const struct insn *insn)
 	set_code(cpu, selector, 0, cpu_in_long_mode(cpu));
 	set_stack(cpu, selector + TO_SS, 0);
 	cpu_update_derived(cpu);
+	settle_step(cpu);
 }
 
 /* AMD leaves the hidden part of SS as it is. */
@@ -121,6 +132,7 @@ void syscall_sysret(struct cpu *cpu, const struct insn *insn)
 	sysret_stack(cpu, (selector + TO_SS) | USER);
 	cpu->rip = rip;
 	cpu_update_derived(cpu);
+	settle_step(cpu);
 }
 
 /* ---- SYSENTER, SYSEXIT ---- */
