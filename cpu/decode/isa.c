@@ -114,9 +114,6 @@ static bool is_exception_offered(const struct soft *soft, const ZydisDecodedInst
 		return has(soft, FEATURE_PCLMULQDQ);
 	case ZYDIS_MNEMONIC_MOVDIR64B:
 		return has(soft, FEATURE_MOVDIR64B);
-	case ZYDIS_MNEMONIC_SYSCALL:
-	case ZYDIS_MNEMONIC_SYSRET:
-		return has(soft, FEATURE_SYSCALL);
 	default:
 		return true;
 	}
@@ -129,12 +126,21 @@ static bool is_hypercall(const ZydisDecodedInstruction *zydis)
 	       zydis->mnemonic == ZYDIS_MNEMONIC_VMMCALL;
 }
 
+/* Zydis has one extension for them in 64-bit mode and another one elsewhere. */
+static bool is_fast_call(const ZydisDecodedInstruction *zydis)
+{
+	return zydis->mnemonic == ZYDIS_MNEMONIC_SYSCALL ||
+	       zydis->mnemonic == ZYDIS_MNEMONIC_SYSRET;
+}
+
 bool isa_is_offered(const struct soft *soft, const ZydisDecodedInstruction *zydis)
 {
 	const struct isa_row *row = &rows[zydis->meta.isa_set];
 
 	if (is_hypercall(zydis))
 		return has(soft, FEATURE_HYPERVISOR);
+	if (is_fast_call(zydis))
+		return has(soft, FEATURE_SYSCALL);
 	switch (row->need) {
 	case ALWAYS:
 		return is_exception_offered(soft, zydis);
