@@ -195,7 +195,7 @@ static const struct insn_row rows[] = {
 	EXEC(SALC, flag_salc),
 	EXEC(CLI, flag_cli),
 	EXEC(BOUND, flag_bound),
-	EXEC(PAUSE, flag_pause),
+	SELECT(PAUSE, flag_select_pause),
 	EXEC(NOP, flag_nop),
 	EXEC(PREFETCH, flag_nop),
 	EXEC(PREFETCHNTA, flag_nop),

@@ -46,8 +46,9 @@ insn_fn bit_bsf, bit_bsr;
 insn_fn bcd_aaa, bcd_aas, bcd_daa, bcd_das;
 
 /* flag.c */
+insn_select_fn flag_select_pause;
 insn_fn flag_clc, flag_stc, flag_cmc, flag_cld, flag_std, flag_lahf, flag_sahf, flag_salc;
-insn_fn flag_cli, flag_sti, flag_nop, flag_pause;
+insn_fn flag_cli, flag_sti, flag_nop;
 insn_fn flag_int, flag_int1, flag_int3, flag_into, flag_bound;
 insn_fn flag_undefined; /* #UD: no such instruction */
 insn_fn flag_too_long;  /* #GP(0): more than 15 bytes */

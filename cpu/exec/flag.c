@@ -23,11 +23,24 @@ void flag_nop(struct cpu *cpu, const struct insn *insn)
 	(void)insn;
 }
 
-void flag_pause(struct cpu *cpu, const struct insn *insn)
+static void pause_host(struct cpu *cpu, const struct insn *insn)
 {
 	(void)cpu;
 	(void)insn;
 	__builtin_ia32_pause();
+}
+
+/* With REX.B it is XCHG of R8 and the accumulator, which Zydis does not know. */
+insn_fn *flag_select_pause(const ZydisDecodedInstruction *zydis,
+			   const ZydisDecodedOperand *operands, struct insn *insn)
+{
+	(void)operands;
+	if (!(zydis->attributes & ZYDIS_ATTRIB_HAS_REX) || !zydis->raw.rex.B)
+		return pause_host;
+	insn->size = zydis->operand_width / 8;
+	insn->dst = REG_OFFSET(R8);
+	insn->src = REG_OFFSET(RAX);
+	return atomic_xchg;
 }
 
 void flag_clc(struct cpu *cpu, const struct insn *insn)

@@ -271,7 +271,19 @@ static void hints_are_nops(void **state)
 	assert_ptr_equal(HANDLER(*state, MODE_64, 0xf3, 0x0f, 0x1e, 0xfa), flag_nop); /* endbr64 */
 	assert_ptr_equal(HANDLER(*state, MODE_64, 0x0f, 0x1f, 0x44, 0, 0), flag_nop);
 	assert_ptr_equal(HANDLER(*state, MODE_64, 0x0f, 0x18, 0x00), flag_nop); /* prefetchnta */
-	assert_ptr_equal(HANDLER(*state, MODE_64, 0xf3, 0x90), flag_pause);
+	assert_ptr_not_equal(HANDLER(*state, MODE_64, 0xf3, 0x90), flag_undefined);
+}
+
+/* F3 90 is PAUSE, but with REX.B an XCHG. */
+static void pause_with_rex_b_is_an_exchange(void **state)
+{
+	struct insn insn = DECODE(*state, MODE_64, 0xf3, 0x49, 0x90); /* xchg r8, rax */
+
+	assert_ptr_equal(insn.exec, atomic_xchg);
+	assert_int_equal(insn.dst, REG_OFFSET(R8));
+	assert_int_equal(insn.src, REG_OFFSET(RAX));
+	assert_int_equal(insn.size, 8);
+	assert_ptr_not_equal(HANDLER(*state, MODE_64, 0xf3, 0x48, 0x90), atomic_xchg);
 }
 
 static void any_bytes_decode(void **state)
@@ -310,6 +322,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(what_is_no_instruction_raises_ud, setup, teardown),
 		cmocka_unit_test_setup_teardown(lengths_at_the_edges, setup, teardown),
 		cmocka_unit_test_setup_teardown(hints_are_nops, setup, teardown),
+		cmocka_unit_test_setup_teardown(pause_with_rex_b_is_an_exchange, setup, teardown),
 		cmocka_unit_test_setup_teardown(any_bytes_decode, setup, teardown),
 	};
 

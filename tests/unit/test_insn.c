@@ -47,7 +47,6 @@ static bool is_of_system(const ZydisDecodedInstruction *zydis)
 	case ZYDIS_MNEMONIC_UD1:
 	case ZYDIS_MNEMONIC_UD2:
 	case ZYDIS_MNEMONIC_BOUND:
-	case ZYDIS_MNEMONIC_PAUSE: /* with REX.B it is XCHG, which Zydis does not know */
 		return true;
 	default:
 		return false;
