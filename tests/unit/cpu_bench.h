@@ -67,9 +67,12 @@ struct bench {
 	struct memory *mem;
 };
 
-static inline uint64_t *bench_at(struct bench *b, gpa_t gpa)
+/* Guest memory at any alignment. */
+typedef uint64_t bench_u64 __attribute__((aligned(1), may_alias));
+
+static inline bench_u64 *bench_at(struct bench *b, gpa_t gpa)
 {
-	return (uint64_t *)(void *)(b->mem->base + gpa);
+	return (bench_u64 *)(void *)(b->mem->base + gpa);
 }
 
 static inline int bench_set_up(void **state)
@@ -186,8 +189,8 @@ static inline void bench_long(struct bench *b)
 	mmu_mode_changed(b->cpu);
 	bench_set_descriptor(b, TSS_SELECTOR, bench_system(SYS_TSS_AVAIL, TSS, 0x67));
 	bench_set_descriptor(b, LDT_SELECTOR, bench_system(SYS_LDT, LDT, 0xff));
-	*(uint64_t *)(void *)(b->mem->base + TSS + 4) = STACK0;
-	*(uint64_t *)(void *)(b->mem->base + TSS + 36) = STACK_IST;
+	*bench_at(b, TSS + 4) = STACK0;
+	*bench_at(b, TSS + 36) = STACK_IST;
 	segment_load_tr(b->cpu, TSS_SELECTOR);
 	bench_set_cpl(b, 0, KERNEL_CS, KERNEL_SS);
 	b->cpu->gpr[RSP] = STACK0;

@@ -20,7 +20,7 @@ static void set_gate(struct bench *b, unsigned vector, unsigned type, unsigned d
 static void set_gate_long(struct bench *b, unsigned vector, unsigned type, unsigned dpl,
 			  unsigned ist, uint64_t offset)
 {
-	uint64_t *gate = bench_at(b, IDT + vector * 16);
+	bench_u64 *gate = bench_at(b, IDT + vector * 16);
 
 	gate[0] = (offset & 0xffff) | (uint64_t)KERNEL_CS << 16 | (uint64_t)ist << 32 | DESC_P |
 		  DESC_TYPE(type) | DESC_DPL(dpl) | bits(offset, 31, 16) << 48;
@@ -57,7 +57,7 @@ static void be_user(struct bench *b)
 static void test_long_from_user(void **state)
 {
 	struct bench *b = *state;
-	const uint64_t *frame = bench_at(b, STACK0 - 40);
+	const bench_u64 *frame = bench_at(b, STACK0 - 40);
 
 	bench_long(b);
 	set_gate_long(b, 0x80, GATE_INT, 0, 0, 0xffff800000000000 + HANDLER);
@@ -84,7 +84,7 @@ static void test_long_from_user(void **state)
 static void test_long_same_level(void **state)
 {
 	struct bench *b = *state;
-	const uint64_t *frame = bench_at(b, STACK0 - 16 - 48);
+	const bench_u64 *frame = bench_at(b, STACK0 - 16 - 48);
 
 	bench_long(b);
 	set_gate_long(b, EXC_PF, GATE_TRAP, 0, 0, HANDLER);

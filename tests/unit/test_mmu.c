@@ -106,9 +106,11 @@ static int tear_down(void **state)
 
 /* ---- building tables ---- */
 
-static uint64_t *at(struct bench *b, gpa_t gpa)
+typedef uint64_t any_u64 __attribute__((aligned(1), may_alias));
+
+static any_u64 *at(struct bench *b, gpa_t gpa)
 {
-	return (uint64_t *)(void *)(b->mem->base + gpa);
+	return (any_u64 *)(void *)(b->mem->base + gpa);
 }
 
 static gpa_t new_table(struct bench *b)
