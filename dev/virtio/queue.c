@@ -16,6 +16,7 @@
 #define USED_ELEM_BYTES sizeof(struct vring_used_elem)
 #define AVAIL_RING      offsetof(struct vring_avail, ring)
 #define USED_RING       offsetof(struct vring_used, ring)
+#define STEPS_MAX       (VIRTQ_CHAIN_MAX + 1) /* into an indirect table is a step too */
 #define INDEX_BYTES     2
 #define USED_EVENT(q)   (AVAIL_RING + INDEX_BYTES * (q)->size)
 #define AVAIL_EVENT(q)  (USED_RING + USED_ELEM_BYTES * (q)->size)
@@ -111,13 +112,16 @@ int virtq_start(struct virtq *q, bool has_indirect, bool has_event_idx)
 static int add_segment(const struct virtq *q, struct virtq_chain *chain,
 		       const struct vring_desc *desc)
 {
-	struct iovec *iov = &chain->iov[chain->readable + chain->writable];
+	unsigned count = chain->readable + chain->writable;
+	struct iovec *iov = &chain->iov[count];
 	bool is_write = desc->flags & VRING_DESC_F_WRITE;
 
 	if (!is_write && chain->writable_bytes)
 		return -EINVAL; /* what is read comes first */
 	if (!desc->len)
 		return 0;
+	if (count == VIRTQ_CHAIN_MAX)
+		return -EINVAL;
 	iov->iov_base = memory_at(q->memory, desc->addr, desc->len);
 	iov->iov_len = desc->len;
 	if (!iov->iov_base)
@@ -155,7 +159,7 @@ static int walk(const struct virtq *q, struct virtq_chain *chain)
 	struct table table = { .base = q->desc_ring, .entries = q->size };
 	unsigned index = chain->head;
 
-	for (unsigned steps = 0; steps < VIRTQ_CHAIN_MAX; steps++) {
+	for (unsigned steps = 0; steps < STEPS_MAX; steps++) {
 		struct vring_desc desc;
 
 		if (index >= table.entries)

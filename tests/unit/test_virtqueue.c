@@ -276,7 +276,7 @@ static void test_long_chain(void **state)
 {
 	struct fixture *f = *state;
 
-	for (unsigned entries = VIRTQ_CHAIN_MAX - 1; entries <= VIRTQ_CHAIN_MAX; entries++) {
+	for (unsigned entries = VIRTQ_CHAIN_MAX; entries <= VIRTQ_CHAIN_MAX + 1; entries++) {
 		start(f, false);
 		for (unsigned i = 0; i < entries; i++)
 			put_desc(f, TABLE, i, DATA + i, 1, i + 1 < entries ? VRING_DESC_F_NEXT : 0,
@@ -284,7 +284,7 @@ static void test_long_chain(void **state)
 		put_desc(f, DESC, 0, TABLE, entries * 16, VRING_DESC_F_INDIRECT, 0);
 		make_available(f, 0);
 		assert_int_equal(virtq_pop(&f->q, &f->chain),
-				 entries < VIRTQ_CHAIN_MAX ? 1 : -EINVAL);
+				 entries <= VIRTQ_CHAIN_MAX ? 1 : -EINVAL);
 	}
 }
 
