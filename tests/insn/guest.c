@@ -23,6 +23,8 @@
 #define AR_USER_DATA (SEG_P | SEG_DPL | SEG_S | SEG_WRITABLE | SEG_ACCESSED | SEG_DB | SEG_G)
 #define AR_USER_CODE (AR_USER_DATA | SEG_CODE)
 
+#define UNWOUND_BY_FAULT 1 /* cpu/run.c */
+
 struct guest {
 	struct memory *memory;
 	struct clock *clock;
@@ -122,7 +124,6 @@ static void registers_in(struct cpu *cpu, const struct registers *regs)
 	vector_drop_x87(cpu);
 	memcpy(cpu->vector.fx, regs->fx, sizeof(cpu->vector.fx));
 	vector_set_mxcsr(cpu, (uint32_t)load_le(regs->fx + FX_MXCSR, 4));
-	cpu->rip = NATIVE_SLOT;
 }
 
 static void registers_out(struct cpu *cpu, struct registers *regs)
@@ -145,7 +146,8 @@ static void select_mode(struct cpu *cpu, unsigned mode_bits)
 /* Apart, so that nothing of its caller is in registers when a fault unwinds. */
 static int execute(struct cpu *cpu, const struct insn *insn)
 {
-	if (setjmp(cpu->unwind))
+	/* The other reason to unwind than a fault is to come back to the instruction. */
+	if (setjmp(cpu->unwind) == UNWOUND_BY_FAULT)
 		return cpu->fault.vector;
 	cpu->insn = insn;
 	cpu->block_end = insn + 1;
@@ -153,8 +155,12 @@ static int execute(struct cpu *cpu, const struct insn *insn)
 	return NO_FAULT;
 }
 
-int guest_run(struct guest *guest, unsigned mode_bits, const uint8_t *bytes, unsigned length,
-	      struct registers *regs)
+struct cpu *guest_cpu(struct guest *guest)
+{
+	return guest->cpu;
+}
+
+int guest_step(struct guest *guest, unsigned mode_bits, const uint8_t *bytes, unsigned length)
 {
 	struct cpu *cpu = guest->cpu;
 	uint8_t padded[INSN_MAX_BYTES] = { 0 };
@@ -164,10 +170,20 @@ int guest_run(struct guest *guest, unsigned mode_bits, const uint8_t *bytes, uns
 	memcpy(padded, bytes, length);
 	select_mode(cpu, mode_bits);
 	decode_insn(cpu->soft->decoder, cpu->mode, padded, sizeof(padded), 0, &insn);
-	registers_in(cpu, regs);
+	cpu->rip = NATIVE_SLOT;
 	vector_enter(cpu);
 	fault = execute(cpu, &insn);
 	vector_leave(cpu);
-	registers_out(cpu, regs);
+	return fault;
+}
+
+int guest_run(struct guest *guest, unsigned mode_bits, const uint8_t *bytes, unsigned length,
+	      struct registers *regs)
+{
+	int fault;
+
+	registers_in(guest->cpu, regs);
+	fault = guest_step(guest, mode_bits, bytes, length);
+	registers_out(guest->cpu, regs);
 	return fault;
 }

@@ -17,6 +17,11 @@ void guest_destroy(struct guest *guest);
 uint8_t *guest_data(struct guest *guest); /* its copy of the data pages */
 const struct soft *guest_soft(const struct guest *guest);
 
+struct cpu *guest_cpu(struct guest *guest);
+
+/* One instruction from the vCPU's state as it is; returns as native_run does. */
+int guest_step(struct guest *guest, unsigned mode_bits, const uint8_t *bytes, unsigned length);
+
 /* As native_run. */
 int guest_run(struct guest *guest, unsigned mode_bits, const uint8_t *bytes, unsigned length,
 	      struct registers *regs);

@@ -30,6 +30,9 @@ static bool is_special_register(const ZydisDecodedOperand *operand)
 /* What depends on privilege, or shows state that a process does not own. */
 static bool is_of_system(const ZydisDecodedInstruction *zydis)
 {
+	if (zydis->meta.isa_set == ZYDIS_ISA_SET_I286PROTECTED ||
+	    zydis->meta.isa_set == ZYDIS_ISA_SET_I286REAL)
+		return true;
 	switch (zydis->mnemonic) {
 	case ZYDIS_MNEMONIC_CLI:
 	case ZYDIS_MNEMONIC_STI:
