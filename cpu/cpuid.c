@@ -88,7 +88,9 @@ static void fill_features(struct cpuid_table *table)
 			*register_of(row_at(table, place->leaf, word_subleaf(place)), place->reg) |=
 				table->words[i];
 	}
-	if (table->words[CPUID_7_1_EAX])
+	if (table->words[CPUID_7_2_EDX])
+		row_at(table, 0x7, 0)->eax = 2;
+	else if (table->words[CPUID_7_1_EAX])
 		row_at(table, 0x7, 0)->eax = 1;
 }
 

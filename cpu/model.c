@@ -15,6 +15,7 @@ const struct cpuid_word_place cpuid_word_places[CPUID_WORDS] = {
 	[CPUID_7_ECX] = { 0x7, 0, 2 },
 	[CPUID_7_EDX] = { 0x7, 0, 3 },
 	[CPUID_7_1_EAX] = { 0x7, 1, 0 },
+	[CPUID_7_2_EDX] = { 0x7, 2, 3 },
 	[CPUID_D_1_EAX] = { 0xd, 1, 0 },
 	[CPUID_8000_0001_ECX] = { 0x80000001, 0, 2 },
 	[CPUID_8000_0001_EDX] = { 0x80000001, 0, 3 },
@@ -61,6 +62,7 @@ static const uint16_t avx_features[] = {
 
 static const uint16_t intel_features[] = {
 	FEATURE_SS, FEATURE_SPEC_CTRL, FEATURE_STIBP, FEATURE_ARCH_CAPABILITIES,
+	FEATURE_BHI_CTRL, /* without it kernels clear the branch history at each system call */
 };
 
 static const uint16_t amd_features[] = {

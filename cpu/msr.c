@@ -22,7 +22,7 @@
 #define MISC_ENABLE_NO_PEBS BIT(12)
 #define MISC_ENABLE_MASK    0x0000004400dd1a89ull
 #define FEATURE_CTL_LOCKED  BIT(0)
-#define SPEC_CTRL_MASK      (BIT(0) | BIT(1)) /* IBRS, STIBP */
+#define SPEC_CTRL_MASK      (BIT(0) | BIT(1) | BIT(10)) /* IBRS, STIBP, BHI_DIS_S */
 #define PRED_CMD_IBPB       BIT(0)
 #define DE_CFG_LFENCE       BIT(1) /* LFENCE serializes */
 #define DE_CFG_FP_BACKUP    BIT(9)
@@ -369,7 +369,7 @@ static const struct msr_row rows[] = {
 	       HWCR_TSC_FREQ, msr_write_storage),
 	LIVE(0xc001001a, 1, "TOP_MEM", AMD, 0, read_top_mem, NULL),
 	LIVE(0xc001001d, 1, "TOP_MEM2", AMD, 0, read_top_mem2, NULL),
-	FIXED(0xc001001f, "NB_CFG", AMD, 0),
+	{ "NB_CFG", 0xc001001f, 1, AMD, 0, ANY, 0, read_constant, write_ignored },
 	FIXED(0xc0010114, "VM_CR", AMD, VM_CR_SVM_OFF),
 	FIXED(0xc0010140, "OSVW_ID_LENGTH", IF(OSVW), OSVW_KNOWN),
 	FIXED(0xc0010141, "OSVW_STATUS", IF(OSVW), 0),
