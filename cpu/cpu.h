@@ -157,6 +157,7 @@ struct cpu {
 	struct jump_cache *jumps; /* cpu/block.c */
 	uint64_t apic_page;       /* gpa of the local APIC's page in xAPIC mode, or NO_APIC_PAGE */
 	uint8_t sipi_vector;      /* any thread, before ATTENTION_SIPI is set */
+	uint32_t pauses;          /* PAUSE instructions so far */
 	bool is_sleeping;         /* atomic: the thread waits on `attention` in HLT */
 	bool is_between;          /* under soft->world.lock: the thread executes no guest code */
 	struct engine_vcpu *vcpu;

@@ -3,7 +3,12 @@
  * Instructions on single flags, hints, and those that do nothing but raise an exception.
  * SDM2: "CLI", "STI", "LAHF", "INT n", "BOUND", "UD", "NOP".
  */
+#include <sched.h>
+
 #include "cpu/exec/template.h"
+#include "cpu/soft.h"
+
+#define PAUSES_BEFORE_YIELD 64
 
 void flag_undefined(struct cpu *cpu, const struct insn *insn)
 {
@@ -23,11 +28,13 @@ void flag_nop(struct cpu *cpu, const struct insn *insn)
 	(void)insn;
 }
 
+/* A spin loop: what it waits for may be a vCPU whose thread waits for this processor. */
 static void pause_host(struct cpu *cpu, const struct insn *insn)
 {
-	(void)cpu;
 	(void)insn;
 	__builtin_ia32_pause();
+	if (cpu->soft->config.vcpus > 1 && ++cpu->pauses % PAUSES_BEFORE_YIELD == 0)
+		sched_yield();
 }
 
 /* With REX.B it is XCHG of R8 and the accumulator, which Zydis does not know. */

@@ -10,7 +10,7 @@
 #define APIC_SVR 0xf0
 #define APIC_ICR 0x300
 #define VECTOR   0x41
-#define ROUNDS   200000
+#define ROUNDS   50000
 
 static volatile uint32_t phase, done;
 static volatile uint64_t locked, exchanged;
