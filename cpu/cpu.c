@@ -71,6 +71,8 @@ static void reset_common(struct cpu *cpu, uint64_t cr0)
 	cpu->cpl = 0;
 	cpu->shadow = SHADOW_NONE;
 	cpu->nmi_blocked = false;
+	cpu->nmis_waiting = 0;
+	__atomic_store_n(&cpu->nmis_arrived, 0, __ATOMIC_SEQ_CST);
 	reset_segments(cpu);
 	cpu->cr0 = cr0;
 	cpu->cr2 = cpu->cr3 = cpu->cr4 = cpu->efer = 0;

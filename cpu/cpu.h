@@ -128,7 +128,9 @@ struct cpu {
 	uint8_t shadow;    /* enum cpu_shadow */
 	uint8_t activity;  /* enum cpu_activity */
 	bool nmi_blocked;
-	uint32_t attention; /* atomic: enum cpu_attention, any thread */
+	uint8_t nmis_waiting;  /* accepted and not yet delivered: 2 at most */
+	uint32_t nmis_arrived; /* atomic, any thread: counted up before ATTENTION_NMI is set */
+	uint32_t attention;    /* atomic: enum cpu_attention, any thread */
 
 	/* The run loop: cpu/run.c. */
 	const struct insn *insn;      /* the instruction being executed */

@@ -107,6 +107,12 @@ static uint64_t code_breakpoints(const struct cpu *cpu)
 	return hits;
 }
 
+/* MOV SS holds back the code breakpoint on the next instruction on Intel's processors. */
+static bool is_breakpoint_held(const struct cpu *cpu)
+{
+	return cpu->shadow == SHADOW_MOV_SS && cpu->soft->config.vendor == CPU_INTEL;
+}
+
 static void trap_after_step(struct cpu *cpu, bool has_branched)
 {
 	/* MOV SS swallows the single-step trap of its own boundary. */
@@ -127,7 +133,7 @@ static void run_one_insn(struct cpu *cpu)
 	uint64_t hits;
 	jmp_buf outer;
 
-	if (!(before & RFLAGS_RF) && cpu->shadow != SHADOW_MOV_SS && (hits = code_breakpoints(cpu)))
+	if (!(before & RFLAGS_RF) && !is_breakpoint_held(cpu) && (hits = code_breakpoints(cpu)))
 		cpu_raise_debug(cpu, hits);
 	cpu->rflags &= ~(uint32_t)RFLAGS_RF;
 	cpu->is_step_settled = false;
@@ -165,8 +171,16 @@ static enum outcome deliver(struct cpu *cpu, const struct event *event)
 	memcpy(&outer, &cpu->unwind, sizeof(outer));
 	result = event_deliver(cpu, event);
 	memcpy(&cpu->unwind, &outer, sizeof(outer));
-	if (result == EVENT_DELIVERED)
+	if (result == EVENT_DELIVERED) {
+		if (cpu->shadow) {
+			cpu->shadow = SHADOW_NONE;
+			cpu_attention_clear(cpu, ATTENTION_SHADOW);
+		}
+		/* INT1 takes the place of the traps that MOV SS held back. */
+		if (event->type == EVENT_ICEBP)
+			cpu->pending_db = 0;
 		return AGAIN;
+	}
 	cpu->activity = CPU_SHUTDOWN;
 	cpu_attention_set(cpu, ATTENTION_HALT);
 	return STOP;
@@ -190,7 +204,8 @@ static enum outcome deliver_nmi(struct cpu *cpu)
 {
 	struct event event = { .vector = EXC_NMI, .type = EVENT_NMI };
 
-	cpu_attention_clear(cpu, ATTENTION_NMI);
+	if (--cpu->nmis_waiting)
+		cpu_attention_set(cpu, ATTENTION_NMI);
 	cpu->nmi_blocked = true;
 	return deliver(cpu, &event);
 }
@@ -232,10 +247,20 @@ static void take_sipi(struct cpu *cpu)
 	cpu->rip = 0;
 }
 
-/* NMIs wait while one is being handled and through the shadow of MOV SS. */
-static bool can_take_nmi(const struct cpu *cpu)
+/*
+ * NMIs wait while one is being handled and through the shadow of MOV SS. One waits while another is
+ * being handled; of those that arrive together a processor takes the first and keeps a second.
+ */
+static bool can_take_nmi(struct cpu *cpu)
 {
-	return !cpu->nmi_blocked && cpu->shadow == SHADOW_NONE;
+	bool is_open = !cpu->nmi_blocked && cpu->shadow == SHADOW_NONE;
+	unsigned waiting;
+
+	if (is_open)
+		cpu_attention_clear(cpu, ATTENTION_NMI);
+	waiting = cpu->nmis_waiting + __atomic_exchange_n(&cpu->nmis_arrived, 0, __ATOMIC_SEQ_CST);
+	cpu->nmis_waiting = (uint8_t)MIN(waiting, cpu->nmi_blocked ? 1u : 2u);
+	return is_open && cpu->nmis_waiting;
 }
 
 /* Waits until something in `wake` asks for attention. */

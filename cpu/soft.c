@@ -149,6 +149,8 @@ static void soft_signal(struct engine_vcpu *vcpu, enum vcpu_signal what, uint8_t
 	/* An INIT cancels the SIPIs before it, not one that follows before the vCPU has looked. */
 	if (what == VCPU_INIT)
 		cpu_attention_clear(cpu, ATTENTION_SIPI);
+	if (what == VCPU_NMI)
+		__atomic_add_fetch(&cpu->nmis_arrived, 1, __ATOMIC_SEQ_CST);
 	attention(cpu, bit[what]);
 }
 
