@@ -102,11 +102,11 @@ struct cpu_msrs {
 	uint64_t star, lstar, cstar, fmask, kernel_gs_base, tsc_aux;
 	uint64_t sysenter_cs, sysenter_esp, sysenter_eip;
 	uint64_t pat, mtrr_def_type, mtrr_fixed[11], mtrr_base[8], mtrr_mask[8];
-	uint64_t misc_enable, feature_control, spec_ctrl, debugctl, xss;
+	uint64_t misc_enable, spec_ctrl, debugctl, xss;
 	uint64_t tsc_adjust, tsc_offset; /* guest TSC = clock_tsc + tsc_offset */
 	uint64_t mcg_status, mcg_ctl, mc_bank[4 * 10];
 	uint64_t kvm_system_time, kvm_wall_clock;
-	uint64_t hwcr, smi_count, platform_info;
+	uint64_t hwcr;
 };
 
 struct cpu {

@@ -22,8 +22,6 @@
 #define TLB_ENTRIES 1024
 #define TLB_BANKS   16
 
-#define MMU_PHYSICAL_BITS 46 /* MAXPHYADDR: CPUID shows it, paging structures are checked by it */
-
 enum tlb_class {
 	TLB_USER,
 	TLB_KERNEL,    /* supervisor; user pages are poisoned where CR4.SMAP is set */

@@ -280,7 +280,7 @@ static uint64_t mask(unsigned hi, unsigned lo)
 
 static void set_reserved(struct mmu *mmu, bool is_long, bool is_nx_on)
 {
-	uint64_t all = mask(is_long ? 51 : 62, MMU_PHYSICAL_BITS);
+	uint64_t all = mask(is_long ? 51 : 62, PHYSICAL_BITS);
 
 	if (!is_nx_on)
 		all |= PTE_NX;

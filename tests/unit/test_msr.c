@@ -203,6 +203,31 @@ static void the_apic_page_follows_its_base(void **state)
 	vcpu_teardown(&v);
 }
 
+/* A guest may write anything anywhere; nothing but the MSRs may feel it. */
+static void random_writes_are_harmless(void **state)
+{
+	static const uint32_t bases[] = { 0,          0x200,      0x400,      0x800,
+					  0x4b564d00, 0xc0000080, 0xc0000100, 0xc0010000,
+					  0xc0010100, 0xc0011000 };
+	uint64_t seed = 0x9e3779b97f4a7c15ull;
+
+	(void)state;
+	for (unsigned vendor = CPU_INTEL; vendor <= CPU_AMD; vendor++) {
+		struct vcpu v;
+
+		vcpu_setup(&v, vendor);
+		for (unsigned i = 0; i < 200000; i++) {
+			uint64_t value;
+
+			seed = seed * 6364136223846793005ull + 1442695040888963407ull;
+			value = seed >> (seed >> 58);
+			msr_write(v.cpu, bases[i % ARRAY_SIZE(bases)] + (seed >> 40 & 0xff), value);
+			msr_read(v.cpu, bases[i % ARRAY_SIZE(bases)] + (seed >> 32 & 0xff), &value);
+		}
+		vcpu_teardown(&v);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -215,6 +240,7 @@ int main(void)
 		cmocka_unit_test(machine_check_banks_take_what_hardware_takes),
 		cmocka_unit_test(the_tsc_moves_with_its_adjustment),
 		cmocka_unit_test(the_apic_page_follows_its_base),
+		cmocka_unit_test(random_writes_are_harmless),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
