@@ -72,7 +72,9 @@ static bool is_x87_equal(const struct outcome *o)
 static bool is_equal(const struct check *check, const struct instance *instance,
 		     const struct outcome *o)
 {
-	return o->native_fault == o->guest_fault && are_gprs_equal(check, o) &&
+	return o->native_fault == o->guest_fault &&
+	       (o->native_fault != NO_FAULT || o->native.rip == o->guest.rip) &&
+	       are_gprs_equal(check, o) &&
 	       !((o->native.rflags ^ o->guest.rflags) & flags_mask(&instance->zydis)) &&
 	       memcmp(o->native.ymm, o->guest.ymm, sizeof(o->native.ymm)) == 0 && is_x87_equal(o) &&
 	       memcmp(native_data(), guest_data(check->guest), NATIVE_DATA_BYTES) == 0;
@@ -131,6 +133,9 @@ static void report(const struct check *check, const struct instance *instance,
 	       o->native_fault, o->guest_fault, (unsigned long long)o->before.rflags,
 	       (unsigned long long)o->native.rflags, (unsigned long long)o->guest.rflags,
 	       (unsigned long long)flags_mask(&instance->zydis));
+	if (o->native.rip != o->guest.rip)
+		printf("#   next RIP native %llx guest %llx\n", (unsigned long long)o->native.rip,
+		       (unsigned long long)o->guest.rip);
 	for (unsigned i = 0; i < 16; i++)
 		print_bytes("gpr", i, (const uint8_t *)&o->before.gpr[i],
 			    (const uint8_t *)&o->native.gpr[i], (const uint8_t *)&o->guest.gpr[i],

@@ -130,6 +130,7 @@ static void registers_out(struct cpu *cpu, struct registers *regs)
 {
 	memcpy(regs->gpr, cpu->gpr, sizeof(cpu->gpr));
 	regs->rflags = flags_get(cpu);
+	regs->rip = cpu->rip;
 	memcpy(regs->ymm, cpu->vector.ymm, sizeof(cpu->vector.ymm));
 	memcpy(regs->fx, cpu->vector.fx, sizeof(cpu->vector.fx));
 	store_le(regs->fx + FX_MXCSR, cpu->vector.mxcsr, 4);
@@ -152,6 +153,8 @@ static int execute(struct cpu *cpu, const struct insn *insn)
 	cpu->insn = insn;
 	cpu->block_end = insn + 1;
 	insn->exec(cpu, insn);
+	if (!(insn->flags & INSN_ENDS_BLOCK))
+		insn_advance(cpu, insn);
 	return NO_FAULT;
 }
 

@@ -190,22 +190,36 @@ uint8_t *native_data(void)
 	return (uint8_t *)(uintptr_t)NATIVE_DATA;
 }
 
-/* The instruction, then the way back: through 64-bit code where it is 32-bit code. */
-static void write_slot(unsigned mode_bits, const uint8_t *bytes, unsigned length)
+/* Code that notes its own address as the next instruction's and goes to native_exit. */
+static void write_end(unsigned mode_bits, uint8_t *at)
 {
 	static const uint8_t jump_to_exit[] = { 0xff, 0x24, 0x25 }; /* jmp [EXIT_POINTER] */
+	uintptr_t start = (uintptr_t)at;
+
+	*at++ = 0xc7; /* mov dword [rip], start */
+	if (mode_bits == 64)
+		*at++ = 0x04;
+	*at++ = mode_bits == 64 ? 0x25 : 0x05;
+	store_le(at, NATIVE_STATE + offsetof(struct registers, rip), 4);
+	store_le(at + 4, start, 4);
+	at += 8;
+	if (mode_bits == 32) { /* jmp far to the next instruction, as 64-bit code */
+		*at++ = 0xea;
+		store_le(at, (uintptr_t)at + 6, 4);
+		store_le(at + 4, CODE_SELECTOR_64, 2);
+		at += 6;
+	}
+	memcpy(at, jump_to_exit, sizeof(jump_to_exit));
+	store_le(at + sizeof(jump_to_exit), NATIVE_STATE + EXIT_POINTER, 4);
+}
+
+static void write_slot(unsigned mode_bits, const uint8_t *bytes, unsigned length)
+{
 	uint8_t *slot = (uint8_t *)(uintptr_t)NATIVE_SLOT;
 
 	memcpy(slot, bytes, length);
-	slot += length;
-	if (mode_bits == 32) { /* jmp far to the next instruction */
-		*slot++ = 0xea;
-		store_le(slot, (uintptr_t)slot + 6, 4);
-		store_le(slot + 4, CODE_SELECTOR_64, 2);
-		slot += 6;
-	}
-	memcpy(slot, jump_to_exit, sizeof(jump_to_exit));
-	store_le(slot + sizeof(jump_to_exit), NATIVE_STATE + EXIT_POINTER, 4);
+	write_end(mode_bits, slot + length);
+	write_end(mode_bits, (uint8_t *)(uintptr_t)NATIVE_TARGET);
 }
 
 int native_run(struct native *native, unsigned mode_bits, const uint8_t *bytes, unsigned length,
@@ -216,6 +230,7 @@ int native_run(struct native *native, unsigned mode_bits, const uint8_t *bytes, 
 	write_slot(mode_bits, bytes, length);
 	memcpy(s->gpr, regs->gpr, sizeof(s->gpr));
 	s->rflags = regs->rflags;
+	s->rip = 0;
 	memcpy(s->ymm, regs->ymm, sizeof(s->ymm) + sizeof(s->fx));
 	native->fault = NO_FAULT;
 	if (mode_bits == 32) {
@@ -226,6 +241,7 @@ int native_run(struct native *native, unsigned mode_bits, const uint8_t *bytes, 
 	}
 	memcpy(regs->gpr, s->gpr, sizeof(s->gpr));
 	regs->rflags = s->rflags;
+	regs->rip = s->rip;
 	memcpy(regs->ymm, s->ymm, sizeof(s->ymm) + sizeof(s->fx));
 	return native->fault;
 }

@@ -17,6 +17,7 @@
 #define NATIVE_DATA       (NATIVE_BASE + 0x5000)
 #define NATIVE_DATA_BYTES 0x2000u
 #define NATIVE_SLOT       (NATIVE_CODE + 0x100) /* the instruction is run from here */
+#define NATIVE_TARGET     (NATIVE_CODE + 0x140) /* where branches may go, or on */
 
 #define NO_FAULT (-1)
 
@@ -24,7 +25,9 @@
 struct registers {
 	uint64_t gpr[16];
 	uint64_t rflags;
-	uint8_t private[120];
+	uint8_t private[40];
+	uint64_t rip; /* after: of the next instruction, NATIVE_TARGET or behind the slot's */
+	uint8_t unused[72];
 	uint8_t ymm[16][32];
 	uint8_t fx[512]; /* FXSAVE64 image: x87 and MXCSR count */
 } __attribute__((aligned(64)));

@@ -148,6 +148,26 @@ static void aim(struct random *r, struct instance *instance, struct registers *r
 	}
 }
 
+/* Where in `data` an explicit operand has come to lie, or NULL unless `bytes` of it do. */
+static uint8_t *locate(const struct instance *instance, const struct registers *regs,
+		       const ZydisDecodedOperandMem *mem, uint8_t *data, unsigned bytes)
+{
+	int base = gpr_number(mem->base), index = gpr_number(mem->index);
+	uint64_t ea = (uint64_t)mem->disp.value, offset;
+
+	if (base < 0) /* its displacement was aimed after it was decoded */
+		ea = load_le(instance->bytes + instance->zydis.raw.disp.offset,
+			     MIN(instance->zydis.raw.disp.size / 8, 4));
+	if (base < 0 && mem->base != ZYDIS_REGISTER_NONE)
+		ea += NATIVE_SLOT + instance->zydis.length;
+	if (base >= 0)
+		ea += regs->gpr[base];
+	if (index >= 0)
+		ea += regs->gpr[index] * mem->scale;
+	offset = (uint32_t)ea - NATIVE_DATA;
+	return offset <= NATIVE_DATA_BYTES - bytes ? data + offset : NULL;
+}
+
 /* A hidden operand's address is in one register: near the middle, since its size is not known. */
 static void aim_hidden(struct random *r, struct registers *regs, const ZydisDecodedOperandMem *mem)
 {
@@ -203,12 +223,16 @@ static void tame_division(struct random *r, struct instance *instance, struct re
 }
 
 /* What CMPXCHG and its like will find to be equal. */
-static void expect(struct instance *instance, struct registers *regs, const uint8_t *operand)
+static void expect(struct instance *instance, struct registers *regs, const uint8_t *operand,
+		   unsigned bytes)
 {
+	bool is_pair = instance->zydis.mnemonic != ZYDIS_MNEMONIC_CMPXCHG;
+	unsigned half = is_pair ? bytes / 2 : bytes;
+
 	if (!is_in_address(instance, RAX))
-		regs->gpr[RAX] = load_le(operand, 8);
-	if (!is_in_address(instance, RDX))
-		regs->gpr[RDX] = load_le(operand + 8, 8);
+		regs->gpr[RAX] = load_le(operand, half);
+	if (is_pair && !is_in_address(instance, RDX))
+		regs->gpr[RDX] = load_le(operand + half, half);
 }
 
 static void prepare_mnemonic(struct random *r, struct instance *instance, struct registers *regs,
@@ -229,7 +253,7 @@ static void prepare_mnemonic(struct random *r, struct instance *instance, struct
 	case ZYDIS_MNEMONIC_CMPXCHG8B:
 	case ZYDIS_MNEMONIC_CMPXCHG16B:
 		if (operand && random_percent(r, 50))
-			expect(instance, regs, operand);
+			expect(instance, regs, operand, instance->operands[0].size / 8);
 		break;
 	case ZYDIS_MNEMONIC_ENTER: /* the size of the frame: below 512 */
 		instance->bytes[instance->zydis.raw.imm[0].offset + 1] &= 1;
@@ -248,6 +272,26 @@ static void prepare_mnemonic(struct random *r, struct instance *instance, struct
 	default:
 		break;
 	}
+}
+
+/* Branches go to NATIVE_TARGET, by whichever way they find it. */
+static void aim_branch(struct instance *instance, struct registers *regs, uint8_t *data,
+		       uint8_t *operand)
+{
+	const ZydisDecodedInstruction *zydis = &instance->zydis;
+	unsigned relative_bytes = zydis->raw.imm[0].size / 8;
+
+	if (zydis->meta.branch_type == ZYDIS_BRANCH_TYPE_NONE)
+		return;
+	if (zydis->raw.imm[0].is_relative)
+		store_le(instance->bytes + zydis->raw.imm[0].offset,
+			 NATIVE_TARGET - (NATIVE_SLOT + zydis->length), relative_bytes);
+	else if (zydis->mnemonic == ZYDIS_MNEMONIC_RET)
+		store_le(data + (regs->gpr[RSP] - NATIVE_DATA), NATIVE_TARGET, 8);
+	else if (operand)
+		store_le(operand, NATIVE_TARGET, instance->operands[0].size / 8);
+	else if (instance->operands[0].type == ZYDIS_OPERAND_TYPE_REGISTER)
+		regs->gpr[gpr_number(instance->operands[0].reg.value)] = NATIVE_TARGET;
 }
 
 static bool is_repeated(const ZydisDecodedInstruction *zydis)
@@ -277,10 +321,10 @@ void state_randomize(struct random *r, struct instance *instance, unsigned mode_
 			continue;
 		aim(r, instance, regs, &op->mem, target);
 		randomize_at(r, data, target);
-		if (target - NATIVE_DATA < NATIVE_DATA_BYTES - OPERAND_ROOM)
-			operand = data + (target - NATIVE_DATA);
+		operand = locate(instance, regs, &op->mem, data, MAX(op->size / 8, 1));
 	}
 	if (is_repeated(zydis))
 		regs->gpr[RCX] = random_below(r, REP_MAX);
 	prepare_mnemonic(r, instance, regs, operand);
+	aim_branch(instance, regs, data, operand);
 }

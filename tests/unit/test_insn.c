@@ -87,6 +87,28 @@ static bool is_integer(const ZydisDecodedInstruction *zydis, const ZydisDecodedO
 	}
 }
 
+static bool has_mandatory_prefix(const ZydisDecodedInstruction *zydis)
+{
+	for (unsigned i = 0; i < zydis->raw.prefix_count; i++)
+		if (zydis->raw.prefixes[i].value == 0x66 || zydis->raw.prefixes[i].value == 0xf2 ||
+		    zydis->raw.prefixes[i].value == 0xf3)
+			return true;
+	return false;
+}
+
+/* Near branches. What prefixes do to them differs between vendors. */
+static bool is_branch(const ZydisDecodedInstruction *zydis, const ZydisDecodedOperand *operands)
+{
+	/* CALL RSP would push onto the code that it calls. */
+	if (operands[0].type == ZYDIS_OPERAND_TYPE_REGISTER &&
+	    ZydisRegisterGetId(operands[0].reg.value) == RSP)
+		return false;
+	return isa_class_of(zydis) == ISA_NOT_HOSTED &&
+	       zydis->meta.branch_type != ZYDIS_BRANCH_TYPE_NONE &&
+	       zydis->meta.branch_type != ZYDIS_BRANCH_TYPE_FAR && !has_mandatory_prefix(zydis) &&
+	       zydis->mnemonic != ZYDIS_MNEMONIC_XBEGIN && zydis->mnemonic != ZYDIS_MNEMONIC_XABORT;
+}
+
 static bool is_bmi(const ZydisDecodedInstruction *zydis, const ZydisDecodedOperand *operands)
 {
 	enum isa_class class = isa_class_of(zydis);
@@ -149,6 +171,7 @@ int main(void)
 {
 	static struct insn_class classes[] = {
 		{ "integer_64", 64, 60000, is_integer }, { "integer_32", 32, 40000, is_integer },
+		{ "branch_64", 64, 8000, is_branch },    { "branch_32", 32, 6000, is_branch },
 		{ "bmi_64", 64, 12000, is_bmi },         { "bmi_32", 32, 8000, is_bmi },
 		{ "sse_64", 64, 40000, is_sse },         { "sse_32", 32, 10000, is_sse },
 		{ "avx_64", 64, 50000, is_avx },         { "avx_32", 32, 10000, is_avx },
