@@ -41,8 +41,7 @@ struct block_cache {
 
 struct jump {
 	gva_t addr;
-	const struct tlb *bank;
-	uint64_t key; /* bank generation and privilege */
+	uint64_t key; /* see jump_key */
 	struct block *block;
 };
 
@@ -449,9 +448,16 @@ static struct block *find(struct cpu *cpu, gva_t addr, gpa_t gpa)
 	return NULL;
 }
 
-static struct block *lookup_slow(struct cpu *cpu, gva_t addr, uint64_t key, struct jump *jump)
+/* A look-up holds while the generation of its page does, for the same mode and privilege. */
+static inline uint64_t jump_key(const struct cpu *cpu, uint64_t generation)
+{
+	return generation << 3 | cpu->mode << 1 | (cpu->cpl == 3);
+}
+
+static struct block *lookup_slow(struct cpu *cpu, gva_t addr, struct jump *jump)
 {
 	gpa_t gpa = mmu_fetch(cpu, addr);
+	uint64_t generation = mmu_fetch_generation(cpu, addr);
 	struct block *block;
 
 	if (!is_code_ram(cpu, gpa))
@@ -459,25 +465,37 @@ static struct block *lookup_slow(struct cpu *cpu, gva_t addr, uint64_t key, stru
 	block = find(cpu, addr, gpa);
 	if (!block)
 		block = build(cpu, addr, gpa);
-	if (block != &cpu->jumps->scratch)
-		*jump = (struct jump){ addr, cpu->tlb, key, block };
+	if (block == &cpu->jumps->scratch)
+		return block;
+	/* Of a second page it is not known here whether it is global. */
+	if (block->second_page != NO_PAGE)
+		generation = cpu->tlb->generation;
+	*jump = (struct jump){ addr, jump_key(cpu, generation), block };
 	return block;
+}
+
+/* Where the upper half has global pages, address spaces share its entries. */
+static inline struct jump *jump_slot(const struct cpu *cpu, gva_t addr)
+{
+	uintptr_t bank = (int64_t)addr < 0 ? 0 : (uintptr_t)cpu->tlb >> PAGE_BITS;
+
+	return &cpu->jumps->jump[(addr ^ addr >> PAGE_BITS ^ bank) % JUMP_ENTRIES];
 }
 
 struct block *block_lookup(struct cpu *cpu)
 {
 	gva_t addr = cpu->rip;
 	struct jump *jump;
-	uint64_t key;
 
 	if (cpu->mode != MODE_64)
 		addr = (uint32_t)(cpu->seg[CS].base + cpu->rip);
-	key = cpu->tlb->generation << 3 | cpu->mode << 1 | (cpu->cpl == 3);
-	jump = &cpu->jumps->jump[(addr ^ addr >> 12 ^ (uintptr_t)cpu->tlb >> 12) % JUMP_ENTRIES];
-	if (likely(jump->addr == addr && jump->bank == cpu->tlb && jump->key == key &&
+	jump = jump_slot(cpu, addr);
+	if (likely(jump->addr == addr &&
+		   (jump->key == jump_key(cpu, cpu->tlb->generation) ||
+		    jump->key == jump_key(cpu, cpu->tlb->global_generation)) &&
 		   __atomic_load_n(&jump->block->is_valid, __ATOMIC_ACQUIRE)))
 		return jump->block;
-	return lookup_slow(cpu, addr, key, jump);
+	return lookup_slow(cpu, addr, jump);
 }
 
 struct block *block_link_successor(struct cpu *cpu, struct block **link)

@@ -7,9 +7,9 @@
  * where the dirty bit is set already.
  *
  * Code look-ups have entries of their own (struct exec_entry): whoever caches their results
- * compares tlb.generation, which therefore changes whenever an exec entry is dropped. Where one was
- * merely replaced by another, the slot is marked as a ghost: a later flush of that slot changes the
- * generation too.
+ * compares generations, which therefore change whenever an exec entry is dropped: that of the bank,
+ * or for a global page the one that all banks share. Where an entry was merely replaced by another,
+ * the slot is marked as a ghost: a later flush of that slot changes the generation too.
  */
 #ifndef CPU_MMU_BANK_H
 #define CPU_MMU_BANK_H
@@ -50,7 +50,7 @@ struct bank {
 	struct exec_entry exec[EXEC_ENTRIES];
 	uint64_t used[TLB_ENTRIES / 64];
 	uint64_t exec_used[EXEC_ENTRIES / 64];
-	uint64_t ghosts[EXEC_ENTRIES / 64];
+	uint64_t ghosts[2][EXEC_ENTRIES / 64]; /* [was a global page] */
 	/* Which linear addresses large pages were seen at: by address / 4 MiB and / 1 GiB. */
 	uint64_t large_4m[TLB_ENTRIES / 64];
 	uint64_t large_1g;

@@ -39,8 +39,9 @@ _Static_assert(sizeof(struct tlb_entry) == 64, "one cache line; the translator s
 
 struct tlb {
 	struct tlb_entry entry[TLB_ENTRIES];
-	/* Changes when what mmu_fetch said may no longer hold. Unique among a vCPU's banks. */
-	uint64_t generation;
+	/* Change when what mmu_fetch said may no longer hold: for global pages global_generation,
+	 * the same in all banks, for others generation. No two of a vCPU's are ever equal. */
+	uint64_t generation, global_generation;
 	bool is_aligned_only; /* all poison, for everything is to go the slow way: alignment
 				 checking is on */
 };
@@ -104,6 +105,8 @@ void *mmu_system_span(struct cpu *cpu, gva_t addr, unsigned len, bool is_write);
 /* Guest-physical address of code at linear `addr`; raises #PF with the I bit as the architecture
  * says. */
 gpa_t mmu_fetch(struct cpu *cpu, gva_t addr);
+/* The generation that what mmu_fetch has just said of `addr` depends on. */
+uint64_t mmu_fetch_generation(const struct cpu *cpu, gva_t addr);
 
 /* CPL, RFLAGS.AC or CR0.AM changed: which tags count now. Part of cpu_update_derived. */
 static inline void mmu_privilege_changed(struct cpu *cpu)

@@ -76,13 +76,41 @@ static bool next_bit(const uint64_t *map, unsigned size, unsigned *n)
 	return false;
 }
 
-/* Code look-ups that anybody remembers are no longer valid. */
+/* What anybody remembers of code look-ups in the bank is no longer valid. */
 static void change_generation(struct mmu *mmu, struct bank *bank)
 {
 	bank->tlb.generation = ++mmu->generations;
-	memset(bank->ghosts, 0, sizeof(bank->ghosts));
+	memset(bank->ghosts[false], 0, sizeof(bank->ghosts[false]));
 	if (bank == mmu->current)
 		mmu->aligned.generation = bank->tlb.generation;
+}
+
+/* The same of global pages. */
+static void change_global_generation(struct mmu *mmu)
+{
+	uint64_t generation = ++mmu->generations;
+
+	for (unsigned i = 0; i < TLB_BANKS; i++) {
+		struct bank *bank = &mmu->bank[i];
+
+		bank->tlb.global_generation = generation;
+		memset(bank->ghosts[true], 0, sizeof(bank->ghosts[true]));
+	}
+	mmu->aligned.global_generation = generation;
+}
+
+/* lost[is_global]: exec entries, or ghosts of them, have gone from the bank. */
+static void settle(struct mmu *mmu, struct bank *bank, const bool lost[2])
+{
+	if (lost[false])
+		change_generation(mmu, bank);
+	if (lost[true])
+		change_global_generation(mmu);
+}
+
+static bool any_ghost(const struct bank *bank, bool is_global)
+{
+	return any_bit(bank->ghosts[is_global], ARRAY_SIZE(bank->ghosts[is_global]));
 }
 
 static void drop_slot(struct bank *bank, unsigned slot)
@@ -93,8 +121,14 @@ static void drop_slot(struct bank *bank, unsigned slot)
 	clear_bit(bank->used, slot);
 }
 
-static void drop_exec(struct bank *bank, unsigned slot)
+static bool is_global(const struct exec_entry *exec)
 {
+	return exec->gpa_flags & PAGE_GLOBAL;
+}
+
+static void drop_exec(struct bank *bank, unsigned slot, bool lost[2])
+{
+	lost[is_global(&bank->exec[slot])] = true;
 	bank->exec[slot].addr = 0;
 	clear_bit(bank->exec_used, slot);
 }
@@ -103,18 +137,17 @@ static void drop_exec(struct bank *bank, unsigned slot)
 static void flush_bank(struct mmu *mmu, struct bank *bank, bool keep_global)
 {
 	uint64_t keep = keep_global ? PAGE_GLOBAL : 0;
+	bool lost[2] = { any_ghost(bank, false), !keep_global && any_ghost(bank, true) };
 
 	if (!bank->is_live)
 		return;
 	for (unsigned slot = 0; next_bit(bank->used, TLB_ENTRIES, &slot); slot++)
 		if (!(bank->tlb.entry[slot].gpa_flags & keep))
 			drop_slot(bank, slot);
-	if (any_bit(bank->exec_used, ARRAY_SIZE(bank->exec_used)) ||
-	    any_bit(bank->ghosts, ARRAY_SIZE(bank->ghosts)))
-		change_generation(mmu, bank);
 	for (unsigned slot = 0; next_bit(bank->exec_used, EXEC_ENTRIES, &slot); slot++)
 		if (!(bank->exec[slot].gpa_flags & keep))
-			drop_exec(bank, slot);
+			drop_exec(bank, slot, lost);
+	settle(mmu, bank, lost);
 	if (!keep_global) {
 		memset(bank->large_4m, 0, sizeof(bank->large_4m));
 		bank->large_1g = 0;
@@ -183,6 +216,7 @@ int mmu_create(struct cpu *cpu)
 	cpu->mmu = mmu;
 	cpu->tlb = &mmu->bank[0].tlb;
 	select_bank(cpu);
+	change_global_generation(mmu); /* zero is nobody's */
 	mmu_walk_mode_changed(cpu);
 	return 0;
 }
@@ -248,25 +282,24 @@ static unsigned note_of_4m(gva_t addr)
 
 static void flush_large(struct mmu *mmu, struct bank *bank, gva_t addr)
 {
-	bool is_remembered = any_bit(bank->ghosts, ARRAY_SIZE(bank->ghosts));
+	bool lost[2] = { any_ghost(bank, false), any_ghost(bank, true) };
 
 	for (unsigned slot = 0; next_bit(bank->used, TLB_ENTRIES, &slot); slot++)
 		if (is_piece(bank->addr[slot], bank->tlb.entry[slot].gpa_flags, addr))
 			drop_slot(bank, slot);
 	for (unsigned slot = 0; next_bit(bank->exec_used, EXEC_ENTRIES, &slot); slot++)
-		if (is_piece(bank->exec[slot].addr, bank->exec[slot].gpa_flags, addr)) {
-			drop_exec(bank, slot);
-			is_remembered = true;
-		}
-	if (is_remembered)
-		change_generation(mmu, bank);
+		if (is_piece(bank->exec[slot].addr, bank->exec[slot].gpa_flags, addr))
+			drop_exec(bank, slot, lost);
+	settle(mmu, bank, lost);
 }
 
 static void flush_address(struct mmu *mmu, struct bank *bank, gva_t addr)
 {
 	unsigned slot = (addr >> PAGE_BITS) % TLB_ENTRIES;
 	unsigned exec_slot = (addr >> PAGE_BITS) % EXEC_ENTRIES;
-	struct exec_entry *exec = &bank->exec[exec_slot];
+	const struct exec_entry *exec = &bank->exec[exec_slot];
+	bool lost[2] = { has_bit(bank->ghosts[false], exec_slot),
+			 has_bit(bank->ghosts[true], exec_slot) };
 
 	if (!bank->is_live)
 		return;
@@ -277,12 +310,9 @@ static void flush_address(struct mmu *mmu, struct bank *bank, gva_t addr)
 	}
 	if ((bank->addr[slot] & SLOT_VALID) && !((bank->addr[slot] ^ addr) & PAGE_MASK))
 		drop_slot(bank, slot);
-	if ((exec->addr & SLOT_VALID) && !((exec->addr ^ addr) & PAGE_MASK)) {
-		drop_exec(bank, exec_slot);
-		change_generation(mmu, bank);
-	} else if (has_bit(bank->ghosts, exec_slot)) {
-		change_generation(mmu, bank);
-	}
+	if ((exec->addr & SLOT_VALID) && !((exec->addr ^ addr) & PAGE_MASK))
+		drop_exec(bank, exec_slot, lost);
+	settle(mmu, bank, lost);
 }
 
 /* Global entries go from every bank, so all of them lose the address. */
@@ -456,10 +486,13 @@ static void fill_exec(struct cpu *cpu, struct bank *bank, gva_t addr, uint64_t w
 	unsigned slot = (addr >> PAGE_BITS) % EXEC_ENTRIES;
 	struct exec_entry *exec = &bank->exec[slot];
 	struct walk walk;
+	bool was_global;
 
 	mmu_walk(cpu, addr, want, &walk);
-	if ((exec->addr & SLOT_VALID) && ((exec->addr ^ addr) & PAGE_MASK))
-		set_bit(bank->ghosts, slot);
+	was_global = is_global(exec);
+	if ((exec->addr & SLOT_VALID) &&
+	    (((exec->addr ^ addr) & PAGE_MASK) || was_global != !!(walk.flags & PAGE_GLOBAL)))
+		set_bit(bank->ghosts[was_global], slot);
 	exec->addr = (addr & PAGE_MASK) | SLOT_VALID | (walk.rights & RIGHTS_FETCH);
 	exec->gpa_flags = walk.page | walk.flags;
 	set_bit(bank->exec_used, slot);
@@ -478,4 +511,13 @@ gpa_t mmu_fetch(struct cpu *cpu, gva_t addr)
 		fill_exec(cpu, bank, addr, want);
 	}
 	return (exec->gpa_flags & PAGE_MASK) | (addr & ~PAGE_MASK);
+}
+
+uint64_t mmu_fetch_generation(const struct cpu *cpu, gva_t addr)
+{
+	const struct bank *bank = cpu->mmu->current;
+
+	return is_global(&bank->exec[(addr >> PAGE_BITS) % EXEC_ENTRIES])
+		       ? bank->tlb.global_generation
+		       : bank->tlb.generation;
 }

@@ -563,6 +563,38 @@ static void test_generation(void **state)
 	assert_int_not_equal(b->cpu->tlb->generation, before);
 }
 
+static void test_global_generation(void **state)
+{
+	struct bench *b = *state;
+	uint64_t before, local;
+
+	long_mode(b);
+	b->cpu->cr4 |= CR4_PCIDE;
+	mmu_mode_changed(b->cpu);
+	map_long(b, 0x1000, 0, DATA | P | W | G);
+	map_long(b, 0x2000, 0, DATA | P | W);
+	map_long(b, 0x201000, 0, DATA | P | W | G);
+	mmu_fetch(b->cpu, 0x1000);
+	before = b->cpu->tlb->global_generation;
+	assert_int_equal(mmu_fetch_generation(b->cpu, 0x1000), before);
+	mmu_fetch(b->cpu, 0x2000);
+	local = b->cpu->tlb->generation;
+	assert_int_equal(mmu_fetch_generation(b->cpu, 0x2000), local);
+	mmu_load_cr3(b->cpu, false);
+	assert_int_equal(b->cpu->tlb->global_generation, before);
+	assert_int_not_equal(b->cpu->tlb->generation, local);
+	mmu_fetch(b->cpu, 0x201000); /* in the place of 0x1000 */
+	/* From another address space. */
+	b->cpu->cr3 |= 5;
+	mmu_load_cr3(b->cpu, false);
+	assert_int_equal(b->cpu->tlb->global_generation, before);
+	mmu_flush_address(b->cpu, 0x1000);
+	assert_int_not_equal(b->cpu->tlb->global_generation, before);
+	before = b->cpu->tlb->global_generation;
+	mmu_flush_address(b->cpu, 0x201000);
+	assert_int_not_equal(b->cpu->tlb->global_generation, before);
+}
+
 static void test_device(void **state)
 {
 	struct bench *b = *state;
@@ -723,6 +755,7 @@ int main(void)
 		TEST(flush_in_large_page),
 		TEST(pcid),
 		TEST(generation),
+		TEST(global_generation),
 		TEST(device),
 		TEST(watched),
 		TEST(rmw),
