@@ -90,9 +90,16 @@ static void put(struct form *form, uint8_t byte)
 	form->bytes[form->length++] = byte;
 }
 
-static bool is_prefix(const struct form_table *table, unsigned opcode)
+/* Prefixes, and escapes to other maps. */
+static bool is_prefix(const struct form_table *table, unsigned map, unsigned opcode)
 {
+	if (map)
+		return map == 1 && (opcode == 0x38 || opcode == 0x3a);
 	switch (opcode) {
+	case 0x0f:
+	case 0x62:
+	case 0xc4:
+	case 0xc5:
 	case 0x26:
 	case 0x2e:
 	case 0x36:
@@ -115,7 +122,7 @@ static void try_legacy(struct form_table *table, unsigned prefix, bool wide, uns
 	for (unsigned opcode = 0; opcode < 256; opcode++) {
 		struct form form = { 0 };
 
-		if (!map && is_prefix(table, opcode))
+		if (is_prefix(table, map, opcode))
 			continue;
 		for (unsigned i = 0; i < 2 && prefixes[prefix][i]; i++)
 			put(&form, prefixes[prefix][i]);
