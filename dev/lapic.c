@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #include "dev/lapic_timer.h"
+#include "dev/vectors.h"
 
 /* Registers, by offset / 16 in the page, which is also the MSR less 800h. */
 enum lapic_register {
@@ -112,11 +113,6 @@ static const struct {
 	[REG_SELF_IPI] = { WRITE_X2, 0xff },
 };
 
-/* 256 bits, a vector each. */
-struct vectors {
-	atomic_uint_least64_t word[4];
-};
-
 struct lapic {
 	unsigned id;
 	lapic_notify_fn *notify;
@@ -131,45 +127,6 @@ struct lapic {
 	struct vectors isr; /* the vCPU's thread only */
 	struct lapic_timer timer;
 };
-
-/* --- vectors --- */
-
-static int vectors_highest(struct vectors *v)
-{
-	for (int i = 3; i >= 0; i--) {
-		uint64_t word = atomic_load(&v->word[i]);
-
-		if (word)
-			return 64 * i + 63 - __builtin_clzll(word);
-	}
-	return -1;
-}
-
-/* Both return whether the vector was there. */
-static bool vectors_add(struct vectors *v, uint8_t vector)
-{
-	uint64_t bit = BIT(vector % 64);
-
-	return atomic_fetch_or(&v->word[vector / 64], bit) & bit;
-}
-
-static bool vectors_remove(struct vectors *v, uint8_t vector)
-{
-	uint64_t bit = BIT(vector % 64);
-
-	return atomic_fetch_and(&v->word[vector / 64], ~bit) & bit;
-}
-
-static void vectors_clear(struct vectors *v)
-{
-	for (int i = 0; i < 4; i++)
-		atomic_store(&v->word[i], 0);
-}
-
-static uint32_t vectors_register(struct vectors *v, unsigned index)
-{
-	return (uint32_t)(atomic_load(&v->word[index / 2]) >> 32 * (index % 2));
-}
 
 /* --- state --- */
 
