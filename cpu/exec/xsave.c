@@ -54,6 +54,19 @@ static bool is_x87_initial(struct cpu *cpu)
 	       is_zero(v->fx + FX_ST, FX_XMM - FX_ST);
 }
 
+static uint64_t halves_in_use(const struct cpu *cpu)
+{
+	uint64_t low = 0, high = 0;
+
+	for (unsigned i = 0; i < 16; i++) {
+		const uint8_t *ymm = cpu->vector.ymm[i];
+
+		low |= load_le(ymm, 8) | load_le(ymm + 8, 8);
+		high |= load_le(ymm + XMM_BYTES, 8) | load_le(ymm + XMM_BYTES + 8, 8);
+	}
+	return (low ? XCR0_SSE : 0) | (high ? XCR0_AVX : 0);
+}
+
 uint64_t xsave_in_use(struct cpu *cpu)
 {
 	uint64_t in_use = is_x87_initial(cpu) ? 0 : XCR0_X87;
@@ -62,13 +75,7 @@ uint64_t xsave_in_use(struct cpu *cpu)
 		in_use |= XCR0_SSE;
 	if (cpu->pkru)
 		in_use |= XCR0_PKRU;
-	for (unsigned i = 0; i < 16; i++) {
-		if (!is_zero(cpu->vector.ymm[i], XMM_BYTES))
-			in_use |= XCR0_SSE;
-		if (!is_zero(cpu->vector.ymm[i] + XMM_BYTES, XMM_BYTES))
-			in_use |= XCR0_AVX;
-	}
-	return in_use;
+	return in_use | halves_in_use(cpu);
 }
 
 /* The x87 part of an FXSAVE image; `is_wide`: the form with 64-bit pointers. */
@@ -247,7 +254,12 @@ struct saving {
 
 static void write_part(const struct saving *s, unsigned offset, const void *part, unsigned bytes)
 {
-	mmu_write_bytes(s->cpu, s->addr + offset, part, bytes, s->seg);
+	void *host = mmu_fast(s->cpu, s->addr + offset, bytes, true);
+
+	if (likely(host != NULL))
+		memcpy(host, part, bytes);
+	else
+		mmu_write_bytes(s->cpu, s->addr + offset, part, bytes, s->seg);
 }
 
 static void save_components(const struct saving *s, uint64_t components, bool with_mxcsr,
@@ -393,6 +405,16 @@ static bool next_mxcsr(const uint8_t *area, uint64_t rfbm, uint64_t present, uin
 	return rfbm & XCR0_SSE;
 }
 
+static void read_part(struct cpu *cpu, gva_t addr, void *part, unsigned bytes, unsigned seg)
+{
+	const void *host = mmu_fast(cpu, addr, bytes, false);
+
+	if (likely(host != NULL))
+		memcpy(part, host, bytes);
+	else
+		mmu_read_bytes(cpu, addr, part, bytes, seg);
+}
+
 static void restore(struct cpu *cpu, const struct insn *insn, bool is_supervisor)
 {
 	uint8_t area[AREA_BYTES], *header = area + XSAVE_LEGACY_BYTES;
@@ -405,14 +427,14 @@ static void restore(struct cpu *cpu, const struct insn *insn, bool is_supervisor
 	check_xsave(cpu, is_supervisor);
 	rfbm = requested(cpu);
 	addr = aligned_operand(cpu, insn, EXTENDED_BASE, XSAVE_ALIGN, false);
-	mmu_read_bytes(cpu, addr, area, EXTENDED_BASE, insn->seg);
+	read_part(cpu, addr, area, EXTENDED_BASE, insn->seg);
 	if (!is_header_valid(cpu, header, is_supervisor))
 		cpu_raise_code(cpu, EXC_GP, 0);
 	present = rfbm & load_le(header + XSTATE_BV, 8);
 	bytes = area_bytes(present, load_le(header + XCOMP_BV, 8));
 	if (bytes > EXTENDED_BASE)
-		mmu_read_bytes(cpu, addr + EXTENDED_BASE, area + EXTENDED_BASE,
-			       bytes - EXTENDED_BASE, insn->seg);
+		read_part(cpu, addr + EXTENDED_BASE, area + EXTENDED_BASE, bytes - EXTENDED_BASE,
+			  insn->seg);
 	has_mxcsr = next_mxcsr(area, rfbm, present, &mxcsr);
 	if (has_mxcsr && (mxcsr & ~MXCSR_DEFINED))
 		cpu_raise_code(cpu, EXC_GP, 0);

@@ -147,9 +147,14 @@ static void select_mode(struct cpu *cpu, unsigned mode_bits)
 /* Apart, so that nothing of its caller is in registers when a fault unwinds. */
 static int execute(struct cpu *cpu, const struct insn *insn)
 {
-	/* The other reason to unwind than a fault is to come back to the instruction. */
-	if (setjmp(cpu->unwind) == UNWOUND_BY_FAULT)
+	switch (setjmp(cpu->unwind)) {
+	case 0:
+		break;
+	case UNWOUND_BY_FAULT:
 		return cpu->fault.vector;
+	default:
+		return RESUMED;
+	}
 	cpu->insn = insn;
 	cpu->block_end = insn + 1;
 	insn->exec(cpu, insn);

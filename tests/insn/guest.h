@@ -19,7 +19,9 @@ const struct soft *guest_soft(const struct guest *guest);
 
 struct cpu *guest_cpu(struct guest *guest);
 
-/* One instruction from the vCPU's state as it is; returns as native_run does. */
+#define RESUMED (-2) /* the instruction has to be run again: it waits for an interrupt */
+
+/* One instruction from the vCPU's state as it is; returns as native_run does, or RESUMED. */
 int guest_step(struct guest *guest, unsigned mode_bits, const uint8_t *bytes, unsigned length);
 
 /* As native_run. */

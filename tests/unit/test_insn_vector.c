@@ -162,6 +162,19 @@ static void x87_exceptions_come_with_the_next_waiting_instruction(void)
 	assert_int_equal(STEP(guest, FWAIT), NO_FAULT);
 }
 
+static void without_ne_x87_exceptions_are_irq_13(void)
+{
+	struct cpu *cpu = guest_cpu(guest);
+
+	divide_by_zero();
+	cpu->cr0 &= ~(uint64_t)CR0_NE;
+	assert_int_equal(STEP(guest, FWAIT), RESUMED);
+	assert_true(cpu->vector.ferr);
+	assert_int_equal(STEP(guest, 0xdb, 0xe2), NO_FAULT); /* fnclex */
+	assert_false(cpu->vector.ferr);
+	assert_int_equal(STEP(guest, FWAIT), NO_FAULT);
+}
+
 static void simd_exceptions_are_xm_or_ud(void)
 {
 	struct cpu *cpu = guest_cpu(guest);
@@ -423,6 +436,7 @@ int main(void)
 		{ "frstor_undoes_fnsave", frstor_undoes_fnsave },
 		{ "x87_exceptions_come_with_the_next_waiting_instruction",
 		  x87_exceptions_come_with_the_next_waiting_instruction },
+		{ "without_ne_x87_exceptions_are_irq_13", without_ne_x87_exceptions_are_irq_13 },
 		{ "simd_exceptions_are_xm_or_ud", simd_exceptions_are_xm_or_ud },
 		{ "what_is_not_enabled_faults", what_is_not_enabled_faults },
 		{ "lock_and_evex_are_undefined", lock_and_evex_are_undefined },
