@@ -17,7 +17,6 @@
 #include "vm/clock.h"
 
 #define LAPIC_DEFAULT_BASE 0xfee00000ull
-#define LAPIC_TIMER_HZ     1000000000ull /* of the one-shot and periodic timer, before division */
 
 #define LAPIC_BASE_BSP    BIT(8) /* IA32_APIC_BASE */
 #define LAPIC_BASE_X2APIC BIT(10)

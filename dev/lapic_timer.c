@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The local APIC's timer. It counts at 1 GHz before division, so counts are nanoseconds. Nothing
- * ticks: the current count comes from the time, and one timer of the clock waits for the next end.
+ * The local APIC's timer. Nothing ticks: the current count comes from the time, and one timer of
+ * the clock waits for the next end.
  */
 #include "dev/lapic_timer.h"
 
@@ -9,9 +9,14 @@
 #define SHORTEST_PERIOD_NS 20000ull
 #define LONGEST_TSC_WAIT   BIT(62)
 
+static uint64_t count_ns(const struct lapic_timer *t)
+{
+	return LAPIC_TICK_NS << t->divide_shift;
+}
+
 static uint64_t period_ns(const struct lapic_timer *t)
 {
-	return (uint64_t)t->initial_count << t->divide_shift;
+	return t->initial_count * count_ns(t);
 }
 
 static uint64_t guest_tsc(const struct lapic_timer *t)
@@ -93,7 +98,7 @@ static uint32_t current(const struct lapic_timer *t, uint64_t now_ns)
 	if (!t->counting || (t->mode == LAPIC_ONE_SHOT && elapsed >= period))
 		return 0;
 	elapsed %= period;
-	return (uint32_t)((period - elapsed + BIT(t->divide_shift) - 1) >> t->divide_shift);
+	return (uint32_t)((period - elapsed + count_ns(t) - 1) / count_ns(t));
 }
 
 static void start(struct lapic_timer *t, uint64_t start_ns)
@@ -149,7 +154,7 @@ void lapic_timer_set_divide(struct lapic_timer *t, unsigned shift)
 	left = current(t, now_ns);
 	t->divide_shift = shift;
 	if (left) {
-		start(t, now_ns - ((t->initial_count - left) << shift));
+		start(t, now_ns - (t->initial_count - left) * count_ns(t));
 		arm(t);
 	}
 	pthread_mutex_unlock(&t->lock);

@@ -12,6 +12,8 @@
 
 #include "vm/clock.h"
 
+#define LAPIC_TICK_NS 10ull /* 100 MHz, as a bus clock would be; before division */
+
 enum lapic_timer_mode { LAPIC_ONE_SHOT, LAPIC_PERIODIC, LAPIC_TSC_DEADLINE };
 
 struct lapic_timer {
