@@ -37,6 +37,7 @@
 enum page_size { PAGE_4K, PAGE_2M, PAGE_4M, PAGE_1G };
 
 #define EXEC_ENTRIES 512
+#define LARGE_NOTES  1024
 
 struct exec_entry {
 	uint64_t addr;      /* linear page | SLOT_VALID | rights to fetch; 0: empty */
@@ -51,9 +52,8 @@ struct bank {
 	uint64_t used[TLB_ENTRIES / 64];
 	uint64_t exec_used[EXEC_ENTRIES / 64];
 	uint64_t ghosts[2][EXEC_ENTRIES / 64]; /* [was a global page] */
-	/* Which linear addresses large pages were seen at: by address / 4 MiB and / 1 GiB. */
-	uint64_t large_4m[TLB_ENTRIES / 64];
-	uint64_t large_1g;
+	/* Where large pages were seen: linear address / 4 MiB and / 1 GiB, hashed. */
+	uint64_t large_4m[LARGE_NOTES / 64], large_1g[LARGE_NOTES / 64];
 	bool is_live; /* its tags are set up: it belongs to `pcid` */
 	unsigned pcid;
 	uint64_t last_selected;

@@ -150,7 +150,7 @@ static void flush_bank(struct mmu *mmu, struct bank *bank, bool keep_global)
 	settle(mmu, bank, lost);
 	if (!keep_global) {
 		memset(bank->large_4m, 0, sizeof(bank->large_4m));
-		bank->large_1g = 0;
+		memset(bank->large_1g, 0, sizeof(bank->large_1g));
 	}
 }
 
@@ -275,9 +275,15 @@ static bool is_piece(uint64_t entry, uint64_t gpa_flags, gva_t addr)
 	return (entry ^ addr) >> shift == 0;
 }
 
-static unsigned note_of_4m(gva_t addr)
+static unsigned note_of(gva_t addr, unsigned shift)
 {
-	return (unsigned)((addr >> 22) * 0x9e3779b97f4a7c15ull >> 54); /* 10 bits */
+	return (unsigned)((addr >> shift) * 0x9e3779b97f4a7c15ull >> 32) % LARGE_NOTES;
+}
+
+static bool may_be_large(const struct bank *bank, gva_t addr)
+{
+	return has_bit(bank->large_4m, note_of(addr, size_bits[PAGE_4M])) ||
+	       has_bit(bank->large_1g, note_of(addr, size_bits[PAGE_1G]));
 }
 
 static void flush_large(struct mmu *mmu, struct bank *bank, gva_t addr)
@@ -303,8 +309,7 @@ static void flush_address(struct mmu *mmu, struct bank *bank, gva_t addr)
 
 	if (!bank->is_live)
 		return;
-	if (has_bit(bank->large_4m, note_of_4m(addr)) ||
-	    (bank->large_1g & BIT((addr >> size_bits[PAGE_1G]) % 64))) {
+	if (may_be_large(bank, addr)) {
 		flush_large(mmu, bank, addr);
 		return;
 	}
@@ -431,9 +436,9 @@ static void note_large(struct bank *bank, gva_t addr, uint64_t flags)
 	unsigned size = bits(flags, PAGE_SIZE_SHIFT + 1, PAGE_SIZE_SHIFT);
 
 	if (size == PAGE_1G)
-		bank->large_1g |= BIT((addr >> size_bits[PAGE_1G]) % 64);
+		set_bit(bank->large_1g, note_of(addr, size_bits[PAGE_1G]));
 	else if (size != PAGE_4K)
-		set_bit(bank->large_4m, note_of_4m(addr));
+		set_bit(bank->large_4m, note_of(addr, size_bits[PAGE_4M]));
 }
 
 static void fill(struct cpu *cpu, struct bank *bank, gva_t addr, const struct walk *walk)
