@@ -6,8 +6,6 @@
  */
 #include "cpu/exec/template.h"
 
-HOST_OP2(op_test, "test")
-
 static void set_al(struct cpu *cpu, uint8_t al)
 {
 	reg_write(cpu, REG_OFFSET(RAX), 1, al);
@@ -15,7 +13,7 @@ static void set_al(struct cpu *cpu, uint8_t al)
 
 static void set_adjust_flags(struct cpu *cpu, bool adjust, bool carry)
 {
-	op_test(cpu->gpr[RAX], 0xff, 1, &cpu->status);
+	set_status_of_al(cpu);
 	cpu->status &= (uint16_t) ~(STATUS_AF | STATUS_CF);
 	cpu->status |= (uint16_t)((adjust ? STATUS_AF : 0) | (carry ? STATUS_CF : 0));
 }

@@ -35,8 +35,7 @@ insn_select_fn stack_select_push, stack_select_pop, stack_select_leave;
 insn_fn stack_pusha, stack_popa, stack_pushf, stack_popf, stack_enter;
 
 /* string.c */
-insn_select_fn string_select_movs, string_select_stos, string_select_lods;
-insn_select_fn string_select_scas, string_select_cmps;
+insn_select_fn string_select;
 
 /* bit.c */
 insn_select_fn bit_select;

@@ -176,8 +176,6 @@ void muldiv_idiv(struct cpu *cpu, const struct insn *insn)
 	accumulate(cpu, op_idiv, divisor, insn->size);
 }
 
-HOST_OP2(op_test, "test")
-
 /* AAM and AAD do not exist in 64-bit mode, so not on the host. */
 void muldiv_aam(struct cpu *cpu, const struct insn *insn)
 {
@@ -186,7 +184,7 @@ void muldiv_aam(struct cpu *cpu, const struct insn *insn)
 	if (base == 0)
 		cpu_raise(cpu, EXC_DE);
 	reg_write(cpu, REG_OFFSET(RAX), 2, (uint64_t)(al / base) << 8 | al % base);
-	op_test(al % base, 0xff, 1, &cpu->status);
+	set_status_of_al(cpu);
 }
 
 void muldiv_aad(struct cpu *cpu, const struct insn *insn)
@@ -195,5 +193,5 @@ void muldiv_aad(struct cpu *cpu, const struct insn *insn)
 
 	al = (uint8_t)(al + ah * (uint8_t)insn->imm);
 	reg_write(cpu, REG_OFFSET(RAX), 2, al);
-	op_test(al, 0xff, 1, &cpu->status);
+	set_status_of_al(cpu);
 }

@@ -332,48 +332,17 @@ STRING_HANDLERS(lods, repeat)
 STRING_HANDLERS(scas, repeat_compare)
 STRING_HANDLERS(cmps, repeat_compare)
 
-/* MOVS, STOS and LODS take either prefix for REP. */
-static bool is_repeated(const struct insn *insn)
+/* By the opcode. MOVS, STOS and LODS take either prefix for REP. */
+insn_fn *string_select(const ZydisDecodedInstruction *zydis, const ZydisDecodedOperand *operands,
+		       struct insn *insn)
 {
-	return insn->flags & (INSN_REP | INSN_REPNE);
-}
+	static insn_fn *const handlers[][2] = {
+		[0xa4 >> 1 & 7] = { movs_one, movs_rep }, [0xa6 >> 1 & 7] = { cmps_one, cmps_rep },
+		[0xaa >> 1 & 7] = { stos_one, stos_rep }, [0xac >> 1 & 7] = { lods_one, lods_rep },
+		[0xae >> 1 & 7] = { scas_one, scas_rep },
+	};
+	bool is_repeated = insn->flags & (INSN_REP | INSN_REPNE);
 
-insn_fn *string_select_movs(const ZydisDecodedInstruction *zydis,
-			    const ZydisDecodedOperand *operands, struct insn *insn)
-{
-	(void)zydis;
 	(void)operands;
-	return is_repeated(insn) ? movs_rep : movs_one;
-}
-
-insn_fn *string_select_stos(const ZydisDecodedInstruction *zydis,
-			    const ZydisDecodedOperand *operands, struct insn *insn)
-{
-	(void)zydis;
-	(void)operands;
-	return is_repeated(insn) ? stos_rep : stos_one;
-}
-
-insn_fn *string_select_lods(const ZydisDecodedInstruction *zydis,
-			    const ZydisDecodedOperand *operands, struct insn *insn)
-{
-	(void)zydis;
-	(void)operands;
-	return is_repeated(insn) ? lods_rep : lods_one;
-}
-
-insn_fn *string_select_scas(const ZydisDecodedInstruction *zydis,
-			    const ZydisDecodedOperand *operands, struct insn *insn)
-{
-	(void)zydis;
-	(void)operands;
-	return is_repeated(insn) ? scas_rep : scas_one;
-}
-
-insn_fn *string_select_cmps(const ZydisDecodedInstruction *zydis,
-			    const ZydisDecodedOperand *operands, struct insn *insn)
-{
-	(void)zydis;
-	(void)operands;
-	return is_repeated(insn) ? cmps_rep : cmps_one;
+	return handlers[zydis->opcode >> 1 & 7][is_repeated];
 }

@@ -97,6 +97,15 @@ typedef uint64_t op2_fn(uint64_t a, uint64_t b, unsigned size, uint16_t *status)
 #define HOST_OP2(name, text)                HOST_OP2_WITH(name, "", text, "=a")
 #define HOST_OP2_FLAGS(name, prepare, text) HOST_OP2_WITH(name, prepare, text, "+&a")
 
+/* Decimal instructions: SF, ZF and PF of AL, the others zero. */
+static inline void set_status_of_al(struct cpu *cpu)
+{
+	uint16_t s;
+
+	__asm__("testb %b[al], %b[al]" FLAGS_SAVE : "=a"(s) : [al] "r"(cpu->gpr[RAX]) : "cc");
+	cpu->status = s;
+}
+
 /* The memory operand's value. */
 ALWAYS_INLINE uint64_t load_operand(struct cpu *cpu, const struct insn *insn, unsigned size)
 {
