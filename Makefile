@@ -83,7 +83,7 @@ format:
 # --- fuzzing: each tests/fuzz/fuzz_*.c for FUZZ_SECONDS ------------------------------------------
 
 FUZZ_B       := build-fuzz
-FUZZ_FLAGS   := $(DIALECT) -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined
+FUZZ_FLAGS   := $(DIALECT) -Wno-gnu-variable-sized-type-not-at-end -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined
 FUZZ_SOURCES := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZERS      := $(FUZZ_SOURCES:tests/fuzz/%.c=$(FUZZ_B)/%)
 FUZZ_OBJECTS := $(SOURCES:%.c=$(FUZZ_B)/obj/%.o)
