@@ -156,11 +156,11 @@ static void fill_topology(struct cpuid_table *table, unsigned vcpus)
 	row_at(table, 0x4, 3)->eax |= (ids - 1) << 14;
 }
 
-/* The TSC's rate in leaf 15h, exactly: "crystal" times 1 or 2 (ECX is Hz in 32 bits). */
+/* The TSC's rate in leaf 15h, as a multiple of the clock at which local APIC timers count. */
 static void fill_clock(struct cpuid_table *table, uint64_t tsc_khz)
 {
 	uint32_t mhz = (uint32_t)(tsc_khz / 1000);
-	uint32_t ratio = tsc_khz * 1000 > UINT32_MAX ? 2 : 1;
+	uint32_t ratio = clock_bus_ratio(tsc_khz);
 
 	if (table->model->vendor != CPU_INTEL)
 		return;

@@ -7,16 +7,17 @@
 
 /* A periodic timer that a guest sets shorter than this still fires no more often. */
 #define SHORTEST_PERIOD_NS 20000ull
-#define LONGEST_TSC_WAIT   BIT(62)
+#define LONGEST_WAIT_TSC   BIT(62)
 
-static uint64_t count_ns(const struct lapic_timer *t)
+/* In ticks of the TSC, as all times here. */
+static uint64_t count_ticks(const struct lapic_timer *t)
 {
-	return LAPIC_TICK_NS << t->divide_shift;
+	return (uint64_t)t->bus_ratio << t->divide_shift;
 }
 
-static uint64_t period_ns(const struct lapic_timer *t)
+static uint64_t period(const struct lapic_timer *t)
 {
-	return t->initial_count * count_ns(t);
+	return t->initial_count * count_ticks(t);
 }
 
 static uint64_t guest_tsc(const struct lapic_timer *t)
@@ -24,49 +25,52 @@ static uint64_t guest_tsc(const struct lapic_timer *t)
 	return clock_tsc(t->clock) + t->tsc_offset;
 }
 
+/* Sets the clock's timer to when `now` on some TSC becomes `then`. */
+static void wait_for(struct lapic_timer *t, uint64_t then, uint64_t now)
+{
+	uint64_t wait = then > now ? MIN(then - now, LONGEST_WAIT_TSC) : 0;
+
+	timer_set(&t->timer, clock_now_ns(t->clock) + clock_tsc_to_ns(t->clock, wait) + 1);
+}
+
 /* Sets or cancels the clock's timer by the state. Lock held, as in all functions up to the API. */
 static void arm(struct lapic_timer *t)
 {
-	if (t->deadline_tsc) {
-		uint64_t now = guest_tsc(t);
-		uint64_t wait = t->deadline_tsc > now ? t->deadline_tsc - now : 0;
-
-		wait = clock_tsc_to_ns(t->clock, MIN(wait, LONGEST_TSC_WAIT)) + 1;
-		timer_set(&t->timer, clock_now_ns(t->clock) + wait);
-	} else if (t->counting) {
-		timer_set(&t->timer, t->next_ns);
-	} else {
+	if (t->deadline_tsc)
+		wait_for(t, t->deadline_tsc, guest_tsc(t));
+	else if (t->counting)
+		wait_for(t, t->next_tsc, clock_tsc(t->clock));
+	else
 		timer_cancel(&t->timer);
-	}
 }
 
 /* The timer passed zero: what comes next. */
-static void advance(struct lapic_timer *t, uint64_t now_ns)
+static void advance(struct lapic_timer *t, uint64_t now)
 {
-	uint64_t period = period_ns(t);
+	uint64_t shortest = clock_ns_to_tsc(t->clock, SHORTEST_PERIOD_NS);
 
 	if (t->mode != LAPIC_PERIODIC) {
 		t->counting = false;
 		return;
 	}
-	t->next_ns += period;
-	if (t->next_ns < now_ns + SHORTEST_PERIOD_NS && period < SHORTEST_PERIOD_NS)
-		t->next_ns = now_ns + SHORTEST_PERIOD_NS;
-	else if (t->next_ns <= now_ns) /* late by more than a period: those are one interrupt */
-		t->next_ns += (now_ns - t->next_ns) / period * period + period;
+	t->next_tsc += period(t);
+	if (period(t) < shortest && t->next_tsc < now + shortest)
+		t->next_tsc = now + shortest;
+	else if (t->next_tsc <= now) /* late by more than a period: those are one interrupt */
+		t->next_tsc += (now - t->next_tsc) / period(t) * period(t) + period(t);
 }
 
 /* Whether the timer's end has come; then it goes on to the next. */
 static bool expire(struct lapic_timer *t)
 {
-	uint64_t now_ns = clock_now_ns(t->clock);
+	uint64_t now = clock_tsc(t->clock);
 
 	if (t->deadline_tsc && guest_tsc(t) >= t->deadline_tsc) {
 		t->deadline_tsc = 0;
 		return true;
 	}
-	if (t->counting && now_ns >= t->next_ns) {
-		advance(t, now_ns);
+	if (t->counting && now >= t->next_tsc) {
+		advance(t, now);
 		return true;
 	}
 	return false;
@@ -91,20 +95,20 @@ static void on_clock(void *self)
 	unlock_and_fire(t, expired);
 }
 
-static uint32_t current(const struct lapic_timer *t, uint64_t now_ns)
+static uint32_t current(const struct lapic_timer *t, uint64_t now)
 {
-	uint64_t period = period_ns(t), elapsed = now_ns - t->start_ns;
+	uint64_t elapsed = now - t->start_tsc;
 
-	if (!t->counting || (t->mode == LAPIC_ONE_SHOT && elapsed >= period))
+	if (!t->counting || (t->mode == LAPIC_ONE_SHOT && elapsed >= period(t)))
 		return 0;
-	elapsed %= period;
-	return (uint32_t)((period - elapsed + count_ns(t) - 1) / count_ns(t));
+	elapsed %= period(t);
+	return (uint32_t)((period(t) - elapsed + count_ticks(t) - 1) / count_ticks(t));
 }
 
-static void start(struct lapic_timer *t, uint64_t start_ns)
+static void start(struct lapic_timer *t, uint64_t start_tsc)
 {
-	t->start_ns = start_ns;
-	t->next_ns = start_ns + period_ns(t);
+	t->start_tsc = start_tsc;
+	t->next_tsc = start_tsc + period(t);
 	t->counting = t->initial_count != 0;
 }
 
@@ -124,11 +128,11 @@ void lapic_timer_set_mode(struct lapic_timer *t, enum lapic_timer_mode mode)
 		t->counting = false;
 	} else if (t->counting) {
 		/* The count goes on where it is; one that reached 0 stays there. */
-		uint64_t elapsed = clock_now_ns(t->clock) - t->start_ns;
+		uint64_t elapsed = clock_tsc(t->clock) - t->start_tsc;
 
 		expired = expire(t);
 		if (t->counting && t->mode == LAPIC_PERIODIC)
-			start(t, t->start_ns + elapsed / period_ns(t) * period_ns(t));
+			start(t, t->start_tsc + elapsed / period(t) * period(t));
 	}
 	t->mode = mode;
 	arm(t);
@@ -140,7 +144,7 @@ void lapic_timer_set_initial(struct lapic_timer *t, uint32_t count)
 	pthread_mutex_lock(&t->lock);
 	if (t->mode != LAPIC_TSC_DEADLINE) {
 		t->initial_count = count;
-		start(t, clock_now_ns(t->clock));
+		start(t, clock_tsc(t->clock));
 		arm(t);
 	}
 	pthread_mutex_unlock(&t->lock);
@@ -148,13 +152,14 @@ void lapic_timer_set_initial(struct lapic_timer *t, uint32_t count)
 
 void lapic_timer_set_divide(struct lapic_timer *t, unsigned shift)
 {
-	uint64_t now_ns = clock_now_ns(t->clock), left;
+	uint64_t now, left;
 
 	pthread_mutex_lock(&t->lock);
-	left = current(t, now_ns);
+	now = clock_tsc(t->clock);
+	left = current(t, now);
 	t->divide_shift = shift;
 	if (left) {
-		start(t, now_ns - (t->initial_count - left) * count_ns(t));
+		start(t, now - (t->initial_count - left) * count_ticks(t));
 		arm(t);
 	}
 	pthread_mutex_unlock(&t->lock);
@@ -175,7 +180,7 @@ uint32_t lapic_timer_current(struct lapic_timer *t)
 	uint32_t count;
 
 	pthread_mutex_lock(&t->lock);
-	count = current(t, clock_now_ns(t->clock));
+	count = current(t, clock_tsc(t->clock));
 	pthread_mutex_unlock(&t->lock);
 	return count;
 }
@@ -232,6 +237,7 @@ void lapic_timer_reset(struct lapic_timer *t)
 void lapic_timer_init(struct lapic_timer *t, struct clock *clock, void (*fire)(void *), void *self)
 {
 	*t = (struct lapic_timer){ .clock = clock, .fire = fire, .self = self };
+	t->bus_ratio = clock_bus_ratio(clock_tsc_khz(clock));
 	pthread_mutex_init(&t->lock, NULL);
 	timer_init(&t->timer, clock, on_clock, t);
 	lapic_timer_reset(t);

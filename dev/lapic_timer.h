@@ -12,8 +12,6 @@
 
 #include "vm/clock.h"
 
-#define LAPIC_TICK_NS 10ull /* 100 MHz, as a bus clock would be; before division */
-
 enum lapic_timer_mode { LAPIC_ONE_SHOT, LAPIC_PERIODIC, LAPIC_TSC_DEADLINE };
 
 struct lapic_timer {
@@ -23,11 +21,12 @@ struct lapic_timer {
 	void (*fire)(void *self);
 	void *self;
 	enum lapic_timer_mode mode;
+	unsigned bus_ratio; /* of the TSC to the clock that is divided */
 	unsigned divide_shift;
 	uint32_t initial_count;
-	bool counting;         /* one-shot and periodic */
-	uint64_t start_ns;     /* when it counted from initial_count */
-	uint64_t next_ns;      /* when it reaches 0 */
+	bool counting;         /* one-shot and periodic; these by the clock's TSC: */
+	uint64_t start_tsc;    /* when it counted from initial_count */
+	uint64_t next_tsc;     /* when it reaches 0 */
 	uint64_t deadline_tsc; /* 0: none */
 	uint64_t tsc_offset;   /* of the vCPU's TSC to the clock's */
 };

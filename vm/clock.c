@@ -28,6 +28,7 @@
  */
 #define LONGEST_WAIT_NS NS_PER_SECOND
 #define NEVER           UINT64_MAX
+#define BUS_KHZ         100000u /* about */
 #define SCALE_SHIFT     32
 
 struct clock {
@@ -142,6 +143,23 @@ uint64_t clock_ns_to_tsc(const struct clock *clock, uint64_t ns)
 uint64_t clock_now_ns(const struct clock *clock)
 {
 	return clock_tsc_to_ns(clock, clock_tsc(clock));
+}
+
+/* What is lost when a rate is divided and rounded down, in Hz; guests that count in kHz lose more.
+ */
+static uint64_t division_loss(uint64_t khz, unsigned ratio)
+{
+	return (khz * 1000 % ratio) << 32 | khz % ratio;
+}
+
+unsigned clock_bus_ratio(uint64_t tsc_khz)
+{
+	unsigned nearest = (unsigned)MAX((tsc_khz + BUS_KHZ / 2) / BUS_KHZ, 1), best = nearest;
+
+	for (unsigned ratio = MAX(nearest * 2 / 3, 1); ratio <= nearest * 3 / 2; ratio++)
+		if (division_loss(tsc_khz, ratio) < division_loss(tsc_khz, best))
+			best = ratio;
+	return best;
 }
 
 /* --- the pairing heap: a tree whose parents are not later than their children --- */

@@ -43,6 +43,12 @@ uint64_t clock_tsc_khz(const struct clock *clock);                 /* its consta
 uint64_t clock_tsc_to_ns(const struct clock *clock, uint64_t tsc); /* on clock_now_ns's scale */
 uint64_t clock_ns_to_tsc(const struct clock *clock, uint64_t ns);
 
+/*
+ * The rate of the bus clock (CPUID's "core crystal clock"), at which local APIC timers count before
+ * division: the TSC's divided by the result, exactly. Some 100 MHz.
+ */
+unsigned clock_bus_ratio(uint64_t tsc_khz);
+
 void timer_init(struct timer *timer, struct clock *clock, timer_fn *fn, void *self);
 /* (Re)arms: fn runs once, at or soon after deadline_ns; a deadline that has passed fires at once.
  */

@@ -89,6 +89,24 @@ static void tsc_and_nanoseconds_convert_both_ways(void **state)
 			clock_tsc_khz(clock) * 1000 + 1000);
 }
 
+static void the_bus_clock_divides_the_tsc(void **state)
+{
+	static const uint64_t rates_khz[] = { 1,       40000,   100000,  1000000,
+					      2596132, 2599998, 3000000, 5700001 };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rates_khz); i++) {
+		uint64_t khz = rates_khz[i];
+		unsigned ratio = clock_bus_ratio(khz);
+
+		assert_true(ratio >= 1);
+		if (khz >= 1000000)
+			assert_in_range(khz / ratio, 66000, 155000);
+		assert_int_equal(khz * 1000 % ratio, 0);
+	}
+	assert_int_equal(clock_bus_ratio(3000000), 30);
+}
+
 static void a_timer_fires_once_and_not_early(void **state)
 {
 	struct clock *clock = *state;
@@ -245,6 +263,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(time_runs_as_the_hosts),
 		cmocka_unit_test(tsc_and_nanoseconds_convert_both_ways),
+		cmocka_unit_test(the_bus_clock_divides_the_tsc),
 		cmocka_unit_test(a_timer_fires_once_and_not_early),
 		cmocka_unit_test(a_deadline_in_the_past_fires_at_once),
 		cmocka_unit_test(a_cancelled_timer_does_not_fire),

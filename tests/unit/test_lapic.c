@@ -37,8 +37,6 @@
 #define ENABLED      (LAPIC_DEFAULT_BASE | LAPIC_BASE_ENABLE)
 #define TSC_DEADLINE 0x6e0
 
-#define COUNTS_MS 100000u /* of the undivided timer */
-
 static uint32_t get(struct chip_machine *m, unsigned vcpu, unsigned reg)
 {
 	struct dev_access access = { .offset = reg, .size = 4 };
@@ -531,6 +529,14 @@ static bool wait_pending(struct chip_machine *m, unsigned vcpu)
 	return irq_pending(m->irq, vcpu);
 }
 
+/* What the undivided timer counts in a millisecond. */
+static uint32_t counts_ms(struct chip_machine *m)
+{
+	uint64_t khz = clock_tsc_khz(m->clock);
+
+	return (uint32_t)(khz / clock_bus_ratio(khz));
+}
+
 static void one_shot_counts_down_once(void **state)
 {
 	struct chip_machine *m = *state;
@@ -538,21 +544,21 @@ static void one_shot_counts_down_once(void **state)
 
 	set(m, 0, LVTT, 0xee);
 	set(m, 0, DIVIDE, 0xb);
-	set(m, 0, INITIAL, 5 * COUNTS_MS);
-	assert_in_range(get(m, 0, CURRENT), 1, 5 * COUNTS_MS);
+	set(m, 0, INITIAL, 5 * counts_ms(m));
+	assert_in_range(get(m, 0, CURRENT), 1, 5 * counts_ms(m));
 	assert_true(wait_pending(m, 0));
-	assert_true(clock_now_ns(m->clock) - start >= 5 * MS);
+	assert_true(clock_now_ns(m->clock) - start >= 5 * MS - 100 * US);
 	assert_int_equal(taken_by(m, 0xee), 1);
 	assert_int_equal(get(m, 0, CURRENT), 0);
 	chip_sleep(m, 20 * MS);
 	assert_false(irq_pending(m->irq, 0));
 	/* masked it counts too; stopped it does not come */
 	set(m, 0, LVTT, 0xee | MASKED);
-	set(m, 0, INITIAL, 2 * COUNTS_MS);
+	set(m, 0, INITIAL, 2 * counts_ms(m));
 	chip_sleep(m, 10 * MS);
 	assert_int_equal(get(m, 0, CURRENT), 0);
 	set(m, 0, LVTT, 0xee);
-	set(m, 0, INITIAL, 20 * COUNTS_MS);
+	set(m, 0, INITIAL, 20 * counts_ms(m));
 	set(m, 0, INITIAL, 0);
 	chip_sleep(m, 40 * MS);
 	assert_false(irq_pending(m->irq, 0));
@@ -565,13 +571,13 @@ static void the_divider_slows(void **state)
 	uint32_t before;
 
 	set(m, 0, DIVIDE, by_8);
-	set(m, 0, INITIAL, 1000 * COUNTS_MS);
+	set(m, 0, INITIAL, 1000 * counts_ms(m));
 	chip_sleep(m, 16 * MS);
 	before = get(m, 0, CURRENT);
-	assert_in_range(1000 * COUNTS_MS - before, 2 * COUNTS_MS, 900 * COUNTS_MS);
+	assert_in_range(1000 * counts_ms(m) - before, 2 * counts_ms(m), 900 * counts_ms(m));
 	set(m, 0, DIVIDE, 0xb);
 	assert_in_range(get(m, 0, CURRENT), 1, before);
-	assert_int_equal(get(m, 0, INITIAL), 1000 * COUNTS_MS);
+	assert_int_equal(get(m, 0, INITIAL), 1000 * counts_ms(m));
 	assert_int_equal(get(m, 0, DIVIDE), 0xb);
 }
 
@@ -581,7 +587,7 @@ static void periodic_goes_on(void **state)
 
 	set(m, 0, LVTT, 0x200ee);
 	set(m, 0, DIVIDE, 0xb);
-	set(m, 0, INITIAL, 3 * COUNTS_MS);
+	set(m, 0, INITIAL, 3 * counts_ms(m));
 	for (int i = 0; i < 5; i++) {
 		assert_true(wait_pending(m, 0));
 		assert_int_equal(taken_by(m, 0xee), 1);
@@ -593,7 +599,7 @@ static void periodic_goes_on(void **state)
 static void a_change_of_mode_keeps_the_count(void **state)
 {
 	struct chip_machine *m = *state;
-	uint32_t count = 400 * COUNTS_MS;
+	uint32_t count = 400 * counts_ms(m);
 
 	set(m, 0, LVTT, MASKED | 0xee);
 	set(m, 0, DIVIDE, 0xb);
