@@ -52,12 +52,16 @@ static unsigned vector_count(const struct cpu *cpu)
 	return cpu->mode == MODE_64 ? 16 : 8;
 }
 
+/* Whole registers are stored, so that a load of one that follows closely finds it in one store. */
 void simd_vzeroupper(struct cpu *cpu, const struct insn *insn)
 {
 	(void)insn;
 	vector_check_avx(cpu);
 	for (unsigned i = 0; i < vector_count(cpu); i++)
-		memset(cpu->vector.ymm[i] + XMM_BYTES, 0, XMM_BYTES);
+		__asm__ volatile("vmovaps %0, %%xmm0\n\tvmovaps %%ymm0, %0"
+				 : "+m"(cpu->vector.ymm[i])
+				 :
+				 : "xmm0");
 }
 
 void simd_vzeroall(struct cpu *cpu, const struct insn *insn)
