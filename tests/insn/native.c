@@ -140,23 +140,28 @@ static void set_data_segments(void)
 	__asm__ volatile("mov %0, %%ds\n\tmov %0, %%es" : : "r"(DATA_SELECTOR));
 }
 
+static struct native *release(struct native *native)
+{
+	if (native)
+		free(native->signal_stack);
+	free(native);
+	return NULL;
+}
+
 struct native *native_create(void)
 {
 	static const uint8_t nop[] = { 0x90 };
 	struct native *native = calloc(1, sizeof(*native));
 	struct registers regs = { .gpr = { 0 }, .rflags = 2 };
 
-	if (!native)
-		return NULL;
+	if (!native || !__builtin_cpu_supports("avx"))
+		return release(native);
 	native->signal_stack = malloc(SIGNAL_STACK);
 	if (!native->signal_stack ||
 	    !map(NATIVE_CODE, CODE_BYTES, PROT_READ | PROT_WRITE | PROT_EXEC) ||
 	    !map(NATIVE_STATE, STATE_BYTES, PROT_READ | PROT_WRITE) ||
-	    !map(NATIVE_DATA, NATIVE_DATA_BYTES, PROT_READ | PROT_WRITE)) {
-		free(native->signal_stack);
-		free(native);
-		return NULL;
-	}
+	    !map(NATIVE_DATA, NATIVE_DATA_BYTES, PROT_READ | PROT_WRITE))
+		return release(native);
 	current = native;
 	install_handlers(native);
 	set_private(SLOT_POINTER, NATIVE_SLOT, 8);
@@ -175,8 +180,7 @@ void native_destroy(struct native *native)
 	munmap((void *)(uintptr_t)NATIVE_CODE, CODE_BYTES);
 	munmap((void *)(uintptr_t)NATIVE_STATE, STATE_BYTES);
 	munmap((void *)(uintptr_t)NATIVE_DATA, NATIVE_DATA_BYTES);
-	free(native->signal_stack);
-	free(native);
+	release(native);
 	current = NULL;
 }
 

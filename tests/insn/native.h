@@ -34,7 +34,7 @@ struct registers {
 
 struct native;
 
-/* NULL: the host has not what it takes (errno says what). */
+/* NULL: the host has no AVX, or the addresses are taken. */
 struct native *native_create(void);
 void native_destroy(struct native *native);
 
