@@ -18,6 +18,8 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 enum event {
@@ -58,6 +60,22 @@ struct vm {
 	int status;
 	struct error *end_error; /* what to say about it; borrowed by vm_run */
 };
+
+/* --verbose: one line on standard error. */
+static void tell(const struct vm *vm, const char *format, ...) PRINTF_LIKE(2, 3);
+
+static void tell(const struct vm *vm, const char *format, ...)
+{
+	va_list args;
+
+	if (!vm->config->verbose)
+		return;
+	va_start(args, format);
+	fputs("nidus: ", stderr);
+	vfprintf(stderr, format, args);
+	fputc('\n', stderr);
+	va_end(args);
+}
 
 /* --- what happens on other threads --- */
 
@@ -100,6 +118,8 @@ static void end(struct vm *vm, int status, const char *text)
 {
 	if (vm->ended)
 		return;
+	tell(vm, "the run ends with status %d after %.3f s", status,
+	     (double)clock_now_ns(vm->clock) / NS_PER_SECOND);
 	vm->ended = true;
 	vm->status = status;
 	if (text)
@@ -143,6 +163,7 @@ static void begin_reset(struct vm *vm)
 		end(vm, VM_STATUS_RESET, NULL);
 		return;
 	}
+	tell(vm, "the guest asked for a reset");
 	vm->resetting = true;
 	vcpus_park_begin(vm->vcpus);
 }
@@ -263,6 +284,17 @@ static int create_engine(struct vm *vm, struct error *err)
 	return ret;
 }
 
+static void tell_what_runs(const struct vm *vm)
+{
+	const struct config *config = vm->config;
+
+	tell(vm, "engine '%s', %s processor model, %u vCPUs, %llu MiB of memory", vm->ops->name,
+	     config->vendor == CPU_INTEL ? "Intel" : "AMD", config->cpus,
+	     (unsigned long long)(config->memory_bytes / MIB));
+	tell(vm, "kernel '%s' is in place, entered at %#llx", config->kernel,
+	     (unsigned long long)vm->boot_registers.rip);
+}
+
 /* Files first: a bad kernel is the most likely mistake, and costs nothing to find. */
 static int create(struct vm *vm, struct error *err)
 {
@@ -277,6 +309,8 @@ static int create(struct vm *vm, struct error *err)
 		ret = create_engine(vm, err);
 	if (!ret)
 		ret = create_board(vm, err);
+	if (!ret)
+		tell_what_runs(vm);
 	return ret;
 }
 
