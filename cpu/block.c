@@ -47,9 +47,8 @@ struct jump {
 
 struct jump_cache {
 	struct jump jump[JUMP_ENTRIES];
-	/* For code outside RAM, which is decoded anew each time. */
+	/* For code outside RAM, which is decoded anew each time: one instruction, allocated behind. */
 	struct block scratch;
-	struct insn scratch_insn[2];
 };
 
 int block_cache_create(struct block_cache **out, struct soft *soft)
@@ -89,7 +88,7 @@ void block_cache_destroy(struct block_cache *cache)
 
 int jump_cache_create(struct cpu *cpu)
 {
-	cpu->jumps = calloc(1, sizeof(*cpu->jumps));
+	cpu->jumps = calloc(1, sizeof(*cpu->jumps) + sizeof(struct insn));
 	return cpu->jumps ? 0 : -ENOMEM;
 }
 
