@@ -21,7 +21,7 @@
 
 #define ARENA_BYTES   (64 * MIB)
 #define HASH_BUCKETS  (1u << 17)
-#define JUMP_ENTRIES  4096u
+#define JUMP_ENTRIES  16384u
 #define GRANULE_BYTES 64
 
 struct code_page {

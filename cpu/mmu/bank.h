@@ -9,7 +9,7 @@
  * Code look-ups have entries of their own (struct exec_entry): whoever caches their results
  * compares generations, which therefore change whenever an exec entry is dropped: that of the bank,
  * or for a global page the one that all banks share. Where an entry was merely replaced by another,
- * the slot is marked as a ghost: a later flush of that slot changes the generation too.
+ * what was there is kept as a ghost: flushing its page changes the generation too.
  */
 #ifndef CPU_MMU_BANK_H
 #define CPU_MMU_BANK_H
@@ -36,12 +36,18 @@
 
 enum page_size { PAGE_4K, PAGE_2M, PAGE_4M, PAGE_1G };
 
-#define EXEC_ENTRIES 512
+#define EXEC_ENTRIES 1024
 #define LARGE_NOTES  1024
 
 struct exec_entry {
 	uint64_t addr;      /* linear page | SLOT_VALID | rights to fetch; 0: empty */
 	uint64_t gpa_flags; /* as in struct tlb_entry */
+};
+
+/* What was replaced in an exec entry during one generation. */
+struct ghost {
+	uint64_t generation;
+	uint64_t pages; /* a bit for each, by hash */
 };
 
 struct bank {
@@ -51,7 +57,8 @@ struct bank {
 	struct exec_entry exec[EXEC_ENTRIES];
 	uint64_t used[TLB_ENTRIES / 64];
 	uint64_t exec_used[EXEC_ENTRIES / 64];
-	uint64_t ghosts[2][EXEC_ENTRIES / 64]; /* [was a global page] */
+	struct ghost ghost[2][EXEC_ENTRIES]; /* [was a global page] */
+	uint64_t last_ghost[2];              /* the generation of the last one */
 	/* Where large pages were seen: linear address / 4 MiB and / 1 GiB, hashed. */
 	uint64_t large_4m[LARGE_NOTES / 64], large_1g[LARGE_NOTES / 64];
 	bool is_live; /* its tags are set up: it belongs to `pcid` */

@@ -80,7 +80,6 @@ static bool next_bit(const uint64_t *map, unsigned size, unsigned *n)
 static void change_generation(struct mmu *mmu, struct bank *bank)
 {
 	bank->tlb.generation = ++mmu->generations;
-	memset(bank->ghosts[false], 0, sizeof(bank->ghosts[false]));
 	if (bank == mmu->current)
 		mmu->aligned.generation = bank->tlb.generation;
 }
@@ -90,12 +89,8 @@ static void change_global_generation(struct mmu *mmu)
 {
 	uint64_t generation = ++mmu->generations;
 
-	for (unsigned i = 0; i < TLB_BANKS; i++) {
-		struct bank *bank = &mmu->bank[i];
-
-		bank->tlb.global_generation = generation;
-		memset(bank->ghosts[true], 0, sizeof(bank->ghosts[true]));
-	}
+	for (unsigned i = 0; i < TLB_BANKS; i++)
+		mmu->bank[i].tlb.global_generation = generation;
 	mmu->aligned.global_generation = generation;
 }
 
@@ -108,9 +103,40 @@ static void settle(struct mmu *mmu, struct bank *bank, const bool lost[2])
 		change_global_generation(mmu);
 }
 
+/* ---- ghosts: those of past generations do not count ---- */
+
+static uint64_t generation_of(const struct bank *bank, bool is_global)
+{
+	return is_global ? bank->tlb.global_generation : bank->tlb.generation;
+}
+
+static uint64_t ghost_bit(gva_t addr)
+{
+	return BIT((addr >> PAGE_BITS) * 0x9e3779b97f4a7c15ull >> 58);
+}
+
+static void add_ghost(struct bank *bank, const struct exec_entry *exec, bool is_global)
+{
+	uint64_t generation = generation_of(bank, is_global);
+	struct ghost *ghost = &bank->ghost[is_global][(exec->addr >> PAGE_BITS) % EXEC_ENTRIES];
+
+	if (ghost->generation != generation)
+		*ghost = (struct ghost){ .generation = generation };
+	ghost->pages |= ghost_bit(exec->addr);
+	bank->last_ghost[is_global] = generation;
+}
+
+static bool has_ghost(const struct bank *bank, gva_t addr, bool is_global)
+{
+	const struct ghost *ghost = &bank->ghost[is_global][(addr >> PAGE_BITS) % EXEC_ENTRIES];
+
+	return ghost->generation == generation_of(bank, is_global) &&
+	       (ghost->pages & ghost_bit(addr));
+}
+
 static bool any_ghost(const struct bank *bank, bool is_global)
 {
-	return any_bit(bank->ghosts[is_global], ARRAY_SIZE(bank->ghosts[is_global]));
+	return bank->last_ghost[is_global] == generation_of(bank, is_global);
 }
 
 static void drop_slot(struct bank *bank, unsigned slot)
@@ -304,8 +330,7 @@ static void flush_address(struct mmu *mmu, struct bank *bank, gva_t addr)
 	unsigned slot = (addr >> PAGE_BITS) % TLB_ENTRIES;
 	unsigned exec_slot = (addr >> PAGE_BITS) % EXEC_ENTRIES;
 	const struct exec_entry *exec = &bank->exec[exec_slot];
-	bool lost[2] = { has_bit(bank->ghosts[false], exec_slot),
-			 has_bit(bank->ghosts[true], exec_slot) };
+	bool lost[2] = { has_ghost(bank, addr, false), has_ghost(bank, addr, true) };
 
 	if (!bank->is_live)
 		return;
@@ -497,7 +522,7 @@ static void fill_exec(struct cpu *cpu, struct bank *bank, gva_t addr, uint64_t w
 	was_global = is_global(exec);
 	if ((exec->addr & SLOT_VALID) &&
 	    (((exec->addr ^ addr) & PAGE_MASK) || was_global != !!(walk.flags & PAGE_GLOBAL)))
-		set_bit(bank->ghosts[was_global], slot);
+		add_ghost(bank, exec, was_global);
 	exec->addr = (addr & PAGE_MASK) | SLOT_VALID | (walk.rights & RIGHTS_FETCH);
 	exec->gpa_flags = walk.page | walk.flags;
 	set_bit(bank->exec_used, slot);
