@@ -20,7 +20,7 @@ V            ?= 0
 
 # --- sources and flags ---------------------------------------------------------------------------
 
-FOLDERS := lib cpu cpu/decode cpu/exec cpu/mmu vm boot dev dev/pci dev/virtio block net console ctl
+FOLDERS := lib cpu cpu/decode cpu/exec cpu/mmu vm boot dev dev/pci dev/virtio block net console
 LIBS    := -lZydis -luv -lslirp -ldl -lm
 
 WARNINGS  := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes
@@ -37,7 +37,7 @@ run = $(if $(filter 1,$(V)),,@printf '  %-5s %s\n' $(1) $@ &&) $(2)
 B       ?= $(if $(filter 1,$(SAN)),build-san,build)
 SOURCES := $(wildcard $(FOLDERS:%=%/*.c))
 LIBRARY := $(B)/libnidus.a
-PROGRAM := $(if $(wildcard main.c),$(B)/nidus)
+PROGRAM := $(B)/nidus
 TESTS   := $(patsubst tests/unit/%.c,$(B)/tests/%,$(wildcard tests/unit/test_*.c))
 OBJECTS := $(SOURCES:%.c=$(B)/obj/%.o)
 

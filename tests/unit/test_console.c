@@ -333,7 +333,10 @@ static void terminals_are_raw_and_restored(void **state)
 	int master, slave, status;
 	pid_t pid;
 
-	assert_int_equal(openpty(&master, &slave, NULL, NULL, NULL), 0);
+	if (openpty(&master, &slave, NULL, NULL, NULL) && errno == ENODEV) {
+		puts("skip: no pseudo-terminals here (/dev/pts)");
+		skip();
+	}
 	tcgetattr(slave, &before);
 	pid = fork();
 	if (!pid) {
