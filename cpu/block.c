@@ -47,7 +47,7 @@ struct jump {
 
 struct jump_cache {
 	struct jump jump[JUMP_ENTRIES];
-	/* For code outside RAM, which is decoded anew each time: one instruction, allocated behind. */
+	/* For code outside RAM, decoded anew each time: one instruction, allocated behind. */
 	struct block scratch;
 };
 
