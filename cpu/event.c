@@ -20,6 +20,8 @@
 #define TSS_IO_MAP        102 /* where a 32-bit TSS says at which offset its I/O map starts */
 #define REDIRECTION_BYTES 32  /* the interrupt redirection bitmap lies below it */
 
+#define MAX_SERIAL_FAULTS 16
+
 #define FRAME_WORDS      5 /* SS RSP RFLAGS CS RIP */
 #define FRAME_WORDS_CODE 6 /* with an error code */
 
@@ -434,11 +436,18 @@ static bool combine(struct event *event, const struct event *fault)
 	return true;
 }
 
+/*
+ * Faults of which none is the other's double fault can follow each other forever (#AC while #AC is
+ * delivered, say). Hardware hangs then; here the processor shuts down.
+ */
 enum event_result event_deliver(struct cpu *cpu, const struct event *event)
 {
+	volatile unsigned faults = 0;
+
 	cpu->delivering = *event;
 	cpu->in_delivery = true;
-	if (unlikely(setjmp(cpu->unwind)) && !combine(&cpu->delivering, &cpu->fault)) {
+	if (unlikely(setjmp(cpu->unwind)) &&
+	    (!combine(&cpu->delivering, &cpu->fault) || ++faults > MAX_SERIAL_FAULTS)) {
 		cpu->in_delivery = false;
 		return EVENT_TRIPLE_FAULT;
 	}
