@@ -268,11 +268,12 @@ unsigned decode_insn(const struct decoder *decoder, enum cpu_mode mode, const ui
 
 	avail = MIN(avail, INSN_MAX_BYTES);
 	memset(out, 0, sizeof(*out));
+	/* One look at the bytes: another vCPU may be writing them, and stubs are made from them. */
 	memcpy(out->bytes, bytes, avail);
 	out->start = (uint16_t)start;
 	out->base = out->index = REG_NONE;
 	out->seg = DS;
-	status = ZydisDecoderDecodeFull(&decoder->zydis[mode], bytes, avail, &zydis, operands);
+	status = ZydisDecoderDecodeFull(&decoder->zydis[mode], out->bytes, avail, &zydis, operands);
 	if (ZYAN_SUCCESS(status))
 		fill(decoder, &zydis, operands, out);
 	else if (status != ZYDIS_STATUS_NO_MORE_DATA && status != ZYDIS_STATUS_INSTRUCTION_TOO_LONG)
