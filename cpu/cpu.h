@@ -136,6 +136,7 @@ struct cpu {
 	const struct insn *insn;      /* the instruction being executed */
 	const struct insn *block_end; /* execution leaves the block before this one */
 	struct tlb *tlb;              /* the current bank */
+	const uint8_t *tlb_tags;      /* tlb's first entry's tags of tlb_class: mmu_fast */
 	jmp_buf unwind;               /* faults go here */
 
 	struct segment seg[SEGMENTS], ldtr, tr;

@@ -35,7 +35,8 @@ struct tlb_entry {
 	uint64_t gpa_flags;           /* guest-physical page | mmu.c's flags */
 };
 
-_Static_assert(sizeof(struct tlb_entry) == 64, "one cache line; the translator scales by it");
+_Static_assert(sizeof(struct tlb_entry) == 1 << 6,
+	       "one cache line; mmu_fast and the translator scale");
 
 struct tlb {
 	struct tlb_entry entry[TLB_ENTRIES];
@@ -108,6 +109,11 @@ gpa_t mmu_fetch(struct cpu *cpu, gva_t addr);
 /* The generation that what mmu_fetch has just said of `addr` depends on. */
 uint64_t mmu_fetch_generation(const struct cpu *cpu, gva_t addr);
 
+static inline void mmu_select_tags(struct cpu *cpu)
+{
+	cpu->tlb_tags = (const uint8_t *)cpu->tlb->entry[0].tag[cpu->tlb_class];
+}
+
 /* CPL, RFLAGS.AC or CR0.AM changed: which tags count now. Part of cpu_update_derived. */
 static inline void mmu_privilege_changed(struct cpu *cpu)
 {
@@ -117,16 +123,26 @@ static inline void mmu_privilege_changed(struct cpu *cpu)
 	cpu->tlb_class = cpu->cpl == 3 ? TLB_USER : is_ac ? TLB_KERNEL_AC : TLB_KERNEL;
 	if (unlikely(is_aligned_only != cpu->tlb->is_aligned_only))
 		mmu_select_alignment(cpu, is_aligned_only);
+	mmu_select_tags(cpu);
 }
+
+#define TLB_ENTRY_BITS 6 /* log2 of the size of an entry */
 
 /* The one compare. NULL: take the slow path. */
 static inline void *mmu_fast(struct cpu *cpu, gva_t addr, unsigned size, bool is_write)
 {
-	const struct tlb_entry *e = &cpu->tlb->entry[(addr >> PAGE_BITS) % TLB_ENTRIES];
+	uint64_t offset =
+		(addr >> (PAGE_BITS - TLB_ENTRY_BITS)) & ((TLB_ENTRIES - 1) << TLB_ENTRY_BITS);
+	uint64_t tag = *(const uint64_t *)(cpu->tlb_tags + offset + sizeof(tag) * is_write);
+	const struct tlb_entry *e = (const void *)((const uint8_t *)cpu->tlb->entry + offset);
+	void *host;
 
-	if (likely((addr ^ e->tag[cpu->tlb_class][is_write]) <= PAGE_BYTES - size))
-		return (void *)(addr + e->delta);
-	return NULL;
+	if (unlikely((addr ^ tag) > PAGE_BYTES - size))
+		return NULL;
+	host = (void *)(addr + e->delta);
+	if (!host)
+		__builtin_unreachable(); /* spares the caller a test */
+	return host;
 }
 
 static inline uint64_t mmu_load(struct cpu *cpu, gva_t addr, unsigned size, unsigned seg)

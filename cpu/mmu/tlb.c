@@ -228,6 +228,7 @@ static void select_bank(struct cpu *cpu)
 	mmu->aligned.generation = mmu->current->tlb.generation;
 	if (!cpu->tlb->is_aligned_only)
 		cpu->tlb = &mmu->current->tlb;
+	mmu_select_tags(cpu);
 }
 
 int mmu_create(struct cpu *cpu)
