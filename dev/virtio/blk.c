@@ -119,13 +119,13 @@ static int discard_range(const struct block *disk,
 static int discard(struct request *r, bool zero)
 {
 	struct virtio_blk_discard_write_zeroes ranges[RANGES_MAX];
-	unsigned count = r->out_bytes / RANGE_BYTES;
+	uint64_t count = r->out_bytes / RANGE_BYTES;
 	int ret = 0;
 
 	if (r->blk->disk->readonly || r->out_bytes % RANGE_BYTES || !count || count > RANGES_MAX)
 		return -EINVAL;
 	virtq_read(&r->chain, HEADER_BYTES, ranges, r->out_bytes);
-	for (unsigned i = 0; i < count && !ret; i++)
+	for (uint64_t i = 0; i < count && !ret; i++)
 		ret = discard_range(r->blk->disk, &ranges[i], zero);
 	return ret;
 }

@@ -3,6 +3,7 @@
  * virtio-blk over the null disk: each request type, what is refused, several requests in flight,
  * a reset among them.
  */
+#define DRIVER_MEMORY GIB /* sparse; see test_more_ranges_than_a_number_holds */
 #include "tests/unit/virtio_driver.h"
 
 #include <linux/virtio_blk.h>
@@ -194,6 +195,34 @@ static void test_discard_and_write_zeroes(void **state)
 	assert_int_equal(request(f, VIRTIO_BLK_T_DISCARD, 0, 0x1000, false), VIRTIO_BLK_S_IOERR);
 }
 
+/* 2^32 + 1 ranges, which 32 bits would take for one: the same memory again and again. */
+static void test_more_ranges_than_a_number_holds(void **state)
+{
+	enum { REPEATED = 64, DESCRIPTORS = REPEATED + 3 };
+	const uint64_t most = GIB - 2 * MIB;
+	const uint64_t rest = (BIT(32) + 1) * 16 - REPEATED * most;
+	struct fixture *f = *state;
+	struct virtio_blk_outhdr header = { .type = VIRTIO_BLK_T_DISCARD };
+	struct vring_desc table[DESCRIPTORS], *indirect;
+	struct driver_segment segment = { DATA, sizeof(table), false };
+
+	table[0] = (struct vring_desc){ HEADER, sizeof(header), VRING_DESC_F_NEXT, 1 };
+	for (unsigned i = 1; i <= REPEATED; i++)
+		table[i] = (struct vring_desc){ MIB, most, VRING_DESC_F_NEXT, i + 1 };
+	table[REPEATED + 1] = (struct vring_desc){ MIB, rest, VRING_DESC_F_NEXT, REPEATED + 2 };
+	table[REPEATED + 2] = (struct vring_desc){ STATUS, 1, VRING_DESC_F_WRITE, 0 };
+	driver_start(&f->d, FEATURES | BIT(VIRTIO_RING_F_INDIRECT_DESC), 2);
+	memcpy(at(f, HEADER), &header, sizeof(header));
+	memcpy(at(f, DATA), table, sizeof(table));
+	*(uint8_t *)at(f, STATUS) = 0xee;
+	indirect = memory_at(f->d.memory, f->d.queue[0].desc, sizeof(*indirect));
+	driver_add(&f->d, 0, &segment, 1);
+	indirect->flags = VRING_DESC_F_INDIRECT;
+	driver_kick(&f->d, 0);
+	driver_wait(&f->d, 0, NULL);
+	assert_int_equal(*(uint8_t *)at(f, STATUS), VIRTIO_BLK_S_IOERR);
+}
+
 static void test_readonly(void **state)
 {
 	struct fixture *f = *state;
@@ -293,6 +322,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_unknown_type, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_get_id, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_discard_and_write_zeroes, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_more_ranges_than_a_number_holds, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(test_readonly, setup_readonly, teardown),
 		cmocka_unit_test_setup_teardown(test_framing, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_room_for_status, setup, teardown),

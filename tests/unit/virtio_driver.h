@@ -22,8 +22,10 @@
 
 #include <cmocka.h>
 
+#ifndef DRIVER_MEMORY
+#define DRIVER_MEMORY (8 * MIB)
+#endif
 #define DRIVER_SLOT        4
-#define DRIVER_MEMORY      (8 * MIB)
 #define DRIVER_QUEUES      4
 #define DRIVER_QUEUE_SIZE  16
 #define DRIVER_RINGS       0x10000 /* guest-physical; 0x4000 bytes a queue */
