@@ -163,7 +163,9 @@ static void advance(struct comparator *c, uint64_t now)
 {
 	uint64_t period = c->period & width_mask(c), late = now - c->next;
 
-	if ((c->config & TIMER_PERIODIC) && period) {
+	if ((c->config & TIMER_PERIODIC) && period >= BIT(63)) {
+		c->armed = false; /* centuries ahead; what is that far would count as passed */
+	} else if ((c->config & TIMER_PERIODIC) && period) {
 		uint64_t steps = late / period + 1;
 
 		if (period < SHORTEST_TICKS)

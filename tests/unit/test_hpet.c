@@ -160,6 +160,22 @@ static void periodic_goes_on(void **state)
 	assert_int_equal(chip_pic_wait(&f->m, 5000 * MS), 10);
 }
 
+/* Half of the counter's range and more: what lies that far ahead is not behind. */
+static void an_endless_period_fires_once(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t start;
+
+	out(f, CONFIG, 4, RUN);
+	out(f, T(0), 4, INTR | PERIODIC | SETVAL | ROUTE(10));
+	start = in(f, COUNTER, 8);
+	out(f, T(0) + COMPARATOR, 8, start + 2 * TICKS_MS);
+	out(f, T(0) + COMPARATOR, 8, BIT(63) + 2 * TICKS_MS);
+	assert_int_equal(chip_pic_wait(&f->m, 5000 * MS), 10);
+	chip_sleep(&f->m, 10 * MS);
+	assert_int_equal(chip_pic_take(&f->m), -1);
+}
+
 static void legacy_replacement_takes_lines_0_and_8(void **state)
 {
 	struct fixture *f = *state;
@@ -228,6 +244,7 @@ int main(void)
 		TEST(a_one_shot_fires_once),
 		TEST(a_narrow_one_wraps),
 		TEST(periodic_goes_on),
+		TEST(an_endless_period_fires_once),
 		TEST(legacy_replacement_takes_lines_0_and_8),
 		TEST(levels_follow_the_status_bit),
 		TEST(random_accesses_do_no_harm),
