@@ -141,7 +141,7 @@ static void on_key(void *self, char key)
 	struct board *b = self;
 
 	if (key == QUIT_KEY)
-		b->base.power->request(b->base.power->self, POWER_OFF, 0);
+		b->base.power->request(b->base.power->self, POWER_QUIT, 0);
 	else if (key == POWER_BUTTON_KEY)
 		acpi_pm_press_button(b->pm);
 }

@@ -55,6 +55,7 @@ struct vm {
 	struct vcpus *vcpus;
 	struct engine_registers boot_registers;
 	uint32_t mailbox; /* atomic; any thread puts the first event in */
+	bool quit;        /* atomic; the operator's wish, beside the mailbox, which may be taken */
 	bool resetting;   /* waiting for the vCPUs to park. The rest is the main thread's */
 	bool ended;       /* `status` says how; what happens later is of no interest */
 	int status;
@@ -95,8 +96,14 @@ static void on_power(void *self, enum power_event event, unsigned status)
 		[POWER_RESET] = EVENT_RESET,
 		[POWER_EXIT] = EVENT_EXIT,
 	};
+	struct vm *vm = self;
 
-	post(self, events[event], status & 0xff);
+	if (event == POWER_QUIT) {
+		__atomic_store_n(&vm->quit, true, __ATOMIC_RELAXED);
+		uv_async_send(&vm->wake);
+	} else {
+		post(vm, events[event], status & 0xff);
+	}
 }
 
 static void on_vcpu_stopped(void *self, enum engine_exit why)
@@ -173,6 +180,8 @@ static void on_wake(uv_async_t *handle)
 	struct vm *vm = handle->data;
 	uint32_t mail = __atomic_load_n(&vm->mailbox, __ATOMIC_ACQUIRE);
 
+	if (__atomic_load_n(&vm->quit, __ATOMIC_RELAXED))
+		end(vm, VM_STATUS_OFF, NULL);
 	if (vm->ended)
 		return;
 	if (vm->resetting) { /* what else was asked for is dropped */

@@ -11,10 +11,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pty.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <utmp.h>
 #include <unistd.h>
 
 #include "dev/acpi_pm.h"
@@ -26,7 +29,18 @@
 #define COM1  0x3f8
 
 /* What vCPU 0 does when it is started. */
-enum step { WAIT, OFF, RESET, EXIT_16, TRIPLE_FAULT, ENGINE_FAULT, SIGNAL, SAY_HELLO, FLOOD };
+enum step {
+	WAIT,
+	OFF,
+	RESET,
+	EXIT_16,
+	TRIPLE_FAULT,
+	ENGINE_FAULT,
+	SIGNAL,
+	SAY_HELLO,
+	FLOOD,
+	RESET_AND_FLOOD
+};
 
 struct script {
 	enum step step[STEPS];
@@ -117,6 +131,9 @@ static enum engine_exit do_step(struct engine_vcpu *vcpu)
 		say(vcpu, "hello\n");
 		power_off(vcpu);
 		break;
+	case RESET_AND_FLOOD: /* cannot park while the output is stuck */
+		port(vcpu, ACPI_RESET_PORT, 1, ACPI_RESET_VALUE);
+		/* fall through */
 	case FLOOD:
 		for (int i = 0; i < 100000; i++)
 			say(vcpu, "lots of output that nobody reads ");
@@ -338,6 +355,47 @@ static void stuck_output_does_not_hold_up_the_end(void **state)
 	unlink(f->serial);
 }
 
+/* On a terminal of its own, whose other end is `master`. */
+static pid_t run_on_terminal(struct fixture *f, int *master)
+{
+	int slave;
+	pid_t pid;
+
+	if (openpty(master, &slave, NULL, NULL, NULL)) {
+		puts("skip: no pseudo-terminals here (/dev/pts)");
+		skip();
+	}
+	pid = fork();
+	if (!pid) {
+		close(*master);
+		login_tty(slave);
+		_exit(run(f));
+	}
+	close(slave);
+	return pid;
+}
+
+static void the_quit_key_counts_during_a_reset(void **state)
+{
+	struct fixture *f = *state;
+	int master, status;
+	char byte;
+	pid_t pid;
+
+	f->config.serial.kind = CONFIG_SERIAL_STDIO;
+	script.step[0] = RESET_AND_FLOOD;
+	pid = run_on_terminal(f, &master);
+	assert_int_equal(read(master, &byte, 1), 1); /* the terminal is raw by now */
+	usleep(100000);                              /* and the output stuck */
+	assert_int_equal(write(master, "\x1dq", 2), 2);
+	usleep(100000);
+	while (read(master, &byte, 1) == 1)
+		; /* what waits at the end may go out */
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	close(master);
+}
+
 static void socket_file_is_removed(void **state)
 {
 	struct fixture *f = *state;
@@ -401,6 +459,7 @@ int main(void)
 		TEST(signal_ends_with_128_and_it),
 		TEST(output_arrives_before_the_end),
 		TEST(stuck_output_does_not_hold_up_the_end),
+		TEST(the_quit_key_counts_during_a_reset),
 		TEST(socket_file_is_removed),
 		TEST(errors_leave_nothing),
 	};
