@@ -34,7 +34,7 @@ enum event {
 /* The mailbox holds an event and, above it, a status. */
 #define EVENT_STATUS_SHIFT 8
 
-static const int ending_signals[] = { SIGINT, SIGTERM, SIGHUP };
+static const int ending_signals[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
 
 struct vm {
 	const struct config *config;

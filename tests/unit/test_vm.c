@@ -36,7 +36,8 @@ enum step {
 	EXIT_16,
 	TRIPLE_FAULT,
 	ENGINE_FAULT,
-	SIGNAL,
+	TERMINATE,
+	QUIT,
 	SAY_HELLO,
 	FLOOD,
 	RESET_AND_FLOOD
@@ -124,8 +125,11 @@ static enum engine_exit do_step(struct engine_vcpu *vcpu)
 		return ENGINE_SHUTDOWN;
 	case ENGINE_FAULT:
 		return ENGINE_ERROR;
-	case SIGNAL:
+	case TERMINATE:
 		kill(getpid(), SIGTERM);
+		break;
+	case QUIT:
+		kill(getpid(), SIGQUIT);
 		break;
 	case SAY_HELLO:
 		say(vcpu, "hello\n");
@@ -320,8 +324,10 @@ static void engine_fault_ends_with_125(void **state)
 
 static void signal_ends_with_128_and_it(void **state)
 {
-	script.step[0] = SIGNAL;
+	script.step[0] = TERMINATE;
 	assert_int_equal(run(*state), 128 + SIGTERM);
+	script = (struct script){ .step = { QUIT } };
+	assert_int_equal(run(*state), 128 + SIGQUIT);
 }
 
 static void output_arrives_before_the_end(void **state)
