@@ -381,6 +381,7 @@ int vm_run(struct vm *vm, struct error *err)
 	vm->end_error = err;
 	for (size_t i = 0; i < ARRAY_SIZE(ending_signals); i++)
 		uv_signal_start(&vm->signal[i], on_signal, ending_signals[i]);
+	uv_update_time(&vm->loop); /* or the time it took to make the machine would count */
 	if (vm->config->timeout_seconds)
 		uv_timer_start(&vm->time_limit, on_time_limit,
 			       (uint64_t)vm->config->timeout_seconds * 1000, 0);
