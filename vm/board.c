@@ -298,6 +298,7 @@ int board_create(struct board **out, const struct board_base *base, const struct
 
 	if (!b)
 		return error_set(err, -ENOMEM, "board: out of memory");
+	*out = b;
 	b->base = *base;
 	error_set(err, 0, "%s", "");
 	ret = open_back_ends(b, config, err);
@@ -309,13 +310,8 @@ int board_create(struct board **out, const struct board_base *base, const struct
 		ret = map_ranges(b);
 	if (!ret)
 		ret = board_reset(b, err);
-	if (!ret) {
-		*out = b;
-		return 0;
-	}
-	if (err && !*err->text)
+	if (ret && err && !*err->text)
 		error_set(err, ret, "devices: %s", strerror(-ret));
-	board_destroy(b);
 	return ret;
 }
 

@@ -24,7 +24,8 @@ struct board_base {
 
 /*
  * Makes the devices and maps them on the bus. -errno with a text that names the option of the
- * configuration; what was made then is gone as soon as the loop has closed its handles.
+ * configuration; *out is then what was made so far, for board_destroy, or as it was: timers of
+ * devices may be running, so the clock has to go first.
  */
 int board_create(struct board **out, const struct board_base *base, const struct config *config,
 		 struct error *err);
