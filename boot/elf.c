@@ -49,7 +49,6 @@ struct start_block {
 
 /* What the loader needs of a header, 32- or 64-bit. */
 struct elf_header {
-	bool is_64bit;
 	uint64_t entry, phoff;
 	unsigned phentsize, phnum;
 };
@@ -69,8 +68,7 @@ static void read_header64(const struct boot_image *image, struct elf_header *h)
 	Elf64_Ehdr e;
 
 	memcpy(&e, image->bytes, sizeof(e));
-	*h = (struct elf_header){ e.e_machine == EM_X86_64, e.e_entry, e.e_phoff, e.e_phentsize,
-				  e.e_phnum };
+	*h = (struct elf_header){ e.e_entry, e.e_phoff, e.e_phentsize, e.e_phnum };
 }
 
 static void read_header32(const struct boot_image *image, struct elf_header *h)
@@ -78,7 +76,7 @@ static void read_header32(const struct boot_image *image, struct elf_header *h)
 	Elf32_Ehdr e;
 
 	memcpy(&e, image->bytes, sizeof(e));
-	*h = (struct elf_header){ false, e.e_entry, e.e_phoff, e.e_phentsize, e.e_phnum };
+	*h = (struct elf_header){ e.e_entry, e.e_phoff, e.e_phentsize, e.e_phnum };
 }
 
 static int read_header(const struct boot_image *image, struct elf_header *h, struct error *err)

@@ -49,6 +49,16 @@ static bool read_more(struct source *s)
 	return true;
 }
 
+/* What was read and not pushed is kept. The descriptor itself is the caller's. */
+static void stop_reading(struct source *s)
+{
+	if (s->poll)
+		uv_close((uv_handle_t *)s->poll, free_handle);
+	s->poll = NULL;
+	s->polling = false;
+	s->fd = -1;
+}
+
 /* Starting anew what is started would lose an event that has just come. */
 static void set_polling(struct source *s, bool on)
 {
@@ -68,7 +78,7 @@ static void step(struct source *s, bool readable)
 
 	if (room && readable && s->fd >= 0) {
 		if (!read_more(s)) {
-			source_close(s);
+			stop_reading(s);
 			if (s->hooks.ended)
 				s->hooks.ended(s->hooks.self);
 			return;
@@ -125,7 +135,7 @@ void source_destroy(struct source *s)
 {
 	if (!s)
 		return;
-	source_close(s);
+	stop_reading(s);
 	uv_close((uv_handle_t *)&s->wake, free_source);
 }
 
@@ -145,15 +155,6 @@ int source_open(struct source *s, int fd)
 	}
 	uv_async_send(&s->wake);
 	return 0;
-}
-
-void source_close(struct source *s)
-{
-	if (s->poll)
-		uv_close((uv_handle_t *)s->poll, free_handle);
-	s->poll = NULL;
-	s->polling = false;
-	s->fd = -1;
 }
 
 void source_continue(struct source *s)

@@ -25,9 +25,8 @@ int source_create(struct source **out, uv_loop_t *loop, struct console *console,
 		  const struct source_hooks *hooks);
 void source_destroy(struct source *source); /* frees itself on the loop; accepts NULL */
 
-/* Reads from fd, which is the caller's to close after source_close. */
+/* Reads from fd, which is the caller's to close once it has `ended` or after source_destroy. */
 int source_open(struct source *source, int fd);
-void source_close(struct source *source); /* what was read and not pushed is kept */
 
 void source_continue(struct source *source); /* the front has room again. Any thread */
 

@@ -212,11 +212,6 @@ static bool add_error(struct lapic *lapic, unsigned error)
 	return accept(lapic, (uint8_t)entry, false);
 }
 
-void lapic_send_error(struct lapic *lapic)
-{
-	add_error(lapic, ESR_SENT_ILLEGAL);
-}
-
 bool lapic_deliver(struct lapic *lapic, uint8_t vector, bool level)
 {
 	if (vector < APIC_FIRST_VECTOR)
@@ -323,7 +318,7 @@ static void send_ipi(struct lapic *lapic, uint64_t icr, struct lapic_effects *ou
 	/* "INIT level de-assert" is for processors older than these. */
 	out->ipi = out->icr.delivery != APIC_INIT || !(icr & ICR_LEVEL) || (icr & ICR_ASSERT);
 	if (out->icr.delivery <= APIC_LOWEST_PRIORITY && out->icr.vector < APIC_FIRST_VECTOR) {
-		lapic_send_error(lapic);
+		add_error(lapic, ESR_SENT_ILLEGAL);
 		out->ipi = false;
 	}
 }
@@ -331,7 +326,7 @@ static void send_ipi(struct lapic *lapic, uint64_t icr, struct lapic_effects *ou
 static void send_self_ipi(struct lapic *lapic, uint8_t vector)
 {
 	if (vector < APIC_FIRST_VECTOR)
-		lapic_send_error(lapic);
+		add_error(lapic, ESR_SENT_ILLEGAL);
 	else
 		accept(lapic, vector, false);
 }

@@ -69,7 +69,5 @@ uint8_t lapic_priority(struct lapic *lapic); /* PPR, for lowest-priority arbitra
  * sets an error bit; a disabled APIC drops it.
  */
 bool lapic_deliver(struct lapic *lapic, uint8_t vector, bool level);
-/* This APIC sent an illegal vector. */
-void lapic_send_error(struct lapic *lapic);
 
 #endif

@@ -14,7 +14,8 @@
 
 #include "dev/bytes.h"
 
-#define IRQ_RTC 8
+#define IRQ_RTC    8
+#define CMOS_BYTES 128 /* as many as an index of 7 bits reaches */
 
 enum {
 	REG_SECOND = 0x00,
@@ -31,7 +32,6 @@ enum {
 	REG_B = 0x0b,
 	REG_C = 0x0c,
 	REG_D = 0x0d,
-	FIRST_CMOS = 0x0e,
 	CMOS_BASE_MEMORY = 0x15,    /* KiB below 1 MiB */
 	CMOS_EXTENDED = 0x17,       /* KiB above 1 MiB, at most ffffh */
 	CMOS_EXTENDED_AGAIN = 0x30, /* the same */
@@ -78,7 +78,7 @@ struct rtc {
 	uint64_t held_fraction_ns; /* of its second */
 	uint64_t periodic_next_ns;
 	uint8_t index;
-	uint8_t cmos[RTC_CMOS_BYTES]; /* also registers A to D and the alarm; not the time */
+	uint8_t cmos[CMOS_BYTES]; /* also registers A to D and the alarm; not the time */
 };
 
 /* --- time; all with the lock held --- */
@@ -440,12 +440,6 @@ void rtc_access(void *self, struct dev_access *access)
 	pthread_mutex_lock(&rtc->lock);
 	dev_access_bytes(access, self, read_byte, write_byte);
 	pthread_mutex_unlock(&rtc->lock);
-}
-
-void rtc_set_cmos(struct rtc *rtc, unsigned index, uint8_t value)
-{
-	if (index >= FIRST_CMOS && index < RTC_CMOS_BYTES)
-		rtc->cmos[index] = value;
 }
 
 /* --- life --- */

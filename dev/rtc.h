@@ -12,8 +12,6 @@
 #include "dev/hpet.h"
 #include "vm/irq.h"
 
-#define RTC_CMOS_BYTES 128
-
 struct rtc;
 
 /*
@@ -24,8 +22,5 @@ int rtc_create(struct rtc **out, struct clock *clock, struct irq *irq, const str
 	       uint64_t low_bytes, uint64_t high_bytes);
 extern const struct dev_ops rtc_ops; /* self: struct rtc */
 dev_access_fn rtc_access;            /* ports 70h and 71h */
-
-/* Presets a CMOS byte (index 0eh to 7fh), kept over resets. Before the first vCPU runs. */
-void rtc_set_cmos(struct rtc *rtc, unsigned index, uint8_t value);
 
 #endif

@@ -40,9 +40,6 @@ void pci_bars_attach(struct pci_host *host, struct pci_device *dev);
 /* Takes over BAR and command registers after a write. With dev->lock held. */
 void pci_bars_update(struct pci_device *dev);
 
-/* Takes over the command register's interrupt disable bit. With dev->lock held. */
-void pci_intx_update(struct pci_device *dev);
-
 void pci_msix_reset(struct pci_msix *msix); /* accepts NULL */
 /* Takes over message control after a write. With dev->lock held. */
 void pci_msix_update(struct pci_device *dev);

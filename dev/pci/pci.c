@@ -60,7 +60,8 @@ static void drive_intx(struct pci_device *dev)
 	irq_set_line(host->irq, gsi, *asserted > 0);
 }
 
-void pci_intx_update(struct pci_device *dev)
+/* Takes over the command register's interrupt disable bit. With dev->lock held. */
+static void update_intx(struct pci_device *dev)
 {
 	pthread_mutex_lock(&dev->host->intx_lock);
 	dev->intx_disabled = pci_config_load(dev, PCI_COMMAND, 2) & PCI_COMMAND_INTX_DISABLE;
@@ -83,7 +84,7 @@ void pci_set_intx(struct pci_device *dev, bool level)
 static void take_over(struct pci_device *dev)
 {
 	pci_bars_update(dev);
-	pci_intx_update(dev);
+	update_intx(dev);
 	pci_msix_update(dev);
 }
 

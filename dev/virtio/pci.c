@@ -282,7 +282,7 @@ static void access_notify(struct virtio_device *dev, struct dev_access *a)
 		dev->kind->ops->notify(dev->self, queue);
 }
 
-void virtio_bar_access(void *self, struct dev_access *a)
+static void access_bar(void *self, struct dev_access *a)
 {
 	static void (*const access[REGIONS])(struct virtio_device *, struct dev_access *) = {
 		[REGION_COMMON] = access_common,
@@ -325,7 +325,7 @@ static void config_hook(void *self, struct dev_access *config)
 	if (!read_window(dev, &a))
 		return;
 	a.value &= size_mask(a.size);
-	virtio_bar_access(dev, &a);
+	access_bar(dev, &a);
 	if (!a.is_write)
 		store_le(dev->pci.config + data, a.value, a.size);
 }
@@ -402,7 +402,7 @@ int virtio_pci_attach(struct virtio_device *dev, struct pci_host *host, unsigned
 	};
 	struct pci_bar bar = {
 		.size_bytes = BAR_BYTES,
-		.access = virtio_bar_access,
+		.access = access_bar,
 		.self = dev,
 	};
 	int ret;

@@ -91,7 +91,4 @@ void virtio_push_one(struct virtio_device *dev, unsigned queue, const struct vir
 /* The driver broke a rule that the device can't answer for: DEVICE_NEEDS_RESET. Any thread. */
 void virtio_fail(struct virtio_device *dev);
 
-/* The registers' BAR; see pci.c. self = dev */
-dev_access_fn virtio_bar_access;
-
 #endif
