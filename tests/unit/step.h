@@ -86,6 +86,30 @@ static inline void step_in_v86_mode(struct cpu *cpu, uint32_t rflags)
 	cpu->mode = MODE_16;
 }
 
+/* --- the fixture: *state is a struct vcpu, an Intel one in the mode that `enter` sets --- */
+
+static inline int step_open(void **state, void (*enter)(struct cpu *cpu))
+{
+	struct vcpu *v = calloc(1, sizeof(*v));
+
+	vcpu_setup(v, CPU_INTEL);
+	enter(v->cpu);
+	*state = v;
+	return 0;
+}
+
+static inline int step_close(void **state)
+{
+	vcpu_teardown(*state);
+	free(*state);
+	return 0;
+}
+
+static inline struct cpu *step_cpu(void **state)
+{
+	return ((struct vcpu *)*state)->cpu;
+}
+
 static inline uint8_t *step_memory(struct vcpu *v, gpa_t gpa)
 {
 	return memory_at(v->config.memory, gpa, 1);

@@ -9,29 +9,12 @@
 
 static int setup(void **state)
 {
-	struct vcpu *v = calloc(1, sizeof(*v));
-
-	vcpu_setup(v, CPU_INTEL);
-	step_in_64_bit_mode(v->cpu);
-	*state = v;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	vcpu_teardown(*state);
-	free(*state);
-	return 0;
-}
-
-static struct cpu *cpu_of(void **state)
-{
-	return ((struct vcpu *)*state)->cpu;
+	return step_open(state, step_in_64_bit_mode);
 }
 
 static void jcc_goes_both_ways(void **state)
 {
-	struct cpu *cpu = cpu_of(state);
+	struct cpu *cpu = step_cpu(state);
 
 	cpu->status = STATUS_ZF;
 	assert_int_equal(STEP(cpu, 0x74, 0x10), STEP_DONE);
@@ -44,7 +27,7 @@ static void jcc_goes_both_ways(void **state)
 
 static void call_and_return_use_the_stack(void **state)
 {
-	struct cpu *cpu = cpu_of(state);
+	struct cpu *cpu = step_cpu(state);
 
 	assert_int_equal(STEP(cpu, 0xe8, 0, 1, 0, 0), STEP_DONE);
 	assert_int_equal(cpu->rip, 0x1105);
@@ -61,7 +44,7 @@ static void call_and_return_use_the_stack(void **state)
 
 static void targets_must_be_canonical(void **state)
 {
-	struct cpu *cpu = cpu_of(state);
+	struct cpu *cpu = step_cpu(state);
 	uint64_t *top = (void *)step_memory(*state, 0x8000);
 
 	cpu->gpr[RAX] = NON_CANONICAL;
@@ -79,7 +62,7 @@ static void targets_must_be_canonical(void **state)
 
 static void stack_faults_leave_call_undone(void **state)
 {
-	struct cpu *cpu = cpu_of(state);
+	struct cpu *cpu = step_cpu(state);
 
 	cpu->gpr[RSP] = NON_CANONICAL;
 	assert_int_equal(STEP(cpu, 0xe8, 0, 1, 0, 0), EXC_SS);
@@ -90,7 +73,7 @@ static void stack_faults_leave_call_undone(void **state)
 
 static void sixteen_bit_targets_wrap(void **state)
 {
-	struct cpu *cpu = cpu_of(state);
+	struct cpu *cpu = step_cpu(state);
 
 	step_in_real_mode(cpu);
 	cpu->rip = 0xfff0;
@@ -105,7 +88,7 @@ static void sixteen_bit_targets_wrap(void **state)
 
 static void targets_must_be_within_the_limit(void **state)
 {
-	struct cpu *cpu = cpu_of(state);
+	struct cpu *cpu = step_cpu(state);
 
 	step_in_real_mode(cpu);
 	cpu->seg[CS].limit = 0x1fff;
@@ -118,7 +101,7 @@ static void targets_must_be_within_the_limit(void **state)
 
 static void loops_count_in_the_address_size(void **state)
 {
-	struct cpu *cpu = cpu_of(state);
+	struct cpu *cpu = step_cpu(state);
 
 	cpu->gpr[RCX] = 0x100000001;
 	assert_int_equal(STEP(cpu, 0x67, 0xe2, 0x10), STEP_DONE); /* ECX becomes 0 */
@@ -147,7 +130,7 @@ static void loops_count_in_the_address_size(void **state)
 /* A loop that cannot branch has not counted. */
 static void a_loop_to_nowhere_does_not_count(void **state)
 {
-	struct cpu *cpu = cpu_of(state);
+	struct cpu *cpu = step_cpu(state);
 
 	step_in_real_mode(cpu);
 	cpu->seg[CS].limit = 0x1003;
@@ -159,14 +142,16 @@ static void a_loop_to_nowhere_does_not_count(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(jcc_goes_both_ways, setup, teardown),
-		cmocka_unit_test_setup_teardown(call_and_return_use_the_stack, setup, teardown),
-		cmocka_unit_test_setup_teardown(targets_must_be_canonical, setup, teardown),
-		cmocka_unit_test_setup_teardown(stack_faults_leave_call_undone, setup, teardown),
-		cmocka_unit_test_setup_teardown(sixteen_bit_targets_wrap, setup, teardown),
-		cmocka_unit_test_setup_teardown(targets_must_be_within_the_limit, setup, teardown),
-		cmocka_unit_test_setup_teardown(loops_count_in_the_address_size, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_loop_to_nowhere_does_not_count, setup, teardown),
+		cmocka_unit_test_setup_teardown(jcc_goes_both_ways, setup, step_close),
+		cmocka_unit_test_setup_teardown(call_and_return_use_the_stack, setup, step_close),
+		cmocka_unit_test_setup_teardown(targets_must_be_canonical, setup, step_close),
+		cmocka_unit_test_setup_teardown(stack_faults_leave_call_undone, setup, step_close),
+		cmocka_unit_test_setup_teardown(sixteen_bit_targets_wrap, setup, step_close),
+		cmocka_unit_test_setup_teardown(targets_must_be_within_the_limit, setup,
+						step_close),
+		cmocka_unit_test_setup_teardown(loops_count_in_the_address_size, setup, step_close),
+		cmocka_unit_test_setup_teardown(a_loop_to_nowhere_does_not_count, setup,
+						step_close),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,43 +9,26 @@
 
 static int setup(void **state)
 {
-	struct vcpu *v = calloc(1, sizeof(*v));
-
-	vcpu_setup(v, CPU_INTEL);
-	step_in_32_bit_mode(v->cpu);
-	*state = v;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	vcpu_teardown(*state);
-	free(*state);
-	return 0;
-}
-
-static struct cpu *cpu_of(void **state)
-{
-	return ((struct vcpu *)*state)->cpu;
+	return step_open(state, step_in_32_bit_mode);
 }
 
 static void put_on_stack(void **state, uint32_t value)
 {
-	struct cpu *cpu = cpu_of(state);
+	struct cpu *cpu = step_cpu(state);
 
 	store_le(step_memory(*state, cpu->gpr[RSP]), value, 4);
 }
 
 static uint32_t top_of_stack(void **state, unsigned size)
 {
-	struct cpu *cpu = cpu_of(state);
+	struct cpu *cpu = step_cpu(state);
 
 	return (uint32_t)load_le(step_memory(*state, cpu->gpr[RSP]), size);
 }
 
 static void popf_at_cpl_0_sets_nearly_all(void **state)
 {
-	struct cpu *cpu = cpu_of(state);
+	struct cpu *cpu = step_cpu(state);
 
 	flags_set(cpu, RFLAGS_VIF);
 	put_on_stack(state, 0xffffffff);
@@ -58,7 +41,7 @@ static void popf_at_cpl_0_sets_nearly_all(void **state)
 
 static void popf_of_16_bits_keeps_the_upper_half(void **state)
 {
-	struct cpu *cpu = cpu_of(state);
+	struct cpu *cpu = step_cpu(state);
 
 	flags_set(cpu, RFLAGS_ID | RFLAGS_IF);
 	put_on_stack(state, 0);
@@ -69,7 +52,7 @@ static void popf_of_16_bits_keeps_the_upper_half(void **state)
 
 static void popf_at_cpl_3_leaves_if_and_iopl(void **state)
 {
-	struct cpu *cpu = cpu_of(state);
+	struct cpu *cpu = step_cpu(state);
 
 	step_at_cpl3(cpu, RFLAGS_IF);
 	put_on_stack(state, IOPL(3) | RFLAGS_CF);
@@ -83,7 +66,7 @@ static void popf_at_cpl_3_leaves_if_and_iopl(void **state)
 
 static void pushf_hides_vm_and_rf(void **state)
 {
-	struct cpu *cpu = cpu_of(state);
+	struct cpu *cpu = step_cpu(state);
 
 	flags_set(cpu, RFLAGS_RF | RFLAGS_ZF | RFLAGS_OF);
 	assert_int_equal(STEP(cpu, 0x9c), STEP_DONE);
@@ -92,7 +75,7 @@ static void pushf_hides_vm_and_rf(void **state)
 
 static void v86_below_iopl_3_faults(void **state)
 {
-	struct cpu *cpu = cpu_of(state);
+	struct cpu *cpu = step_cpu(state);
 
 	step_in_v86_mode(cpu, RFLAGS_IF);
 	assert_int_equal(STEP(cpu, 0x9c), EXC_GP);
@@ -111,7 +94,7 @@ static void v86_below_iopl_3_faults(void **state)
 
 static void vme_gives_vif_for_if(void **state)
 {
-	struct cpu *cpu = cpu_of(state);
+	struct cpu *cpu = step_cpu(state);
 
 	cpu->cr4 |= CR4_VME;
 	step_in_v86_mode(cpu, RFLAGS_IF);
@@ -131,7 +114,7 @@ static void vme_gives_vif_for_if(void **state)
 
 static void vme_faults_where_an_interrupt_is_pending(void **state)
 {
-	struct cpu *cpu = cpu_of(state);
+	struct cpu *cpu = step_cpu(state);
 
 	cpu->cr4 |= CR4_VME;
 	step_in_v86_mode(cpu, RFLAGS_IF | RFLAGS_VIP);
@@ -147,7 +130,7 @@ static void vme_faults_where_an_interrupt_is_pending(void **state)
 
 static void cli_and_sti_ask_for_iopl_or_pvi(void **state)
 {
-	struct cpu *cpu = cpu_of(state);
+	struct cpu *cpu = step_cpu(state);
 
 	step_at_cpl3(cpu, RFLAGS_IF | IOPL(2));
 	assert_int_equal(STEP(cpu, 0xfa), EXC_GP);
@@ -162,7 +145,7 @@ static void cli_and_sti_ask_for_iopl_or_pvi(void **state)
 
 static void sti_opens_a_shadow_when_it_sets_if(void **state)
 {
-	struct cpu *cpu = cpu_of(state);
+	struct cpu *cpu = step_cpu(state);
 
 	flags_set(cpu, 0);
 	assert_int_equal(STEP(cpu, 0xfb), STEP_DONE);
@@ -175,7 +158,7 @@ static void sti_opens_a_shadow_when_it_sets_if(void **state)
 
 static void pop_ss_opens_a_shadow(void **state)
 {
-	struct cpu *cpu = cpu_of(state);
+	struct cpu *cpu = step_cpu(state);
 
 	cpu->cr0 &= ~CR0_PE;
 	step_in_real_mode(cpu);
@@ -189,7 +172,7 @@ static void pop_ss_opens_a_shadow(void **state)
 
 static void software_interrupts_name_their_kind(void **state)
 {
-	struct cpu *cpu = cpu_of(state);
+	struct cpu *cpu = step_cpu(state);
 
 	assert_int_equal(STEP(cpu, 0xcd, 0x80), 0x80);
 	assert_int_equal(cpu->fault.type, EVENT_SOFT_INT);
@@ -208,7 +191,7 @@ static void software_interrupts_name_their_kind(void **state)
 
 static void bound_compares_signed(void **state)
 {
-	struct cpu *cpu = cpu_of(state);
+	struct cpu *cpu = step_cpu(state);
 
 	store_le(step_memory(*state, 0x3000), (uint32_t)-5, 4);
 	store_le(step_memory(*state, 0x3004), 5, 4);
@@ -224,22 +207,23 @@ static void bound_compares_signed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(popf_at_cpl_0_sets_nearly_all, setup, teardown),
+		cmocka_unit_test_setup_teardown(popf_at_cpl_0_sets_nearly_all, setup, step_close),
 		cmocka_unit_test_setup_teardown(popf_of_16_bits_keeps_the_upper_half, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(popf_at_cpl_3_leaves_if_and_iopl, setup, teardown),
-		cmocka_unit_test_setup_teardown(pushf_hides_vm_and_rf, setup, teardown),
-		cmocka_unit_test_setup_teardown(v86_below_iopl_3_faults, setup, teardown),
-		cmocka_unit_test_setup_teardown(vme_gives_vif_for_if, setup, teardown),
+						step_close),
+		cmocka_unit_test_setup_teardown(popf_at_cpl_3_leaves_if_and_iopl, setup,
+						step_close),
+		cmocka_unit_test_setup_teardown(pushf_hides_vm_and_rf, setup, step_close),
+		cmocka_unit_test_setup_teardown(v86_below_iopl_3_faults, setup, step_close),
+		cmocka_unit_test_setup_teardown(vme_gives_vif_for_if, setup, step_close),
 		cmocka_unit_test_setup_teardown(vme_faults_where_an_interrupt_is_pending, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(cli_and_sti_ask_for_iopl_or_pvi, setup, teardown),
+						step_close),
+		cmocka_unit_test_setup_teardown(cli_and_sti_ask_for_iopl_or_pvi, setup, step_close),
 		cmocka_unit_test_setup_teardown(sti_opens_a_shadow_when_it_sets_if, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(pop_ss_opens_a_shadow, setup, teardown),
+						step_close),
+		cmocka_unit_test_setup_teardown(pop_ss_opens_a_shadow, setup, step_close),
 		cmocka_unit_test_setup_teardown(software_interrupts_name_their_kind, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(bound_compares_signed, setup, teardown),
+						step_close),
+		cmocka_unit_test_setup_teardown(bound_compares_signed, setup, step_close),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,24 +12,7 @@
 
 static int setup(void **state)
 {
-	struct vcpu *v = calloc(1, sizeof(*v));
-
-	vcpu_setup(v, CPU_INTEL);
-	step_in_64_bit_mode(v->cpu);
-	*state = v;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	vcpu_teardown(*state);
-	free(*state);
-	return 0;
-}
-
-static struct cpu *cpu_of(void **state)
-{
-	return ((struct vcpu *)*state)->cpu;
+	return step_open(state, step_in_64_bit_mode);
 }
 
 static void fill(void **state, gpa_t gpa, unsigned len)
@@ -54,7 +37,7 @@ static void assert_operands(const struct cpu *cpu, uint64_t rsi, uint64_t rdi, u
 
 static void movs_crosses_pages(void **state)
 {
-	struct cpu *cpu = cpu_of(state);
+	struct cpu *cpu = step_cpu(state);
 
 	fill(state, SOURCE, COUNT * 8);
 	set_operands(cpu, SOURCE, TARGET + 0x40000, COUNT);
@@ -66,7 +49,7 @@ static void movs_crosses_pages(void **state)
 
 static void movs_goes_backward(void **state)
 {
-	struct cpu *cpu = cpu_of(state);
+	struct cpu *cpu = step_cpu(state);
 
 	cpu->rflags |= RFLAGS_DF;
 	fill(state, SOURCE, COUNT);
@@ -79,7 +62,7 @@ static void movs_goes_backward(void **state)
 /* A target just above its source repeats the first bytes, across pages too. */
 static void movs_that_overlaps_repeats(void **state)
 {
-	struct cpu *cpu = cpu_of(state);
+	struct cpu *cpu = step_cpu(state);
 
 	fill(state, SOURCE, 3);
 	set_operands(cpu, SOURCE, SOURCE + 3, COUNT);
@@ -91,7 +74,7 @@ static void movs_that_overlaps_repeats(void **state)
 
 static void stos_fills(void **state)
 {
-	struct cpu *cpu = cpu_of(state);
+	struct cpu *cpu = step_cpu(state);
 
 	cpu->gpr[RAX] = 0x1122334455667788;
 	set_operands(cpu, 0, TARGET, COUNT);
@@ -104,7 +87,7 @@ static void stos_fills(void **state)
 
 static void scas_and_cmps_stop_where_they_find(void **state)
 {
-	struct cpu *cpu = cpu_of(state);
+	struct cpu *cpu = step_cpu(state);
 
 	cpu->gpr[RAX] = 0x5a;
 	*step_memory(*state, TARGET + 9000) = 0x5a;
@@ -121,7 +104,7 @@ static void scas_and_cmps_stop_where_they_find(void **state)
 
 static void a_count_of_zero_does_nothing(void **state)
 {
-	struct cpu *cpu = cpu_of(state);
+	struct cpu *cpu = step_cpu(state);
 
 	cpu->status = STATUS_SF;
 	set_operands(cpu, 0x8000000000000000, 0x8000000000000000, 0);
@@ -133,7 +116,7 @@ static void a_count_of_zero_does_nothing(void **state)
 
 static void sixteen_bit_addresses_wrap(void **state)
 {
-	struct cpu *cpu = cpu_of(state);
+	struct cpu *cpu = step_cpu(state);
 
 	step_in_real_mode(cpu);
 	fill(state, 0, 0x10000);
@@ -148,7 +131,7 @@ static void sixteen_bit_addresses_wrap(void **state)
 /* What fits in the segment is done before the fault. */
 static void limits_fault_at_their_element(void **state)
 {
-	struct cpu *cpu = cpu_of(state);
+	struct cpu *cpu = step_cpu(state);
 
 	step_in_real_mode(cpu);
 	cpu->seg[DS].limit = 0x2003;
@@ -163,7 +146,7 @@ static void limits_fault_at_their_element(void **state)
 
 static void attention_interrupts_between_pages(void **state)
 {
-	struct cpu *cpu = cpu_of(state);
+	struct cpu *cpu = step_cpu(state);
 
 	set_operands(cpu, 0, 0x20800, 0x3000);
 	cpu->attention = ATTENTION_KICK;
@@ -178,7 +161,7 @@ static void attention_interrupts_between_pages(void **state)
 
 static void stepping_sees_each_element(void **state)
 {
-	struct cpu *cpu = cpu_of(state);
+	struct cpu *cpu = step_cpu(state);
 
 	set_operands(cpu, SOURCE, TARGET, 2);
 	cpu->attention = ATTENTION_STEP;
@@ -191,7 +174,7 @@ static void stepping_sees_each_element(void **state)
 
 static void small_stacks_wrap_and_keep_esp(void **state)
 {
-	struct cpu *cpu = cpu_of(state);
+	struct cpu *cpu = step_cpu(state);
 
 	step_in_real_mode(cpu);
 	cpu->gpr[RSP] = 0x55550000;
@@ -209,7 +192,7 @@ static void small_stacks_wrap_and_keep_esp(void **state)
 
 static void pusha_and_popa_are_inverse(void **state)
 {
-	struct cpu *cpu = cpu_of(state);
+	struct cpu *cpu = step_cpu(state);
 	uint64_t before[8];
 
 	step_in_real_mode(cpu);
@@ -230,7 +213,7 @@ static void pusha_and_popa_are_inverse(void **state)
 /* PUSHA that runs into the limit has moved nothing. */
 static void pusha_faults_whole(void **state)
 {
-	struct cpu *cpu = cpu_of(state);
+	struct cpu *cpu = step_cpu(state);
 
 	cpu->cr0 |= CR0_PE;
 	step_flatten(cpu, MODE_16, 0xffff);
@@ -242,7 +225,7 @@ static void pusha_faults_whole(void **state)
 
 static void enter_links_frames(void **state)
 {
-	struct cpu *cpu = cpu_of(state);
+	struct cpu *cpu = step_cpu(state);
 
 	step_in_real_mode(cpu);
 	cpu->gpr[RBP] = 0x9000;
@@ -261,22 +244,22 @@ static void enter_links_frames(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(movs_crosses_pages, setup, teardown),
-		cmocka_unit_test_setup_teardown(movs_goes_backward, setup, teardown),
-		cmocka_unit_test_setup_teardown(movs_that_overlaps_repeats, setup, teardown),
-		cmocka_unit_test_setup_teardown(stos_fills, setup, teardown),
+		cmocka_unit_test_setup_teardown(movs_crosses_pages, setup, step_close),
+		cmocka_unit_test_setup_teardown(movs_goes_backward, setup, step_close),
+		cmocka_unit_test_setup_teardown(movs_that_overlaps_repeats, setup, step_close),
+		cmocka_unit_test_setup_teardown(stos_fills, setup, step_close),
 		cmocka_unit_test_setup_teardown(scas_and_cmps_stop_where_they_find, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(a_count_of_zero_does_nothing, setup, teardown),
-		cmocka_unit_test_setup_teardown(sixteen_bit_addresses_wrap, setup, teardown),
-		cmocka_unit_test_setup_teardown(limits_fault_at_their_element, setup, teardown),
+						step_close),
+		cmocka_unit_test_setup_teardown(a_count_of_zero_does_nothing, setup, step_close),
+		cmocka_unit_test_setup_teardown(sixteen_bit_addresses_wrap, setup, step_close),
+		cmocka_unit_test_setup_teardown(limits_fault_at_their_element, setup, step_close),
 		cmocka_unit_test_setup_teardown(attention_interrupts_between_pages, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(stepping_sees_each_element, setup, teardown),
-		cmocka_unit_test_setup_teardown(small_stacks_wrap_and_keep_esp, setup, teardown),
-		cmocka_unit_test_setup_teardown(pusha_and_popa_are_inverse, setup, teardown),
-		cmocka_unit_test_setup_teardown(pusha_faults_whole, setup, teardown),
-		cmocka_unit_test_setup_teardown(enter_links_frames, setup, teardown),
+						step_close),
+		cmocka_unit_test_setup_teardown(stepping_sees_each_element, setup, step_close),
+		cmocka_unit_test_setup_teardown(small_stacks_wrap_and_keep_esp, setup, step_close),
+		cmocka_unit_test_setup_teardown(pusha_and_popa_are_inverse, setup, step_close),
+		cmocka_unit_test_setup_teardown(pusha_faults_whole, setup, step_close),
+		cmocka_unit_test_setup_teardown(enter_links_frames, setup, step_close),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
