@@ -20,9 +20,9 @@ struct console_keys {
 };
 
 /*
- * Standard input and output. A terminal is in raw mode while the back end lives, and goes back to
- * what it was however the process ends (but for SIGKILL). In a terminal Ctrl-] is special: the key
- * after it goes to `keys`, a second Ctrl-] to the guest.
+ * Standard input and output. A terminal is in raw mode while the back end lives; destroy takes it
+ * back to what it was, and a fault of ours to what a shell can use. In a terminal Ctrl-] is
+ * special: the key after it goes to `keys`, a second Ctrl-] to the guest.
  */
 int console_stdio_create(struct console **out, uv_loop_t *loop, const struct console_keys *keys,
 			 struct error *err);

@@ -5,9 +5,9 @@
  * A device is an opaque `self`, an ops table for its life, and one access function for each range
  * that the board maps for it on vm/bus.h. Threads: accesses come from any vCPU thread at any time,
  * timers from the clock's thread, back ends from the loop's thread; each device has a lock of its
- * own. A device calls down (irq, memory, timers, back end) with its lock held or not as it likes,
- * but nothing calls back into a device from under another device's lock except irq lines, which
- * must never lead back into the device that raised them.
+ * own. A device calls down (irq, memory, timers) with its lock held or not as it likes; what a back
+ * end wants is in its seam's header. Nothing calls back into a device from under another device's
+ * lock except irq lines, which must never lead back into the device that raised them.
  *
  * The guest is hostile: whatever the offset, size and value, an access never fails, asserts or
  * reaches memory outside the guest's. What hardware does not define reads as zero and ignores
