@@ -283,15 +283,37 @@ static void decode_run(struct cpu *cpu, struct block *block, const uint8_t *byte
 		(struct insn){ .exec = exec_block_end, .start = done, .next = done };
 }
 
+/*
+ * Who writes to a page of code looks at its granules without the lock. So they are claimed before
+ * bytes are read for decoding: a writer that comes meanwhile waits, and drops the block. Returns
+ * the page's granules as they were; settle_granules leaves those, and the block's.
+ */
+static uint64_t claim_granules(struct block_cache *cache, gpa_t page, unsigned first)
+{
+	if (page == NO_PAGE)
+		return 0;
+	return __atomic_fetch_or(&cache->page[page / PAGE_BYTES].granules,
+				 granules_of(first, PAGE_BYTES - 1), __ATOMIC_SEQ_CST);
+}
+
+static void settle_granules(struct block_cache *cache, gpa_t page, uint64_t before,
+			    const struct block *block)
+{
+	unsigned first, last;
+
+	if (page == NO_PAGE)
+		return;
+	if (block && block_extent(block, page, &first, &last))
+		before |= granules_of(first, last);
+	__atomic_store_n(&cache->page[page / PAGE_BYTES].granules, before, __ATOMIC_RELEASE);
+}
+
 static void link_to_page(struct block_cache *cache, struct block *block, gpa_t page)
 {
 	struct code_page *code = &cache->page[page / PAGE_BYTES];
-	unsigned first = 0, last = 0;
 
-	block_extent(block, page, &first, &last);
 	*page_link(block, page) = code->blocks;
 	code->blocks = block;
-	__atomic_or_fetch(&code->granules, granules_of(first, last), __ATOMIC_SEQ_CST);
 }
 
 static void publish(struct block_cache *cache, struct block *block)
@@ -384,15 +406,20 @@ static bool is_watched(struct cpu *cpu, gpa_t page)
 static struct block *try_build(struct cpu *cpu, gpa_t gpa, gpa_t second, bool *is_crossing)
 {
 	struct block_cache *cache = cpu->soft->blocks;
+	gpa_t first = align_down(gpa, PAGE_BYTES);
 	struct block *block = NULL;
 
 	pthread_mutex_lock(&cache->lock);
-	if (is_watched(cpu, align_down(gpa, PAGE_BYTES)) && is_watched(cpu, second) &&
-	    has_room(cache)) {
+	if (is_watched(cpu, first) && is_watched(cpu, second) && has_room(cache)) {
+		uint64_t before = claim_granules(cache, first, gpa - first);
+		uint64_t second_before = claim_granules(cache, second, 0);
+
 		block = decode_block(cpu, gpa, second);
 		*is_crossing = !block;
 		if (block)
 			publish(cache, block);
+		settle_granules(cache, first, before, block);
+		settle_granules(cache, second, second_before, block);
 	}
 	pthread_mutex_unlock(&cache->lock);
 	return block;

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The block cache: code that another thread writes while it is decoded.
+ */
+#include <pthread.h>
+#include <sched.h>
+
+#include "cpu/block.h"
+#include "tests/unit/vcpu.h"
+
+#define CODE   0x10000u
+#define ROUNDS 2000
+#define NOPS   40 /* behind the instruction that changes: decoding them takes a while */
+
+struct writer {
+	struct memory *mem;
+	unsigned arrivals; /* atomic */
+};
+
+/* Both threads arrive before either goes on: they start together to the nanosecond. */
+static void meet(struct writer *w, unsigned times)
+{
+	__atomic_add_fetch(&w->arrivals, 1, __ATOMIC_SEQ_CST);
+	while (__atomic_load_n(&w->arrivals, __ATOMIC_SEQ_CST) < 2 * times)
+		sched_yield();
+}
+
+/* The vCPU in a flat 16-bit segment, about to run the code at `addr`. */
+static struct block *look_up(struct cpu *cpu, gpa_t addr)
+{
+	cpu->seg[CS].base = 0;
+	cpu->seg[CS].limit = UINT32_MAX;
+	cpu->rip = addr;
+	return block_lookup(cpu);
+}
+
+static void *write_code(void *opaque)
+{
+	struct writer *w = opaque;
+
+	for (unsigned round = 0; round < ROUNDS; round++) {
+		uint8_t value = (uint8_t)round;
+
+		meet(w, 2 * round + 1);
+		for (unsigned n = 0; n < round * 7 % 40000; n++)
+			__asm__ volatile("");
+		assert_int_equal(memory_write(w->mem, CODE + 1, &value, 1), 0);
+		meet(w, 2 * round + 2);
+	}
+	return NULL;
+}
+
+/* Whenever the write comes, a look-up after it finds what was written. */
+static void no_write_is_lost_while_decoding(void **state)
+{
+	uint8_t code[2 + NOPS + 1];
+	struct writer w = { 0 };
+	pthread_t thread;
+	struct vcpu v;
+
+	(void)state;
+	vcpu_setup(&v, CPU_INTEL);
+	memset(code, 0x90, sizeof(code));
+	code[0] = 0xb0;                /* mov al, imm8 */
+	code[sizeof(code) - 1] = 0xc3; /* ret */
+	assert_int_equal(memory_write(v.config.memory, CODE, code, sizeof(code)), 0);
+	w.mem = v.config.memory;
+	assert_int_equal(pthread_create(&thread, NULL, write_code, &w), 0);
+	for (unsigned round = 0; round < ROUNDS; round++) {
+		memory_written(w.mem, CODE, 1); /* drops the block of the round before */
+		meet(&w, 2 * round + 1);
+		look_up(v.cpu, CODE);
+		meet(&w, 2 * round + 2);
+		assert_int_equal((uint8_t)look_up(v.cpu, CODE)->insn[0].imm, (uint8_t)round);
+	}
+	pthread_join(thread, NULL);
+	vcpu_teardown(&v);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(no_write_is_lost_while_decoding),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
