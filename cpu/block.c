@@ -23,6 +23,7 @@
 #define HASH_BUCKETS  (1u << 17)
 #define JUMP_ENTRIES  16384u
 #define GRANULE_BYTES 64
+#define SCRATCH_INSNS 2
 
 struct code_page {
 	uint64_t granules; /* atomic: bit n covers bytes 64n to 64n+63 */
@@ -88,7 +89,7 @@ void block_cache_destroy(struct block_cache *cache)
 
 int jump_cache_create(struct cpu *cpu)
 {
-	cpu->jumps = calloc(1, sizeof(*cpu->jumps) + sizeof(struct insn));
+	cpu->jumps = calloc(1, sizeof(*cpu->jumps) + SCRATCH_INSNS * sizeof(struct insn));
 	return cpu->jumps ? 0 : -ENOMEM;
 }
 
@@ -357,14 +358,13 @@ static struct block *scratch_block(struct cpu *cpu)
 }
 
 /*
- * Decodes the block at gpa into the arena's free end; the lock is held and its pages are watched.
- * NULL where the first instruction needs a second page and none is given.
+ * Decodes the code at gpa into *block and returns it. NULL where the first instruction needs a
+ * second page and none is given.
  */
-static struct block *decode_block(struct cpu *cpu, gpa_t gpa, gpa_t second_page)
+static struct block *decode_block(struct cpu *cpu, struct block *block, gpa_t gpa,
+				  gpa_t second_page)
 {
-	struct block_cache *cache = cpu->soft->blocks;
 	const uint8_t *base = cpu->soft->config.memory->base;
-	struct block *block = (struct block *)(void *)(cache->arena + cache->used_bytes);
 	unsigned avail = PAGE_BYTES - gpa % PAGE_BYTES;
 	uint8_t bytes[INSN_MAX_BYTES];
 
@@ -399,9 +399,9 @@ static bool is_watched(struct cpu *cpu, gpa_t page)
 }
 
 /*
- * Decodes and publishes the block if both pages are still watched: a write may have dropped their
- * last block since, or another vCPU may have emptied the cache. NULL: not (then try again), or
- * *is_crossing says that a second page is needed.
+ * Decodes and publishes the block at the arena's free end if both pages are still watched: a write
+ * may have dropped their last block since, or another vCPU may have emptied the cache. NULL: not
+ * (then try again), or *is_crossing says that a second page is needed.
  */
 static struct block *try_build(struct cpu *cpu, gpa_t gpa, gpa_t second, bool *is_crossing)
 {
@@ -414,7 +414,8 @@ static struct block *try_build(struct cpu *cpu, gpa_t gpa, gpa_t second, bool *i
 		uint64_t before = claim_granules(cache, first, gpa - first);
 		uint64_t second_before = claim_granules(cache, second, 0);
 
-		block = decode_block(cpu, gpa, second);
+		block = (struct block *)(void *)(cache->arena + cache->used_bytes);
+		block = decode_block(cpu, block, gpa, second);
 		*is_crossing = !block;
 		if (block)
 			publish(cache, block);
@@ -447,6 +448,8 @@ static struct block *build(struct cpu *cpu, gva_t addr, gpa_t gpa)
 				    PAGE_BYTES);
 		if (!is_code_ram(cpu, second))
 			return scratch_block(cpu);
+		if (second == align_down(gpa, PAGE_BYTES))
+			return decode_block(cpu, &cpu->jumps->scratch, gpa, second);
 	}
 }
 

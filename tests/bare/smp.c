@@ -155,6 +155,28 @@ static void test_crossing_code(void)
 	set_pte(second_page, PTE_P, 0);
 }
 
+/* Two linear pages that are one frame: an instruction across them has both its ends there. */
+static void test_crossing_into_itself(void)
+{
+	uint8_t *frame = page_alloc(), *twin = page_alloc();
+	uint32_t (*fn)(void) = (uint32_t(*)(void))(uintptr_t)(frame + 4093);
+	uint64_t saved = *pte(twin);
+
+	frame[4093] = 0xb8;
+	frame[4094] = 1;
+	frame[4095] = frame[0] = frame[1] = 0;
+	frame[2] = 0xc3;
+	*pte(twin) = (uintptr_t)frame | PTE_P | PTE_W;
+	asm volatile("invlpg (%0)" : : "r"(twin) : "memory");
+	check(fn() == 1, "an instruction across a page that is mapped twice");
+	frame[1] = 1;
+	check(fn() == 0x1000001, "changed at the page's start");
+	frame[4094] = 2;
+	check(fn() == 0x1000002, "changed at the page's end");
+	*pte(twin) = saved;
+	asm volatile("invlpg (%0)" : : "r"(twin) : "memory");
+}
+
 void test_main(void)
 {
 	uint8_t *a, *b;
@@ -164,6 +186,7 @@ void test_main(void)
 	(void)page_alloc(); /* the page behind it */
 	test_self_modifying();
 	test_crossing_code();
+	test_crossing_into_itself();
 	a = page_alloc();
 	b = page_alloc();
 	window = page_alloc();
