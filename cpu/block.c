@@ -496,9 +496,10 @@ static struct block *lookup_slow(struct cpu *cpu, gva_t addr, struct jump *jump)
 		block = build(cpu, addr, gpa);
 	if (block == &cpu->jumps->scratch)
 		return block;
-	/* Of a second page it is not known here whether it is global. */
-	if (block->second_page != NO_PAGE)
-		generation = cpu->tlb->generation;
+	/* One of two pages that is global and the other not: no one generation stands for both. */
+	if (block->second_page != NO_PAGE &&
+	    mmu_fetch_generation(cpu, addr + PAGE_BYTES) != generation)
+		return block;
 	*jump = (struct jump){ addr, jump_key(cpu, generation), block };
 	return block;
 }
@@ -532,8 +533,10 @@ struct block *block_link_successor(struct cpu *cpu, struct block **link)
 	uint64_t emptied = cpu->soft->blocks->emptied;
 	struct block *next = block_lookup(cpu);
 
-	/* Looking up may have emptied the cache, and the link with it. */
-	if (emptied == cpu->soft->blocks->emptied && next != &cpu->jumps->scratch)
+	/* Looking up may have emptied the cache, and the link with it; and what the next page is
+	 * differs between address spaces. */
+	if (emptied == cpu->soft->blocks->emptied && next != &cpu->jumps->scratch &&
+	    next->second_page == NO_PAGE)
 		__atomic_store_n(link, next, __ATOMIC_RELEASE);
 	return next;
 }

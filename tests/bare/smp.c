@@ -10,6 +10,7 @@
 #define APIC_SVR 0xf0
 #define APIC_ICR 0x300
 #define VECTOR   0x41
+#define CR4_PGE  (1ull << 7)
 #define ROUNDS   50000
 
 static volatile uint32_t phase, done;
@@ -155,6 +156,45 @@ static void test_crossing_code(void)
 	set_pte(second_page, PTE_P, 0);
 }
 
+/* mov $imm32, %eax; ret, with the last two bytes of the immediate on the page behind. */
+static void write_crossing(uint8_t *page, uint8_t value)
+{
+	page[2] = 0xc3;
+	page[0] = value;
+	page[1] = 0;
+}
+
+/* What lies behind the border is looked up anew each time, whoever remembers the way there. */
+static void test_crossing_and_remapping(void)
+{
+	uint8_t *second_page = code + 4096, *other = page_alloc();
+	uint64_t saved = *pte(second_page), saved_first = *pte(code);
+	uint32_t (*fn)(void) = (uint32_t(*)(void))(uintptr_t)(code + 4093);
+	uint32_t (*through)(void) = (uint32_t(*)(void))(uintptr_t)(code + 4091);
+
+	code[4091] = code[4092] = 0x90;
+	write_crossing(second_page, 1);
+	write_crossing(other, 2);
+	check(through() == 0x10002 && through() == 0x10002, "two instructions and one across");
+	set_pte(second_page, 0, PTE_P);
+	check(TRY("call *%0", "r"(through)) == PF && trap.rip == (uintptr_t)fn &&
+		      trap.cr2 == (uintptr_t)second_page,
+	      "its second page absent: #PF there, after what leads to it");
+	WRITE_CR(4, READ_CR(4) | CR4_PGE);
+	*pte(code) = saved_first | PTE_G;
+	*pte(second_page) = saved | PTE_G;
+	asm volatile("invlpg (%0); invlpg (%1)" : : "r"(code), "r"(second_page) : "memory");
+	check(fn() == 0x10002 && fn() == 0x10002, "on global pages");
+	*pte(second_page) = (uintptr_t)other | PTE_P | PTE_W | PTE_G;
+	asm volatile("invlpg (%0)" : : "r"(second_page) : "memory");
+	check(fn() == 0x20002, "its second page, a global one, remapped");
+	*pte(second_page) = saved | PTE_G;
+	*pte(code) = saved_first;
+	WRITE_CR(4, READ_CR(4) & ~CR4_PGE);
+	*pte(second_page) = saved;
+	asm volatile("invlpg (%0)" : : "r"(second_page) : "memory");
+}
+
 /* Two linear pages that are one frame: an instruction across them has both its ends there. */
 static void test_crossing_into_itself(void)
 {
@@ -186,6 +226,7 @@ void test_main(void)
 	(void)page_alloc(); /* the page behind it */
 	test_self_modifying();
 	test_crossing_code();
+	test_crossing_and_remapping();
 	test_crossing_into_itself();
 	a = page_alloc();
 	b = page_alloc();
