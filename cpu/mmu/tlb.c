@@ -9,8 +9,9 @@
  * Pages larger than 4 KiB are cached in 4 KiB pieces. INVLPG must drop every piece, so each bank
  * notes, coarsely, which linear addresses had large pages; only there it searches.
  */
+#define _GNU_SOURCE
 #include <errno.h>
-#include <stdlib.h>
+#include <sys/mman.h>
 
 #include "cpu/mmu/bank.h"
 #include "cpu/soft.h"
@@ -27,8 +28,8 @@ static uint64_t poison(unsigned slot)
 
 static void poison_tags(struct tlb_entry *entry, unsigned slot)
 {
-	for (unsigned class = 0; class < TLB_CLASSES; class ++)
-		entry->tag[class][0] = entry->tag[class][1] = poison(slot);
+	for (unsigned who = 0; who < TLB_CLASSES; who++)
+		entry->tag[who][0] = entry->tag[who][1] = poison(slot);
 }
 
 static void poison_all(struct tlb *tlb)
@@ -233,11 +234,12 @@ static void select_bank(struct cpu *cpu)
 
 int mmu_create(struct cpu *cpu)
 {
-	struct mmu *mmu = aligned_alloc(64, align_up(sizeof(*mmu), 64));
+	/* Zero, and not there before its first use: most vCPUs need few banks. */
+	struct mmu *mmu = mmap(NULL, sizeof(*mmu), PROT_READ | PROT_WRITE,
+			       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
-	if (!mmu)
+	if (mmu == MAP_FAILED)
 		return -ENOMEM;
-	memset(mmu, 0, sizeof(*mmu));
 	poison_all(&mmu->aligned);
 	mmu->aligned.is_aligned_only = true;
 	cpu->mmu = mmu;
@@ -250,7 +252,8 @@ int mmu_create(struct cpu *cpu)
 
 void mmu_destroy(struct cpu *cpu)
 {
-	free(cpu->mmu);
+	if (cpu->mmu)
+		munmap(cpu->mmu, sizeof(*cpu->mmu));
 	cpu->mmu = NULL;
 	cpu->tlb = NULL;
 }
@@ -394,8 +397,8 @@ void mmu_write_pkru(struct cpu *cpu, uint32_t pkru)
 
 static void poison_writes(struct tlb_entry *entry, unsigned slot)
 {
-	for (unsigned class = 0; class < TLB_CLASSES; class ++)
-		entry->tag[class][1] = poison(slot);
+	for (unsigned who = 0; who < TLB_CLASSES; who++)
+		entry->tag[who][1] = poison(slot);
 }
 
 void mmu_poison_writes(struct cpu *cpu, gpa_t page)
@@ -440,9 +443,9 @@ static void set_tags(struct cpu *cpu, struct bank *bank, unsigned slot)
 	}
 	if ((rights & RIGHTS_WRITE) && is_watched(cpu, gpa))
 		rights &= ~RIGHTS_WRITE;
-	for (unsigned class = 0; class < TLB_CLASSES; class ++) {
-		entry->tag[class][0] = rights & RIGHT_DATA(class, 0) ? page : poison(slot);
-		entry->tag[class][1] = rights & RIGHT_DATA(class, 1) ? page : poison(slot);
+	for (unsigned who = 0; who < TLB_CLASSES; who++) {
+		entry->tag[who][0] = rights & RIGHT_DATA(who, 0) ? page : poison(slot);
+		entry->tag[who][1] = rights & RIGHT_DATA(who, 1) ? page : poison(slot);
 	}
 	bank->write_page[slot] =
 		rights & RIGHTS_WRITE ? (uint32_t)(gpa >> PAGE_BITS) : NO_WRITE_PAGE;
