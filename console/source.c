@@ -35,17 +35,30 @@ static bool push(struct source *s)
 	return s->first == s->last;
 }
 
+/* Behind what is left. What has no room there, which only a filter's input may, is lost. */
+static void append(struct source *s, const uint8_t *bytes, size_t len)
+{
+	memmove(s->bytes, s->bytes + s->first, s->last - s->first);
+	s->last -= s->first;
+	s->first = 0;
+	len = MIN(len, sizeof(s->bytes) - s->last);
+	memcpy(s->bytes + s->last, bytes, len);
+	s->last += len;
+}
+
 /* False at the end of input. */
 static bool read_more(struct source *s)
 {
-	ssize_t n = read(s->fd, s->bytes, sizeof(s->bytes));
+	uint8_t bytes[READ_BYTES];
+	ssize_t n = read(s->fd, bytes, sizeof(bytes));
 
-	s->first = s->last = 0;
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return true;
 	if (n <= 0)
 		return false;
-	s->last = s->hooks.filter ? s->hooks.filter(s->hooks.self, s->bytes, (size_t)n) : (size_t)n;
+	if (s->hooks.filter)
+		n = (ssize_t)s->hooks.filter(s->hooks.self, bytes, (size_t)n);
+	append(s, bytes, (size_t)n);
 	return true;
 }
 
@@ -71,12 +84,13 @@ static void set_polling(struct source *s, bool on)
 	s->polling = on;
 }
 
-/* One step: push the old, read the new, push it; poll only while there is room. */
+/* One step: push the old, read the new, push it; poll only while there is room. A filter sees all
+ * input, room or not: it may be what ends a machine that hangs. */
 static void step(struct source *s, bool readable)
 {
 	bool room = push(s);
 
-	if (room && readable && s->fd >= 0) {
+	if ((room || s->hooks.filter) && readable && s->fd >= 0) {
 		if (!read_more(s)) {
 			stop_reading(s);
 			if (s->hooks.ended)
@@ -87,7 +101,7 @@ static void step(struct source *s, bool readable)
 		if (room && !s->poll)
 			uv_async_send(&s->wake);
 	}
-	set_polling(s, room);
+	set_polling(s, room || s->hooks.filter);
 }
 
 static void on_readable(uv_poll_t *handle, int status, int events)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Input from a file descriptor: read on the event loop, pushed to the console's front in the
- * amounts that it takes. While it takes nothing, nothing is read.
+ * amounts that it takes. While it takes nothing, nothing is read, unless there is a filter.
  */
 #ifndef CONSOLE_SOURCE_H
 #define CONSOLE_SOURCE_H
@@ -13,7 +13,10 @@
 struct source;
 
 struct source_hooks {
-	/* Changes bytes in place before they are pushed; the new length. NULL: none. */
+	/*
+	 * Changes bytes in place before they are pushed; the new length. Input is read for it
+	 * whatever the front takes, and what there is no room for behind it is lost. NULL: none.
+	 */
 	size_t (*filter)(void *self, uint8_t *bytes, size_t len);
 	/* The end of input, once for each descriptor; may open another. NULL: none. */
 	void (*ended)(void *self);

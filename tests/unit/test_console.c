@@ -371,6 +371,44 @@ static void terminals_are_raw_and_restored(void **state)
 	close(slave);
 }
 
+/* The machine hangs: nobody takes what was typed. The child ends when it saw the key. */
+static void keys_are_seen_while_nothing_is_taken(void **state)
+{
+	struct fixture *f = *state;
+	char typed[6000];
+	int master, slave, status;
+	pid_t pid;
+
+	if (openpty(&master, &slave, NULL, NULL, NULL)) {
+		puts("skip: no pseudo-terminals here (/dev/pts)");
+		skip();
+	}
+	pid = fork();
+	if (!pid) {
+		const struct console_keys keys = { pressed, f };
+
+		close(master);
+		login_tty(slave);
+		uv_loop_fork(&f->loop);
+		console_stdio_create(&f->console, &f->loop, &keys, &f->err);
+		attach(f);
+		text(f, "!");
+		for (int i = 0; i < 100000 && !f->keys_len; i++) {
+			uv_run(&f->loop, UV_RUN_NOWAIT);
+			usleep(100);
+		}
+		_exit(f->keys_len == 1 && f->keys[0] == 'q' ? 0 : 1);
+	}
+	close(slave);
+	assert_int_equal(read(master, typed, 1), 1); /* it is raw now */
+	memset(typed, 'x', sizeof(typed));
+	assert_int_equal(write(master, typed, sizeof(typed)), sizeof(typed));
+	assert_int_equal(write(master, "\x1dq", 2), 2);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	close(master);
+}
+
 static void input_may_come_from_a_file(void **state)
 {
 	struct fixture *f = *state;
@@ -404,6 +442,7 @@ int main(void)
 		TEST(a_stuck_client_does_not_hold_up_the_end),
 		TEST(pipes_are_transparent),
 		TEST(terminals_are_raw_and_restored),
+		TEST(keys_are_seen_while_nothing_is_taken),
 		TEST(input_may_come_from_a_file),
 	};
 
