@@ -186,7 +186,8 @@ static int lock(int fd, const char *path, bool readonly, struct error *err)
 	if (!fcntl(fd, F_OFD_SETLK, &flock))
 		return 0;
 	if (errno == EAGAIN || errno == EACCES)
-		return error_set(err, -EBUSY, "disk '%s': is in use by another virtual machine",
+		return error_set(err, -EBUSY,
+				 "disk '%s': is in use already, by this or another virtual machine",
 				 path);
 	return error_set(err, -errno, "disk '%s': cannot lock it: %s", path, strerror(errno));
 }

@@ -23,7 +23,8 @@ struct shot {
 	struct timer timer;
 	uint64_t deadline_ns, fired_ns;
 	atomic_uint fired;
-	unsigned *order, rank; /* rank: how many fired before */
+	atomic_uint *order;
+	unsigned rank; /* how many fired before */
 };
 
 static void fire(void *self)
@@ -32,7 +33,7 @@ static void fire(void *self)
 
 	shot->fired_ns = clock_now_ns(shot->timer.clock);
 	if (shot->order)
-		shot->rank = (*shot->order)++;
+		shot->rank = atomic_fetch_add(shot->order, 1);
 	atomic_fetch_add(&shot->fired, 1);
 }
 
@@ -165,7 +166,8 @@ static void many_timers_fire_in_order(void **state)
 	struct clock *clock = *state;
 	struct shot *shot = calloc(MANY, sizeof(*shot));
 	uint64_t now = clock_now_ns(clock) + 200 * MS;
-	unsigned order = 0, armed = 0;
+	atomic_uint order = 0;
+	unsigned armed = 0;
 
 	for (unsigned i = 0; i < MANY; i++) {
 		timer_init(&shot[i].timer, clock, fire, &shot[i]);
@@ -180,7 +182,7 @@ static void many_timers_fire_in_order(void **state)
 			timer_set(&shot[i].timer, shot[i].deadline_ns);
 		armed += i % 5 != 0;
 	}
-	for (int i = 0; i < 10000 && *(volatile unsigned *)&order < armed; i++)
+	for (int i = 0; i < 10000 && order < armed; i++)
 		wait_ns(clock, MS);
 	assert_int_equal(order, armed);
 	for (unsigned i = 0; i < MANY; i++) {
