@@ -239,6 +239,8 @@ int irq_accept(struct irq *irq, unsigned vcpu)
 	if (pic_pending(irq, vcpu)) {
 		atomic_store(&irq->extint[vcpu], false);
 		vector = pic_acknowledge(irq->pic);
+		if (pic_output(irq->pic)) /* with automatic EOI: INTR falls between two of them */
+			pic_rose(irq);
 	} else {
 		vector = lapic_accept(irq->lapic[vcpu]);
 	}

@@ -518,6 +518,25 @@ static void the_pic_comes_through_the_ioapic(void **state)
 	assert_false(irq_pending(m->irq, 1));
 }
 
+/* Two requests wait and no EOI comes between them, so that the output never falls. */
+static void automatic_eoi_through_the_ioapic_loses_nothing(void **state)
+{
+	static const uint8_t icw[] = { 0x20, 0x04, 0x03 };
+	struct chip_machine *m = *state;
+
+	chip_write(irq_pic_master_access, m->irq, 0, 1, 0x11);
+	for (size_t i = 0; i < ARRAY_SIZE(icw); i++)
+		chip_write(irq_pic_master_access, m->irq, 1, 1, icw[i]);
+	ioapic_set(m, 0x10, 0x700);
+	ioapic_set(m, 0x11, 0x01000000);
+	irq_set_line(m->irq, 3, true);
+	irq_set_line(m->irq, 4, true);
+	assert_int_equal(irq_accept(m->irq, 1), 0x23);
+	assert_true(irq_pending(m->irq, 1));
+	assert_int_equal(irq_accept(m->irq, 1), 0x24);
+	assert_false(irq_pending(m->irq, 1));
+}
+
 /* --- the timer --- */
 
 static bool wait_pending(struct chip_machine *m, unsigned vcpu)
@@ -814,6 +833,7 @@ int main(void)
 		TEST(line_0_arrives_at_pin_2),
 		TEST(the_pic_comes_by_lint0_or_past_a_disabled_apic),
 		TEST(the_pic_comes_through_the_ioapic),
+		TEST(automatic_eoi_through_the_ioapic_loses_nothing),
 		TEST(one_shot_counts_down_once),
 		TEST(the_divider_slows),
 		TEST(periodic_goes_on),
