@@ -147,14 +147,20 @@ static void unlink_from_bucket(struct block_cache *cache, struct block *block)
 
 static void unlink_from_page(struct block_cache *cache, struct block *block, gpa_t page)
 {
-	struct code_page *code = &cache->page[page / PAGE_BYTES];
-	struct block **link = &code->blocks;
-	uint64_t granules = 0;
-	unsigned first, last;
+	struct block **link = &cache->page[page / PAGE_BYTES].blocks;
 
 	while (*link != block)
 		link = page_link(*link, page);
 	*link = *page_link(block, page);
+}
+
+/* Blocks have gone from the page: what is left of its granules, and whether it is watched still. */
+static void recount_page(struct block_cache *cache, gpa_t page)
+{
+	struct code_page *code = &cache->page[page / PAGE_BYTES];
+	uint64_t granules = 0;
+	unsigned first, last;
+
 	for (struct block *b = code->blocks; b; b = *page_link(b, page))
 		if (block_extent(b, page, &first, &last))
 			granules |= granules_of(first, last);
@@ -164,26 +170,38 @@ static void unlink_from_page(struct block_cache *cache, struct block *block, gpa
 				 __ATOMIC_SEQ_CST);
 }
 
-static void drop_block(struct block_cache *cache, struct block *block)
+/* Drops a block that has been taken out of the list of `page` already. */
+static void drop_block(struct block_cache *cache, struct block *block, gpa_t page)
 {
+	gpa_t first = align_down(block->gpa, PAGE_BYTES);
+	gpa_t other = page == first ? block->second_page : first;
+
 	__atomic_store_n(&block->is_valid, false, __ATOMIC_RELEASE);
 	unlink_from_bucket(cache, block);
-	unlink_from_page(cache, block, align_down(block->gpa, PAGE_BYTES));
-	if (block->second_page != NO_PAGE)
-		unlink_from_page(cache, block, block->second_page);
+	if (other == NO_PAGE)
+		return;
+	unlink_from_page(cache, block, other);
+	recount_page(cache, other);
 }
 
-/* Drops the blocks that overlap bytes [first, last] of the page. */
+/*
+ * Drops the blocks that overlap bytes [first, last] of the page, in one pass over its list: a guest
+ * can make that as long as the cache is large.
+ */
 static void drop_range(struct block_cache *cache, gpa_t page, unsigned first, unsigned last)
 {
-	struct block *next;
+	struct block **link = &cache->page[page / PAGE_BYTES].blocks, *block;
 	unsigned from, to;
 
-	for (struct block *b = cache->page[page / PAGE_BYTES].blocks; b; b = next) {
-		next = *page_link(b, page);
-		if (block_extent(b, page, &from, &to) && from <= last && to >= first)
-			drop_block(cache, b);
+	while ((block = *link)) {
+		if (block_extent(block, page, &from, &to) && from <= last && to >= first) {
+			*link = *page_link(block, page);
+			drop_block(cache, block, page);
+		} else {
+			link = page_link(block, page);
+		}
 	}
+	recount_page(cache, page);
 }
 
 void block_cache_written(void *self, gpa_t gpa, uint64_t len)
