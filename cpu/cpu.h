@@ -19,6 +19,7 @@
 #include "vm/engine.h"
 
 struct insn;
+struct virt_ops;
 struct soft; /* cpu/soft.h: what the vCPUs of one VM share */
 struct tlb;  /* cpu/mmu/mmu.h: one bank */
 
@@ -52,6 +53,7 @@ enum cpu_attention {
 	ATTENTION_STEP = BIT(6),   /* RFLAGS.TF or RF is set, or DR7 has a code breakpoint */
 	ATTENTION_TRAP = BIT(7),   /* a debug trap is pending in `pending_db` */
 	ATTENTION_HALT = BIT(8),   /* the activity state is not CPU_ACTIVE */
+	ATTENTION_VIRT = BIT(10),  /* the virtualization extension waits for a boundary */
 	/* irq_pending may be true. The bit is RFLAGS.IF's, so one AND ignores it while IF is clear.
 	 */
 	ATTENTION_INTERRUPT = BIT(9),
@@ -153,6 +155,14 @@ struct cpu {
 
 	struct vector_state vector;
 	struct cpu_msrs msr;
+
+	/* The virtualization extension: cpu/virt.h. */
+	const struct virt_ops *virt; /* NULL: the model shows none */
+	void *virt_state;
+	bool in_guest;         /* non-root operation */
+	bool has_second_stage; /* in_guest, with EPT or NPT */
+	uint64_t stage_key;    /* keeps the TLB banks of guests apart: 0 in root operation */
+	uint64_t guest_tsc_offset, guest_tsc_scale; /* in_guest: (tsc * scale >> 48) + offset */
 
 	unsigned index;
 	struct soft *soft;

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The seam between the processor and the virtualization extension that its model offers. VT-x is
+ * one instance (vmx/), AMD-V will be the other; a processor that shows none has a NULL `virt`.
+ *
+ * In non-root operation (cpu->in_guest) the handlers of instructions that a hypervisor may
+ * intercept ask here, after their own #UD and privilege checks and before they change anything.
+ * What is intercepted does not come back: the exit loads the hypervisor's state and unwinds.
+ */
+#ifndef CPU_VIRT_H
+#define CPU_VIRT_H
+
+#include "cpu/cpu.h"
+#include "cpu/insn.h"
+
+/* What an instruction is about to do. `info` is said beside each. */
+enum virt_intercept {
+	INTERCEPT_CPUID,
+	INTERCEPT_HLT,
+	INTERCEPT_INVD,
+	INTERCEPT_WBINVD,
+	INTERCEPT_INVLPG,  /* linear address */
+	INTERCEPT_INVPCID, /* effective address of the descriptor */
+	INTERCEPT_RDMSR,   /* MSR */
+	INTERCEPT_WRMSR,   /* MSR */
+	INTERCEPT_RDPMC,
+	INTERCEPT_RDTSC,
+	INTERCEPT_RDTSCP,
+	INTERCEPT_RDRAND,
+	INTERCEPT_RDSEED,
+	INTERCEPT_PAUSE,
+	INTERCEPT_MONITOR,
+	INTERCEPT_MWAIT,
+	INTERCEPT_XSETBV,
+	INTERCEPT_XSAVES,
+	INTERCEPT_XRSTORS,
+	INTERCEPT_VMCALL,
+	INTERCEPT_CR_READ, /* register number (3 or 8) | operand's GPR number << 8 */
+	INTERCEPT_CLTS,    /* no info */
+	INTERCEPT_DR,      /* register number | is_read << 4 | operand's GPR number << 8 */
+	INTERCEPT_TABLE,   /* effective address; LGDT LIDT SGDT SIDT LLDT LTR SLDT STR by
+			      insn->mnemonic */
+	INTERCEPT_IO,      /* struct virt_io * */
+	INTERCEPT_TASK,    /* selector | enum task_switch_cause << 30 */
+	INTERCEPT_TRIPLE_FAULT,
+	INTERCEPT_INIT,
+	INTERCEPT_SIPI, /* vector */
+};
+
+/* IN, OUT, INS, OUTS */
+struct virt_io {
+	uint16_t port;
+	uint8_t size; /* bytes */
+	bool is_in, is_string, is_rep, is_immediate;
+	gva_t linear; /* of the memory operand of INS and OUTS */
+};
+
+/* The access that a second stage translates. */
+struct virt_access {
+	gva_t linear; /* of the access as a whole; is_linear_valid false where there is none */
+	bool is_linear_valid;
+	bool is_walk; /* to a paging structure (then `linear` is what is being translated) */
+	bool is_read, is_write, is_fetch, is_user;
+};
+
+struct virt_page {
+	gpa_t page;          /* 4 KiB page in this VM's physical memory */
+	uint64_t size_bytes; /* of the mapping that it is part of */
+	bool is_writable, is_executable,
+		is_readable; /* is_writable: and needs no dirty bit any more */
+};
+
+struct virt_ops {
+	const char *name;
+	int (*create)(struct cpu *cpu); /* sets cpu->virt_state; -ENOMEM */
+	void (*destroy)(struct cpu *cpu);
+	void (*reset)(struct cpu *cpu); /* power-on and INIT outside non-root operation */
+
+	/* MSRs of the extension itself. false: not one of them; *is_valid false: #GP(0). */
+	bool (*msr)(struct cpu *cpu, uint32_t msr, bool is_write, uint64_t *value, bool *is_valid);
+
+	/* VMXON, VMREAD, VMRUN …: a whole instruction, its checks and, where it must, its exit. */
+	void (*execute)(struct cpu *cpu, const struct insn *insn);
+
+	/* Non-root operation only, from here on. Returns where there is no intercept. */
+	void (*intercept)(struct cpu *cpu, enum virt_intercept what, uint64_t info);
+	/* MOV to CR0, CR3, CR4, CR8, LMSW: exits, or returns what to write for the guest's `value`.
+	 */
+	uint64_t (*cr_write)(struct cpu *cpu, unsigned n, uint64_t value, unsigned gpr,
+			     bool is_lmsw);
+	/* What the guest sees in CR0 or CR4. */
+	uint64_t (*cr_read)(const struct cpu *cpu, unsigned n);
+	/*
+	 * An event is about to be delivered: exits where it is intercepted. External interrupts are
+	 * shown before they are acknowledged (vector 0).
+	 */
+	void (*event)(struct cpu *cpu, const struct event *event);
+	/*
+	 * ATTENTION_VIRT, between instructions: what waits for a boundary (windows, timers, monitor
+	 * trap). Exits, or returns whether the next boundary is due after one instruction.
+	 */
+	bool (*boundary)(struct cpu *cpu);
+	/* The second stage; exits on violations. Only while cpu->has_second_stage. */
+	void (*translate)(struct cpu *cpu, l2pa_t addr, const struct virt_access *access,
+			  struct virt_page *out);
+};
+
+extern const struct virt_ops virt_vmx;
+
+static inline void virt_intercept(struct cpu *cpu, enum virt_intercept what, uint64_t info)
+{
+	if (unlikely(cpu->in_guest))
+		cpu->virt->intercept(cpu, what, info);
+}
+
+#endif

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * VT-x as the guest sees it: the state of one vCPU's VMX operation, and what the files of vmx/ are
+ * to each other. SDM3, chapters "Introduction to Virtual Machine Extensions" to "APIC
+ * Virtualization".
+ *
+ * The current VMCS is a struct in host memory; its image in guest memory (revision, abort
+ * indicator, then the struct's data) is written back when it stops being current. So VMREAD and
+ * VMWRITE are look-ups in a table, and entry and exit touch no guest memory but the lists and
+ * bitmaps.
+ *
+ *   caps.c       capability MSRs, from the tables of what is implemented
+ *   fields.c     VMCS encodings ↔ indices
+ *   vmcs.c       VMCLEAR, VMPTRLD, VMPTRST, VMREAD, VMWRITE; the shadow VMCS
+ *   insn.c       VMXON, VMXOFF, VMLAUNCH, VMRESUME, VMCALL, VMFUNC, INVEPT, INVVPID; VMsucceed and
+ * VMfail check.c      the checks of VM entry, in the manual's order, each naming itself entry.c
+ * loading guest state, MSR lists, event injection exit.c       saving guest state, loading host
+ * state, MSR lists intercept.c  what causes exits, and their qualifications ept.c        the second
+ * stage apicv.c      the virtual APIC
+ */
+#ifndef VMX_VMX_H
+#define VMX_VMX_H
+
+#include "cpu/virt.h"
+#include "vmx/fields.h"
+
+#define VMX_REVISION 0x4e494401u /* bit 31 clear */
+#define NO_VMCS      (~0ull)
+#define VMCS_BYTES   4096
+
+/* A VMCS's data. The image in guest memory is the same bytes behind the two header words. */
+struct vmcs {
+	uint32_t revision;
+	uint32_t abort;
+	uint32_t is_launched;
+	uint32_t reserved;
+	uint64_t field[VMCS_FIELDS];
+};
+
+_Static_assert(sizeof(struct vmcs) <= VMCS_BYTES, "the image fits in the region");
+
+/* Basic exit reasons. SDM3: "VMX Basic Exit Reasons". */
+enum vmx_exit_reason {
+	EXIT_EXCEPTION_NMI = 0,
+	EXIT_EXTERNAL_INTERRUPT = 1,
+	EXIT_TRIPLE_FAULT = 2,
+	EXIT_INIT = 3,
+	EXIT_SIPI = 4,
+	EXIT_INTERRUPT_WINDOW = 7,
+	EXIT_NMI_WINDOW = 8,
+	EXIT_TASK_SWITCH = 9,
+	EXIT_CPUID = 10,
+	EXIT_GETSEC = 11,
+	EXIT_HLT = 12,
+	EXIT_INVD = 13,
+	EXIT_INVLPG = 14,
+	EXIT_RDPMC = 15,
+	EXIT_RDTSC = 16,
+	EXIT_RSM = 17,
+	EXIT_VMCALL = 18,
+	EXIT_VMCLEAR = 19,
+	EXIT_VMLAUNCH = 20,
+	EXIT_VMPTRLD = 21,
+	EXIT_VMPTRST = 22,
+	EXIT_VMREAD = 23,
+	EXIT_VMRESUME = 24,
+	EXIT_VMWRITE = 25,
+	EXIT_VMXOFF = 26,
+	EXIT_VMXON = 27,
+	EXIT_CR_ACCESS = 28,
+	EXIT_DR_ACCESS = 29,
+	EXIT_IO = 30,
+	EXIT_RDMSR = 31,
+	EXIT_WRMSR = 32,
+	EXIT_INVALID_GUEST_STATE = 33,
+	EXIT_MSR_LOADING = 34,
+	EXIT_MWAIT = 36,
+	EXIT_MONITOR_TRAP = 37,
+	EXIT_MONITOR = 39,
+	EXIT_PAUSE = 40,
+	EXIT_TPR_BELOW_THRESHOLD = 43,
+	EXIT_APIC_ACCESS = 44,
+	EXIT_VIRTUALIZED_EOI = 45,
+	EXIT_GDTR_IDTR = 46,
+	EXIT_LDTR_TR = 47,
+	EXIT_EPT_VIOLATION = 48,
+	EXIT_EPT_MISCONFIGURATION = 49,
+	EXIT_INVEPT = 50,
+	EXIT_RDTSCP = 51,
+	EXIT_PREEMPTION_TIMER = 52,
+	EXIT_INVVPID = 53,
+	EXIT_WBINVD = 54,
+	EXIT_XSETBV = 55,
+	EXIT_APIC_WRITE = 56,
+	EXIT_RDRAND = 57,
+	EXIT_INVPCID = 58,
+	EXIT_VMFUNC = 59,
+	EXIT_RDSEED = 61,
+	EXIT_PML_FULL = 62,
+	EXIT_XSAVES = 63,
+	EXIT_XRSTORS = 64,
+};
+
+#define EXIT_ENTRY_FAILURE BIT(31)
+
+/* VM-instruction error numbers. SDM3: "VM-Instruction Error Numbers". */
+enum vmx_error {
+	VMXERR_VMCALL_IN_ROOT = 1,
+	VMXERR_VMCLEAR_ADDRESS = 2,
+	VMXERR_VMCLEAR_VMXON_POINTER = 3,
+	VMXERR_VMLAUNCH_NOT_CLEAR = 4,
+	VMXERR_VMRESUME_NOT_LAUNCHED = 5,
+	VMXERR_VMRESUME_AFTER_VMXOFF = 6,
+	VMXERR_ENTRY_CONTROLS = 7,
+	VMXERR_ENTRY_HOST_STATE = 8,
+	VMXERR_VMPTRLD_ADDRESS = 9,
+	VMXERR_VMPTRLD_VMXON_POINTER = 10,
+	VMXERR_VMPTRLD_REVISION = 11,
+	VMXERR_UNSUPPORTED_FIELD = 12,
+	VMXERR_READ_ONLY_FIELD = 13,
+	VMXERR_VMXON_IN_ROOT = 15,
+	VMXERR_ENTRY_MOV_SS = 26,
+	VMXERR_INVEPT_INVVPID_OPERAND = 28,
+};
+
+/* One vCPU's VMX operation: cpu->virt_state. */
+struct vmx {
+	bool is_on; /* in VMX operation */
+	gpa_t vmxon_region;
+	gpa_t current;    /* address of the current VMCS, or NO_VMCS */
+	struct vmcs vmcs; /* its data while current != NO_VMCS */
+	uint64_t feature_control;
+
+	/* Valid in non-root operation: the controls of the current VMCS, as entry found them. */
+	uint32_t pin, proc, proc2, exit_ctls, entry_ctls;
+	const uint8_t *io_bitmap[2], *msr_bitmap; /* NULL where the control is off */
+	uint64_t eptp;
+	uint16_t vpid;
+	uint64_t timer_deadline; /* of the preemption timer, on the host's TSC scale (clock_tsc) */
+	struct timer timer;
+	bool is_monitor_trap_pending;
+	bool is_nmi_blocked;                      /* virtual-NMI blocking */
+	uint64_t last_pause_tsc, first_pause_tsc; /* PAUSE-loop exiting */
+};
+
+static inline struct vmx *vmx_of(const struct cpu *cpu)
+{
+	return cpu->virt_state;
+}
+
+/* A field of the current VMCS. */
+static inline uint64_t vmcs_get(const struct cpu *cpu, enum vmcs_field field)
+{
+	return vmx_of(cpu)->vmcs.field[field];
+}
+
+static inline void vmcs_set(struct cpu *cpu, enum vmcs_field field, uint64_t value)
+{
+	vmx_of(cpu)->vmcs.field[field] = value;
+}
+
+/* ---- caps.c ---- */
+bool vmx_caps_msr(const struct cpu *cpu, uint32_t msr, uint64_t *value); /* 480h to 491h */
+/* Bits that must be one in the low half, bits that may be one in the high half: of the TRUE MSRs.
+ */
+uint64_t vmx_caps_controls(const struct cpu *cpu, enum vmcs_field controls);
+uint64_t vmx_caps_ept_vpid(const struct cpu *cpu);
+bool vmx_caps_cr0_valid(const struct cpu *cpu, uint64_t cr0, bool is_unrestricted);
+bool vmx_caps_cr4_valid(const struct cpu *cpu, uint64_t cr4);
+
+/* ---- vmcs.c ---- */
+void vmcs_write_back(struct cpu *cpu); /* the current VMCS to its image; no current one: nothing */
+
+/* ---- insn.c ---- */
+void vmx_succeed(struct cpu *cpu, const struct insn *insn);
+void vmx_fail(struct cpu *cpu, const struct insn *insn,
+	      enum vmx_error error); /* valid or invalid */
+
+/* ---- check.c ---- */
+struct vmx_failure {
+	const char *field;   /* the VMCS field */
+	const char *heading; /* the manual's heading */
+	const char *rule;    /* what it says */
+	uint64_t value;
+};
+
+/* 0, or the VM-instruction error; *failure says which check. */
+enum vmx_error vmx_check_controls(struct cpu *cpu, struct vmx_failure *failure);
+enum vmx_error vmx_check_host_state(struct cpu *cpu, struct vmx_failure *failure);
+/* false: invalid guest state; *qualification is the exit's. */
+bool vmx_check_guest_state(struct cpu *cpu, struct vmx_failure *failure, uint64_t *qualification);
+
+/* ---- entry.c ---- */
+/* VMLAUNCH and VMRESUME behind their first checks: enters, or fails as the manual says. Ends the
+ * block. */
+void vmx_enter(struct cpu *cpu, const struct insn *insn, bool is_launch);
+
+/* ---- exit.c ---- */
+/*
+ * A VM exit at the current instruction (cpu->insn, whose length is recorded where the reason asks
+ * for it) or at a boundary (cpu->insn NULL): saves, loads, and unwinds to the run loop in root
+ * operation.
+ */
+_Noreturn void vmx_exit(struct cpu *cpu, enum vmx_exit_reason reason, uint64_t qualification);
+/* The same at an instruction boundary, to a caller that is not inside an instruction and wants to
+ * go on. */
+void vmx_exit_at_boundary(struct cpu *cpu, uint32_t reason, uint64_t qualification);
+/* Entry failed behind the checks of controls and host state: no guest state is saved. */
+void vmx_exit_failed_entry(struct cpu *cpu, enum vmx_exit_reason reason, uint64_t qualification);
+
+/* ---- intercept.c ---- */
+void vmx_intercept(struct cpu *cpu, enum virt_intercept what, uint64_t info);
+uint64_t vmx_cr_write(struct cpu *cpu, unsigned n, uint64_t value, unsigned gpr, bool is_lmsw);
+uint64_t vmx_cr_read(const struct cpu *cpu, unsigned n);
+void vmx_event(struct cpu *cpu, const struct event *event);
+bool vmx_boundary(struct cpu *cpu);
+/* VMX instructions in non-root operation: the exit, with instruction information. */
+_Noreturn void vmx_exit_vmx_insn(struct cpu *cpu, const struct insn *insn,
+				 enum vmx_exit_reason reason);
+/* The VM-exit instruction-information field for the instruction. SDM3: "Information for VM Exits
+ * Due to Instruction Execution" */
+uint32_t vmx_insn_information(const struct cpu *cpu, const struct insn *insn,
+			      enum vmx_exit_reason reason);
+
+/* ---- ept.c ---- */
+void vmx_translate(struct cpu *cpu, l2pa_t addr, const struct virt_access *access,
+		   struct virt_page *out);
+/* VMCS field EPT pointer: valid for entry, and for INVEPT of one context. */
+bool vmx_eptp_valid(const struct cpu *cpu, uint64_t eptp);
+
+#endif
