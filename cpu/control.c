@@ -96,7 +96,7 @@ void control_check_pdptes(struct cpu *cpu, uint64_t cr3)
 {
 	uint64_t pdpte[4];
 
-	if (memory_read(cpu->soft->config.memory, cr3 & CR3_PDPT, pdpte, sizeof(pdpte)) < 0)
+	if (!mmu_read_physical(cpu, cr3 & CR3_PDPT, pdpte, sizeof(pdpte)))
 		general_protection(cpu); /* no RAM reads as all ones: reserved bits */
 	for (unsigned i = 0; i < ARRAY_SIZE(pdpte); i++)
 		if ((pdpte[i] & PDPTE_P) && (pdpte[i] & PDPTE_FIXED))

@@ -89,7 +89,7 @@ static void reset_common(struct cpu *cpu, uint64_t cr0)
 		cpu_attention_set(cpu, ATTENTION_HALT);
 	cpu_update_derived(cpu);
 	mmu_mode_changed(cpu);
-	mmu_flush_all(cpu);
+	mmu_flush_everything(cpu);
 }
 
 void cpu_reset(struct cpu *cpu)

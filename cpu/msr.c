@@ -133,7 +133,7 @@ static void take_over_apic(struct cpu *cpu)
 	if (page == cpu->apic_page)
 		return;
 	cpu->apic_page = page;
-	mmu_flush_all(cpu);
+	mmu_flush_everything(cpu);
 }
 
 static bool read_apic_base(struct cpu *cpu, const struct msr_row *row, uint32_t msr,

@@ -224,7 +224,7 @@ static void soft_set_registers(struct engine_vcpu *vcpu, const struct engine_reg
 	cpu_attention_clear(cpu, ATTENTION_HALT);
 	cpu_update_derived(cpu);
 	mmu_mode_changed(cpu);
-	mmu_flush_all(cpu);
+	mmu_flush_everything(cpu);
 }
 
 const struct engine_ops engine_soft = {

@@ -61,8 +61,10 @@ struct bank {
 	uint64_t last_ghost[2];              /* the generation of the last one */
 	/* Where large pages were seen: linear address / 4 MiB and / 1 GiB, hashed. */
 	uint64_t large_4m[LARGE_NOTES / 64], large_1g[LARGE_NOTES / 64];
-	bool is_live; /* its tags are set up: it belongs to `pcid` */
+	bool is_live; /* its tags are set up: it belongs to `pcid` and `stage_key` */
 	unsigned pcid;
+	uint64_t stage_key;
+	uint64_t paging; /* the paging modes under which it was filled */
 	uint64_t last_selected;
 };
 
@@ -81,6 +83,7 @@ struct mmu {
 	struct bank bank[TLB_BANKS];
 	struct tlb aligned; /* poison only: see is_aligned_only */
 	uint64_t generations, selections;
+	bool has_keyed_pages; /* some bank may have pages that are subject to protection keys */
 	struct bounce bounce;
 	/* Derived from CR0, CR4 and EFER by mmu_mode_changed, for the walk. */
 	uint8_t rights[4];       /* by the RW (bit 0) and US (bit 1) bits of all levels */

@@ -2,9 +2,9 @@
 /*
  * Linear → guest-physical → host pointer.
  *
- * Each vCPU has banks of TLB entries, one bank an address space (CR3 and PCID; VPID and EPTP
- * later). Selecting an address space selects a bank; nothing is flushed that the architecture does
- * not demand.
+ * Each vCPU has banks of TLB entries, one bank an address space: PCID, and cpu->stage_key (VPID and
+ * the root of the second stage). Selecting an address space selects a bank; nothing is flushed that
+ * the architecture does not demand. With a second stage, entries hold the final host address.
  *
  * An entry has a tag for each privilege class and kind of access: the page's linear address where
  * the access is allowed and goes straight to RAM, else TLB_POISON, so that one compare covers
@@ -50,7 +50,7 @@ struct tlb {
 int mmu_create(struct cpu *cpu); /* sets cpu->mmu and cpu->tlb; -ENOMEM */
 void mmu_destroy(struct cpu *cpu);
 
-/* Address-space control. All on the vCPU's own thread. */
+/* Address-space control. All on the vCPU's own thread; these concern the current VPID alone. */
 void mmu_load_cr3(struct cpu *cpu, bool keep); /* after cr3 changed; keep: PCID's no-flush bit */
 void mmu_mode_changed(struct cpu *cpu);        /* after a paging bit of CR0, CR4 or EFER changed */
 void mmu_flush_all(struct cpu *cpu);           /* with globals, all PCIDs */
@@ -65,6 +65,45 @@ void mmu_write_pkru(struct cpu *cpu, uint32_t pkru);
 void mmu_select_alignment(struct cpu *cpu, bool is_checked); /* for mmu_privilege_changed */
 /* Poison the write tags of a guest-physical page in every bank: it holds code now. */
 void mmu_poison_writes(struct cpu *cpu, gpa_t page);
+
+/*
+ * Nested guests. The mappings of a VPID are the banks whose stage_key has it, whatever their second
+ * stage; VPID 0 is that of root operation and of guests that have no VPID of their own.
+ * SDM3: "Caching Translation Information" of the chapter on address translation with VT-x.
+ */
+#define STAGE_VPID       0xffffull
+#define STAGE_GUEST      BIT(16)
+#define STAGE_SECOND     BIT(17) /* there is a second stage; its table, bits 45:12, is at 53:20 */
+#define STAGE_ROOT_SHIFT 8
+
+/*
+ * cpu->stage_key of a guest. `root` is the EPT pointer or nCR3, of which only the table's address
+ * counts; 0: there is no second stage.
+ */
+static inline uint64_t mmu_stage_key(uint16_t vpid, uint64_t root)
+{
+	return (root & (BIT(PHYSICAL_BITS) - PAGE_BYTES)) << STAGE_ROOT_SHIFT |
+	       (root ? STAGE_SECOND : 0) | STAGE_GUEST | vpid;
+}
+
+/*
+ * After an entry or exit has loaded stage_key, has_second_stage, CR0, CR3, CR4, EFER and DR7, and
+ * before cpu_update_derived: selects the bank. Flushes only what was cached under other paging
+ * modes than those that are on now.
+ */
+void mmu_stage_changed(struct cpu *cpu);
+void mmu_flush_vpid(struct cpu *cpu, uint16_t vpid, bool keep_global);   /* INVVPID 1 and 3 */
+void mmu_flush_vpid_address(struct cpu *cpu, uint16_t vpid, gva_t addr); /* INVVPID 0 */
+void mmu_flush_vpids(struct cpu *cpu);               /* INVVPID 2: all but VPID 0 */
+void mmu_flush_root(struct cpu *cpu, uint64_t root); /* INVEPT 1 */
+void mmu_flush_roots(struct cpu *cpu);               /* INVEPT 2: whatever has a second stage */
+void mmu_flush_everything(struct cpu *cpu);          /* every bank: what pages are has changed */
+
+/*
+ * Copies from what this processor calls physical memory, through the second stage where there is
+ * one (which may exit). The range lies in one page. false: not RAM.
+ */
+bool mmu_read_physical(struct cpu *cpu, gpa_t addr, void *buf, unsigned len);
 
 /*
  * The slow path, for any linear address: crosses pages, reaches devices, sets A and D. The whole

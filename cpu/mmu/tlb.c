@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The banks of TLB entries: selection by PCID, and every kind of flush.
+ * The banks of TLB entries: selection by PCID and stage_key, and every kind of flush.
  *
- * A bank belongs to a PCID (to 0 where CR4.PCIDE is clear), as the architecture's entries do; the
- * least recently selected one is emptied for a new PCID. Global entries are cached by each bank for
- * itself and dropped from all. The cost of a flush follows the number of slots in use.
+ * A bank belongs to a PCID (to 0 where CR4.PCIDE is clear) of a VPID and second stage, as the
+ * architecture's entries do; the least recently selected one is emptied for a new one. Global
+ * entries are cached by each bank for itself and dropped from all of their VPID. The cost of a
+ * flush follows the number of slots in use.
+ *
+ * Rights are cached as the paging modes (CR0.WP, CR4.SMEP …) made them. VM entries and exits change
+ * those without a flush, so a bank remembers the modes and is emptied when it is found to differ.
  *
  * Pages larger than 4 KiB are cached in 4 KiB pieces. INVLPG must drop every piece, so each bank
  * notes, coarsely, which linear addresses had large pages; only there it searches.
@@ -19,6 +23,10 @@
 static const uint8_t size_bits[] = {
 	[PAGE_4K] = 12, [PAGE_2M] = 21, [PAGE_4M] = 22, [PAGE_1G] = 30
 };
+
+#define PAGING_CR0  (CR0_PG | CR0_WP)
+#define PAGING_CR4  (CR4_PSE | CR4_PAE | CR4_PGE | CR4_PCIDE | CR4_SMEP | CR4_SMAP | CR4_PKE)
+#define PAGING_EFER (EFER_LMA | EFER_NXE)
 
 /* An address that selects another slot: it equals none that selects this one. */
 static uint64_t poison(unsigned slot)
@@ -85,14 +93,16 @@ static void change_generation(struct mmu *mmu, struct bank *bank)
 		mmu->aligned.generation = bank->tlb.generation;
 }
 
-/* The same of global pages. */
-static void change_global_generation(struct mmu *mmu)
+/* The same of global pages, in all banks of the same guest. */
+static void change_global_generation(struct mmu *mmu, uint64_t stage_key)
 {
 	uint64_t generation = ++mmu->generations;
 
 	for (unsigned i = 0; i < TLB_BANKS; i++)
-		mmu->bank[i].tlb.global_generation = generation;
-	mmu->aligned.global_generation = generation;
+		if (mmu->bank[i].stage_key == stage_key)
+			mmu->bank[i].tlb.global_generation = generation;
+	if (mmu->current->stage_key == stage_key)
+		mmu->aligned.global_generation = generation;
 }
 
 /* lost[is_global]: exec entries, or ghosts of them, have gone from the bank. */
@@ -101,7 +111,7 @@ static void settle(struct mmu *mmu, struct bank *bank, const bool lost[2])
 	if (lost[false])
 		change_generation(mmu, bank);
 	if (lost[true])
-		change_global_generation(mmu);
+		change_global_generation(mmu, bank->stage_key);
 }
 
 /* ---- ghosts: those of past generations do not count ---- */
@@ -181,37 +191,60 @@ static void flush_bank(struct mmu *mmu, struct bank *bank, bool keep_global)
 	}
 }
 
-static bool is_live_pcid(const struct bank *bank, unsigned pcid)
+static uint16_t vpid_of(uint64_t stage_key)
 {
-	return bank->is_live && bank->pcid == pcid;
+	return stage_key & STAGE_VPID;
 }
 
-static void make_live(struct mmu *mmu, struct bank *bank, unsigned pcid)
+static bool is_of_vpid(const struct bank *bank, uint16_t vpid)
+{
+	return bank->is_live && vpid_of(bank->stage_key) == vpid;
+}
+
+/* Whether the bank holds mappings of the VPID that is in use now. */
+static bool is_ours(const struct cpu *cpu, const struct bank *bank)
+{
+	return is_of_vpid(bank, vpid_of(cpu->stage_key));
+}
+
+/* What other banks of the guest have, or a new one. */
+static uint64_t global_generation_for(struct mmu *mmu, uint64_t stage_key)
+{
+	for (unsigned i = 0; i < TLB_BANKS; i++)
+		if (mmu->bank[i].is_live && mmu->bank[i].stage_key == stage_key)
+			return mmu->bank[i].tlb.global_generation;
+	return ++mmu->generations;
+}
+
+static void make_live(struct mmu *mmu, struct bank *bank, unsigned pcid, uint64_t stage_key)
 {
 	if (bank->is_live) {
 		flush_bank(mmu, bank, false);
+		bank->is_live = false;
 	} else {
 		poison_all(&bank->tlb);
 		memset(bank->write_page, 0xff, sizeof(bank->write_page));
 		change_generation(mmu, bank);
-		bank->is_live = true;
 	}
+	bank->tlb.global_generation = global_generation_for(mmu, stage_key);
 	bank->pcid = pcid;
+	bank->stage_key = stage_key;
+	bank->is_live = true;
 }
 
-static struct bank *bank_for(struct mmu *mmu, unsigned pcid)
+static struct bank *bank_for(struct mmu *mmu, unsigned pcid, uint64_t stage_key)
 {
 	struct bank *oldest = &mmu->bank[0];
 
 	for (unsigned i = 0; i < TLB_BANKS; i++) {
 		struct bank *bank = &mmu->bank[i];
 
-		if (is_live_pcid(bank, pcid))
+		if (bank->is_live && bank->pcid == pcid && bank->stage_key == stage_key)
 			return bank;
 		if (bank->last_selected < oldest->last_selected)
 			oldest = bank;
 	}
-	make_live(mmu, oldest, pcid);
+	make_live(mmu, oldest, pcid, stage_key);
 	return oldest;
 }
 
@@ -220,15 +253,29 @@ static unsigned current_pcid(const struct cpu *cpu)
 	return cpu->cr4 & CR4_PCIDE ? cpu->cr3 & CR3_PCID : 0;
 }
 
+/* The modes that cached rights depend on. */
+static uint64_t current_paging(const struct cpu *cpu)
+{
+	_Static_assert(!(PAGING_CR0 & PAGING_CR4) && !(PAGING_EFER & (PAGING_CR0 | PAGING_CR4)),
+		       "they fit in one word");
+	return (cpu->cr0 & PAGING_CR0) | (cpu->cr4 & PAGING_CR4) | (cpu->efer & PAGING_EFER);
+}
+
 static void select_bank(struct cpu *cpu)
 {
 	struct mmu *mmu = cpu->mmu;
+	struct bank *bank = bank_for(mmu, current_pcid(cpu), cpu->stage_key);
 
-	mmu->current = bank_for(mmu, current_pcid(cpu));
-	mmu->current->last_selected = ++mmu->selections;
-	mmu->aligned.generation = mmu->current->tlb.generation;
+	mmu->current = bank;
+	bank->last_selected = ++mmu->selections;
+	if (unlikely(bank->paging != current_paging(cpu))) {
+		flush_bank(mmu, bank, false);
+		bank->paging = current_paging(cpu);
+	}
+	mmu->aligned.generation = bank->tlb.generation;
+	mmu->aligned.global_generation = bank->tlb.global_generation;
 	if (!cpu->tlb->is_aligned_only)
-		cpu->tlb = &mmu->current->tlb;
+		cpu->tlb = &bank->tlb;
 	mmu_select_tags(cpu);
 }
 
@@ -243,9 +290,9 @@ int mmu_create(struct cpu *cpu)
 	poison_all(&mmu->aligned);
 	mmu->aligned.is_aligned_only = true;
 	cpu->mmu = mmu;
+	mmu->current = &mmu->bank[0];
 	cpu->tlb = &mmu->bank[0].tlb;
 	select_bank(cpu);
-	change_global_generation(mmu); /* zero is nobody's */
 	mmu_walk_mode_changed(cpu);
 	return 0;
 }
@@ -278,22 +325,64 @@ void mmu_select_alignment(struct cpu *cpu, bool is_checked)
 	cpu->tlb = is_checked ? &cpu->mmu->aligned : &cpu->mmu->current->tlb;
 }
 
+void mmu_stage_changed(struct cpu *cpu)
+{
+	mmu_walk_mode_changed(cpu);
+	select_bank(cpu);
+	if (unlikely(cpu->dr7 & DR7_ENABLED))
+		mmu_breakpoints_changed(cpu);
+}
+
+void mmu_flush_vpid(struct cpu *cpu, uint16_t vpid, bool keep_global)
+{
+	for (unsigned i = 0; i < TLB_BANKS; i++)
+		if (is_of_vpid(&cpu->mmu->bank[i], vpid))
+			flush_bank(cpu->mmu, &cpu->mmu->bank[i], keep_global);
+}
+
 void mmu_flush_all(struct cpu *cpu)
+{
+	mmu_flush_vpid(cpu, vpid_of(cpu->stage_key), false);
+}
+
+void mmu_flush_nonglobal(struct cpu *cpu)
+{
+	mmu_flush_vpid(cpu, vpid_of(cpu->stage_key), true);
+}
+
+void mmu_flush_everything(struct cpu *cpu)
 {
 	for (unsigned i = 0; i < TLB_BANKS; i++)
 		flush_bank(cpu->mmu, &cpu->mmu->bank[i], false);
 }
 
-void mmu_flush_nonglobal(struct cpu *cpu)
+void mmu_flush_vpids(struct cpu *cpu)
 {
 	for (unsigned i = 0; i < TLB_BANKS; i++)
-		flush_bank(cpu->mmu, &cpu->mmu->bank[i], true);
+		if (vpid_of(cpu->mmu->bank[i].stage_key))
+			flush_bank(cpu->mmu, &cpu->mmu->bank[i], false);
+}
+
+void mmu_flush_root(struct cpu *cpu, uint64_t root)
+{
+	uint64_t key = mmu_stage_key(0, root) & ~STAGE_VPID;
+
+	for (unsigned i = 0; i < TLB_BANKS; i++)
+		if ((cpu->mmu->bank[i].stage_key & ~STAGE_VPID) == key)
+			flush_bank(cpu->mmu, &cpu->mmu->bank[i], false);
+}
+
+void mmu_flush_roots(struct cpu *cpu)
+{
+	for (unsigned i = 0; i < TLB_BANKS; i++)
+		if (cpu->mmu->bank[i].stage_key & STAGE_SECOND)
+			flush_bank(cpu->mmu, &cpu->mmu->bank[i], false);
 }
 
 void mmu_flush_pcid(struct cpu *cpu, unsigned pcid)
 {
 	for (unsigned i = 0; i < TLB_BANKS; i++)
-		if (is_live_pcid(&cpu->mmu->bank[i], pcid))
+		if (is_ours(cpu, &cpu->mmu->bank[i]) && cpu->mmu->bank[i].pcid == pcid)
 			flush_bank(cpu->mmu, &cpu->mmu->bank[i], true);
 }
 
@@ -350,16 +439,22 @@ static void flush_address(struct mmu *mmu, struct bank *bank, gva_t addr)
 }
 
 /* Global entries go from every bank, so all of them lose the address. */
-void mmu_flush_address(struct cpu *cpu, gva_t addr)
+void mmu_flush_vpid_address(struct cpu *cpu, uint16_t vpid, gva_t addr)
 {
 	for (unsigned i = 0; i < TLB_BANKS; i++)
-		flush_address(cpu->mmu, &cpu->mmu->bank[i], addr);
+		if (is_of_vpid(&cpu->mmu->bank[i], vpid))
+			flush_address(cpu->mmu, &cpu->mmu->bank[i], addr);
+}
+
+void mmu_flush_address(struct cpu *cpu, gva_t addr)
+{
+	mmu_flush_vpid_address(cpu, vpid_of(cpu->stage_key), addr);
 }
 
 void mmu_flush_pcid_address(struct cpu *cpu, unsigned pcid, gva_t addr)
 {
 	for (unsigned i = 0; i < TLB_BANKS; i++)
-		if (is_live_pcid(&cpu->mmu->bank[i], pcid))
+		if (is_ours(cpu, &cpu->mmu->bank[i]) && cpu->mmu->bank[i].pcid == pcid)
 			flush_address(cpu->mmu, &cpu->mmu->bank[i], addr);
 }
 
@@ -380,7 +475,7 @@ void mmu_write_pkru(struct cpu *cpu, uint32_t pkru)
 	uint32_t changed = cpu->pkru ^ pkru;
 
 	cpu->pkru = pkru;
-	if (!changed || !cpu->mmu->is_pku_on)
+	if (!changed || !cpu->mmu->has_keyed_pages)
 		return;
 	for (unsigned i = 0; i < TLB_BANKS; i++) {
 		struct bank *bank = &cpu->mmu->bank[i];
@@ -480,6 +575,7 @@ static void fill(struct cpu *cpu, struct bank *bank, gva_t addr, const struct wa
 	entry->delta = (uint64_t)(uintptr_t)host - (addr & PAGE_MASK);
 	bank->addr[slot] = (addr & PAGE_MASK) | SLOT_VALID | walk->rights;
 	set_bit(bank->used, slot);
+	cpu->mmu->has_keyed_pages |= walk->flags & PAGE_KEYED;
 	note_large(bank, addr, walk->flags);
 	set_tags(cpu, bank, slot);
 }

@@ -5,10 +5,14 @@
  *
  * Accessed and dirty bits are set when the walk has succeeded, by compare-exchange against the very
  * entry that was read; where another processor changed it meanwhile, the walk starts over.
+ *
+ * In a nested guest with a second stage, each address that the first stage names is translated in
+ * turn (cpu/virt.h), and what is cached is the final page. It leaves by a VM exit where it must.
  * SDM3: "Paging".
  */
 #include "cpu/mmu/bank.h"
 #include "cpu/soft.h"
+#include "cpu/virt.h"
 
 #define PTE_P       BIT(0)
 #define PTE_RW      BIT(1)
@@ -36,20 +40,36 @@ struct shape {
 struct steps {
 	uint64_t *entry[MAX_LEVELS]; /* by level; the first 4 bytes count where width is 4 */
 	uint64_t value[MAX_LEVELS];
+	gpa_t at[MAX_LEVELS]; /* where the entries are, as the guest says */
 	unsigned leaf;
 	uint64_t all; /* AND of the entries: RW and US */
 	uint64_t any; /* OR of the entries: NX */
 	uint32_t error;
 };
 
-/*
- * Host pointer to the entry at `gpa`, or NULL outside RAM. Every access to a paging structure comes
- * through here; a second stage would turn the address into the final one here, and that of the page
- * itself in `finish`.
- */
-static uint64_t *entry_at(struct cpu *cpu, gpa_t gpa, unsigned width)
+/* The final address of the entry at `at`, for an access on the way to the page of `addr`. */
+static gpa_t entry_final(struct cpu *cpu, gva_t addr, l2pa_t at, bool is_write)
 {
-	return memory_at(cpu->soft->config.memory, gpa, width);
+	struct virt_access access = { .linear = addr,
+				      .is_linear_valid = true,
+				      .is_walk = true,
+				      .is_read = true,
+				      .is_write = is_write };
+	struct virt_page page;
+
+	cpu->virt->translate(cpu, at, &access, &page);
+	return page.page + at % PAGE_BYTES;
+}
+
+/*
+ * Host pointer to the entry at `at`, or NULL outside RAM. Every access to a paging structure comes
+ * through here.
+ */
+static uint64_t *entry_at(struct cpu *cpu, gva_t addr, gpa_t at, unsigned width)
+{
+	if (unlikely(cpu->has_second_stage))
+		at = entry_final(cpu, addr, at, false);
+	return memory_at(cpu->soft->config.memory, at, width);
 }
 
 static inline uint64_t entry_load(const uint64_t *entry, unsigned width)
@@ -98,7 +118,7 @@ static inline __attribute__((always_inline)) bool walk_levels(struct cpu *cpu, g
 	for (unsigned level = shape.top;; level--) {
 		unsigned shift = PAGE_BITS + shape.bits * level;
 		gpa_t at = table + ((addr >> shift) % (1u << shape.bits)) * shape.width;
-		uint64_t *entry = entry_at(cpu, at, shape.width);
+		uint64_t *entry = entry_at(cpu, addr, at, shape.width);
 		uint64_t value = entry_load(entry, shape.width);
 		bool is_leaf = maps_page(cpu, level, value, shape.width);
 
@@ -111,6 +131,7 @@ static inline __attribute__((always_inline)) bool walk_levels(struct cpu *cpu, g
 			return false;
 		}
 		steps->entry[level] = entry;
+		steps->at[level] = at;
 		steps->value[level] = value;
 		steps->all &= value;
 		steps->any |= value;
@@ -123,8 +144,9 @@ static inline __attribute__((always_inline)) bool walk_levels(struct cpu *cpu, g
 }
 
 /* Sets accessed and dirty bits. false: start over. */
-static inline __attribute__((always_inline)) bool mark_used(struct cpu *cpu, struct steps *steps,
-							    bool is_write, struct shape shape)
+static inline __attribute__((always_inline)) bool mark_used(struct cpu *cpu, gva_t addr,
+							    struct steps *steps, bool is_write,
+							    struct shape shape)
 {
 	for (unsigned level = shape.top;; level--) {
 		bool is_leaf = level == steps->leaf;
@@ -132,6 +154,8 @@ static inline __attribute__((always_inline)) bool mark_used(struct cpu *cpu, str
 		uint64_t value = steps->value[level];
 
 		if ((value & need) != need) {
+			if (unlikely(cpu->has_second_stage))
+				entry_final(cpu, addr, steps->at[level], true);
 			if (!entry_set(cpu, steps->entry[level], value, need, shape.width))
 				return false;
 			steps->value[level] = value | need;
@@ -230,11 +254,12 @@ static inline __attribute__((always_inline)) void walk(struct cpu *cpu, gva_t ad
 		rights = rights_of(cpu, &steps, want);
 		if (!(rights & want))
 			raise_fault(cpu, addr, want, steps.error);
-	} while (!mark_used(cpu, &steps, want & RIGHTS_WRITE, shape));
+	} while (!mark_used(cpu, addr, &steps, want & RIGHTS_WRITE, shape));
 	finish(cpu, addr, &steps, shape, rights, out);
 }
 
-void mmu_walk(struct cpu *cpu, gva_t addr, uint64_t want, struct walk *out)
+/* The first stage: what the guest's own paging structures say. */
+static void walk_first(struct cpu *cpu, gva_t addr, uint64_t want, struct walk *out)
 {
 	if (!(cpu->cr0 & CR0_PG)) {
 		*out = (struct walk){ .page = addr & PAGE_MASK, .rights = RIGHTS_ALL };
@@ -249,6 +274,46 @@ void mmu_walk(struct cpu *cpu, gva_t addr, uint64_t want, struct walk *out)
 	} else {
 		walk(cpu, addr, cpu->cr3 & 0xfffff000, (struct shape){ 1, 10, 4 }, want, out);
 	}
+}
+
+/* The page becomes the final one, and the rights those that both stages give. */
+static void walk_second(struct cpu *cpu, gva_t addr, uint64_t want, struct walk *out)
+{
+	struct virt_access access = { .linear = addr,
+				      .is_linear_valid = true,
+				      .is_read = want & ~(RIGHTS_WRITE | RIGHTS_FETCH),
+				      .is_write = want & RIGHTS_WRITE,
+				      .is_fetch = want & RIGHTS_FETCH,
+				      .is_user = want & RIGHTS_USER };
+	struct virt_page page;
+
+	cpu->virt->translate(cpu, out->page + addr % PAGE_BYTES, &access, &page);
+	out->page = page.page;
+	if (!page.is_readable)
+		out->rights &= RIGHTS_FETCH;
+	if (!page.is_writable)
+		out->rights &= ~RIGHTS_WRITE;
+	if (!page.is_executable)
+		out->rights &= ~RIGHTS_FETCH;
+}
+
+void mmu_walk(struct cpu *cpu, gva_t addr, uint64_t want, struct walk *out)
+{
+	walk_first(cpu, addr, want, out);
+	if (unlikely(cpu->has_second_stage))
+		walk_second(cpu, addr, want, out);
+}
+
+bool mmu_read_physical(struct cpu *cpu, gpa_t addr, void *buf, unsigned len)
+{
+	if (unlikely(cpu->has_second_stage)) {
+		struct virt_access access = { .is_read = true };
+		struct virt_page page;
+
+		cpu->virt->translate(cpu, addr, &access, &page);
+		addr = page.page + addr % PAGE_BYTES;
+	}
+	return memory_read(cpu->soft->config.memory, addr, buf, len) == 0;
 }
 
 static uint8_t rights_by_bits(const struct cpu *cpu, bool is_writable, bool is_user)
