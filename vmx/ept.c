@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The extended page tables: the second stage of an L2's addresses. Four levels, pages of 4 KiB,
+ * 2 MiB and 1 GiB, accessed and dirty flags, page-modification logging.
+ *
+ * What is wrong with a translation is found in the manual's order: a misconfigured entry on the way
+ * down comes before a right that an entry further up does not give. Flags are set when nothing is
+ * wrong, by compare-exchange against the entries that were read; where another processor changed
+ * one meanwhile, the walk starts over.
+ * SDM3: "The Extended Page Table Mechanism (EPT)".
+ */
+#include "cpu/soft.h"
+#include "vmx/vmx.h"
+
+#define EPT_READ    BIT(0)
+#define EPT_WRITE   BIT(1)
+#define EPT_EXECUTE BIT(2)
+#define EPT_RIGHTS  (EPT_READ | EPT_WRITE | EPT_EXECUTE)
+#define EPT_PAGE    BIT(7) /* in levels above the last: maps a page */
+#define EPT_A       BIT(8)
+#define EPT_D       BIT(9)
+#define EPT_ADDRESS (BIT(PHYSICAL_BITS) - PAGE_BYTES)
+
+#define EPT_RESERVED_ADDRESS (BIT(52) - BIT(PHYSICAL_BITS))
+#define EPT_RESERVED_TABLE   (BIT(7) - BIT(3))
+#define EPT_TYPE_SHIFT       3 /* bits 5:3 of an entry that maps a page: the memory type */
+#define EPT_TYPES_RESERVED   (BIT(2) | BIT(3) | BIT(7))
+
+#define LEVELS     4
+#define INDEX_BITS 9
+
+/* The EPT pointer. */
+#define EPTP_TYPE     7ull
+#define EPTP_TYPE_UC  0
+#define EPTP_TYPE_WB  6
+#define EPTP_LENGTH   (7ull << 3)
+#define EPTP_LENGTH_4 (3ull << 3)
+#define EPTP_AD       BIT(6)
+#define EPTP_RESERVED (~(BIT(PHYSICAL_BITS) - 1) | (BIT(12) - BIT(7)))
+#define CAP_LENGTH_4  BIT(6)
+#define CAP_UC        BIT(8)
+#define CAP_WB        BIT(14)
+#define CAP_AD        BIT(21)
+
+/* Exit qualification. SDM3: "Exit Qualification for EPT Violations" */
+#define QUAL_READ         BIT(0)
+#define QUAL_WRITE        BIT(1)
+#define QUAL_FETCH        BIT(2)
+#define QUAL_RIGHTS_SHIFT 3
+#define QUAL_LINEAR       BIT(7) /* the linear address is valid */
+#define QUAL_FINAL        BIT(8) /* and this was the access to its translation */
+
+#define PML_ENTRIES 512
+
+_Static_assert(QUAL_READ == EPT_READ && QUAL_WRITE == EPT_WRITE && QUAL_FETCH == EPT_EXECUTE,
+	       "an access is what it needs of the rights");
+
+struct ept_walk {
+	uint64_t *entry[LEVELS]; /* by level, in host memory */
+	uint64_t value[LEVELS];
+	unsigned leaf;
+	uint64_t rights; /* AND of all */
+};
+
+enum walk_result { WALK_DONE, WALK_NOT_PRESENT, WALK_MISCONFIGURED };
+
+bool vmx_eptp_valid(const struct cpu *cpu, uint64_t eptp)
+{
+	uint64_t caps = vmx_caps_ept_vpid(cpu), type = eptp & EPTP_TYPE;
+
+	if ((eptp & EPTP_LENGTH) != EPTP_LENGTH_4 || !(caps & CAP_LENGTH_4))
+		return false;
+	if (!(type == EPTP_TYPE_UC && (caps & CAP_UC)) &&
+	    !(type == EPTP_TYPE_WB && (caps & CAP_WB)))
+		return false;
+	if ((eptp & EPTP_AD) && !(caps & CAP_AD))
+		return false;
+	return !(eptp & EPTP_RESERVED);
+}
+
+static uint64_t page_bytes_at(unsigned level)
+{
+	return PAGE_BYTES << (INDEX_BITS * level);
+}
+
+static bool is_misconfigured(uint64_t value, unsigned level, bool is_leaf)
+{
+	if ((value & EPT_WRITE) && !(value & EPT_READ))
+		return true;
+	if (value & EPT_RESERVED_ADDRESS)
+		return true;
+	if (!is_leaf)
+		return value & (EPT_RESERVED_TABLE | (level == LEVELS - 1 ? EPT_PAGE : 0));
+	if (BIT(bits(value, EPT_TYPE_SHIFT + 2, EPT_TYPE_SHIFT)) & EPT_TYPES_RESERVED)
+		return true;
+	return value & (page_bytes_at(level) - 1) & PAGE_MASK;
+}
+
+/* Follows the levels down. What lies outside RAM maps nothing. */
+static enum walk_result walk_levels(struct cpu *cpu, l2pa_t addr, struct ept_walk *walk)
+{
+	const struct memory *mem = cpu->soft->config.memory;
+	gpa_t table = vmx_of(cpu)->eptp & EPT_ADDRESS;
+
+	walk->rights = EPT_RIGHTS;
+	for (unsigned level = LEVELS - 1;; level--) {
+		unsigned shift = PAGE_BITS + INDEX_BITS * level;
+		uint64_t index = bits(addr, shift + INDEX_BITS - 1, shift);
+		uint64_t *entry = memory_at(mem, table + 8 * index, 8);
+		uint64_t value = entry ? __atomic_load_n(entry, __ATOMIC_RELAXED) : 0;
+		bool is_leaf = !level || (level < LEVELS - 1 && (value & EPT_PAGE));
+
+		walk->rights &= value;
+		if (!(value & EPT_RIGHTS))
+			return WALK_NOT_PRESENT;
+		if (is_misconfigured(value, level, is_leaf))
+			return WALK_MISCONFIGURED;
+		walk->entry[level] = entry;
+		walk->value[level] = value;
+		if (is_leaf) {
+			walk->leaf = level;
+			return WALK_DONE;
+		}
+		table = value & EPT_ADDRESS;
+	}
+}
+
+/* ---- accessed and dirty flags ---- */
+
+/* Writes the address to the log. */
+static void log_page(struct cpu *cpu, l2pa_t addr)
+{
+	uint16_t index = (uint16_t)vmcs_get(cpu, PML_INDEX);
+	uint64_t page = addr & PAGE_MASK;
+
+	memory_write(cpu->soft->config.memory, vmcs_get(cpu, PML_ADDRESS) + 8ull * index, &page,
+		     sizeof(page));
+	vmcs_set(cpu, PML_INDEX, (uint16_t)(index - 1));
+}
+
+static void require_room_in_log(struct cpu *cpu)
+{
+	if ((vmx_of(cpu)->proc2 & PROC2_PML) && vmcs_get(cpu, PML_INDEX) >= PML_ENTRIES)
+		vmx_exit(cpu, EXIT_PML_FULL, 0);
+}
+
+static uint64_t flags_needed(const struct ept_walk *walk, unsigned level, bool is_write)
+{
+	uint64_t need = level == walk->leaf && is_write ? EPT_A | EPT_D : EPT_A;
+
+	return need & ~walk->value[level];
+}
+
+/* false: the entry has changed since. */
+static bool set_flags(struct cpu *cpu, struct ept_walk *walk, unsigned level, uint64_t flags)
+{
+	struct memory *mem = cpu->soft->config.memory;
+	uint64_t *entry = walk->entry[level], old = walk->value[level];
+
+	if (!__atomic_compare_exchange_n(entry, &old, old | flags, false, __ATOMIC_SEQ_CST,
+					 __ATOMIC_RELAXED))
+		return false;
+	memory_written(mem, (gpa_t)((uint8_t *)entry - mem->base), sizeof(*entry));
+	walk->value[level] |= flags;
+	return true;
+}
+
+/* Sets what the access must set, and logs a page that becomes dirty. false: start over. */
+static bool mark_used(struct cpu *cpu, l2pa_t addr, struct ept_walk *walk, bool is_write)
+{
+	for (unsigned level = LEVELS - 1;; level--) {
+		uint64_t flags = flags_needed(walk, level, is_write);
+
+		if (flags) {
+			require_room_in_log(cpu);
+			if (!set_flags(cpu, walk, level, flags))
+				return false;
+			if ((flags & EPT_D) && (vmx_of(cpu)->proc2 & PROC2_PML))
+				log_page(cpu, addr);
+		}
+		if (level == walk->leaf)
+			return true;
+	}
+}
+
+/* ---- exits ---- */
+
+static _Noreturn void exit_misconfiguration(struct cpu *cpu, l2pa_t addr)
+{
+	vmcs_set(cpu, GUEST_PHYSICAL_ADDRESS, addr);
+	vmx_exit(cpu, EXIT_EPT_MISCONFIGURATION, 0);
+}
+
+static _Noreturn void exit_violation(struct cpu *cpu, l2pa_t addr, uint64_t need, uint64_t rights,
+				     const struct virt_access *access)
+{
+	uint64_t qualification = need | rights << QUAL_RIGHTS_SHIFT;
+
+	if (access->is_linear_valid)
+		qualification |= access->is_walk ? QUAL_LINEAR : QUAL_LINEAR | QUAL_FINAL;
+	vmcs_set(cpu, GUEST_PHYSICAL_ADDRESS, addr);
+	vmcs_set(cpu, GUEST_LINEAR_ADDRESS, access->is_linear_valid ? access->linear : 0);
+	vmx_exit(cpu, EXIT_EPT_VIOLATION, qualification);
+}
+
+/* The rights that the access needs. With the flags on, every access to L2's paging structures
+ * counts as a write too. */
+static uint64_t rights_needed(const struct virt_access *access, bool has_flags)
+{
+	uint64_t need = 0;
+
+	if (access->is_read)
+		need |= EPT_READ;
+	if (access->is_write || (access->is_walk && has_flags))
+		need |= EPT_WRITE;
+	if (access->is_fetch)
+		need |= EPT_EXECUTE;
+	return need;
+}
+
+void vmx_translate(struct cpu *cpu, l2pa_t addr, const struct virt_access *access,
+		   struct virt_page *out)
+{
+	bool has_flags = vmx_of(cpu)->eptp & EPTP_AD;
+	uint64_t need = rights_needed(access, has_flags), leaf;
+	struct ept_walk walk;
+
+	do {
+		enum walk_result result = walk_levels(cpu, addr, &walk);
+
+		if (result == WALK_MISCONFIGURED)
+			exit_misconfiguration(cpu, addr);
+		if (result == WALK_NOT_PRESENT || (need & ~walk.rights))
+			exit_violation(cpu, addr, need, walk.rights, access);
+	} while (has_flags && !mark_used(cpu, addr, &walk, need & EPT_WRITE));
+
+	leaf = walk.value[walk.leaf];
+	out->size_bytes = page_bytes_at(walk.leaf);
+	out->page = (leaf & EPT_ADDRESS) | (addr & (out->size_bytes - 1) & PAGE_MASK);
+	out->is_readable = walk.rights & EPT_READ;
+	out->is_writable = (walk.rights & EPT_WRITE) && (!has_flags || (leaf & EPT_D));
+	out->is_executable = walk.rights & EPT_EXECUTE;
+}
