@@ -199,7 +199,7 @@ void control_write_cr8(struct cpu *cpu, uint64_t value)
 	if (value > CR8_MAX)
 		general_protection(cpu);
 	irq_set_tpr(cpu->soft->config.irq, cpu->index, (uint8_t)(value << 4));
-	cpu_attention_set(cpu, ATTENTION_INTERRUPT);
+	cpu_attention_interrupt(cpu);
 }
 
 void control_write_xcr0(struct cpu *cpu, uint64_t value)

@@ -79,6 +79,7 @@ struct event {
 	bool has_error;
 	uint32_t error;
 	uint64_t next_rip; /* what software interrupts push; unused for the others */
+	uint64_t payload;  /* #PF: the address, for CR2; #DB: bits of DR6 */
 };
 
 /*
@@ -160,8 +161,12 @@ struct cpu {
 	const struct virt_ops *virt; /* NULL: the model shows none */
 	void *virt_state;
 	bool in_guest;         /* non-root operation */
+	uint32_t insn_rf;      /* the RFLAGS.RF that the instruction being executed began with */
 	bool has_second_stage; /* in_guest, with EPT or NPT */
 	uint64_t stage_key;    /* keeps the TLB banks of guests apart: 0 in root operation */
+	bool interrupts_exit;  /* external interrupts count with RFLAGS.IF clear, too (atomic) */
+	bool nmi_is_virtual;   /* nmi_blocked holds back none of the NMIs that arrive */
+	bool iret_keeps_nmi;   /* IRET leaves nmi_blocked alone */
 	uint64_t guest_tsc_offset, guest_tsc_scale; /* in_guest: (tsc * scale >> 48) + offset */
 
 	unsigned index;
@@ -213,6 +218,14 @@ static inline void cpu_attention_set(struct cpu *cpu, uint32_t what)
 	__atomic_or_fetch(&cpu->attention, what, __ATOMIC_SEQ_CST);
 }
 
+/* An external interrupt may be pending. Any thread. */
+static inline void cpu_attention_interrupt(struct cpu *cpu)
+{
+	cpu_attention_set(cpu, ATTENTION_INTERRUPT);
+	if (unlikely(__atomic_load_n(&cpu->interrupts_exit, __ATOMIC_SEQ_CST)))
+		cpu_attention_set(cpu, ATTENTION_VIRT);
+}
+
 /* Opens an interrupt shadow over the next instruction; the calling one ends its block. */
 static inline void cpu_set_shadow(struct cpu *cpu, enum cpu_shadow shadow)
 {
@@ -248,5 +261,11 @@ _Noreturn void cpu_raise_software(struct cpu *cpu, unsigned vector, enum event_t
 /* Ends the current instruction without moving on: a REP string instruction that must let an
  * interrupt in. */
 _Noreturn void cpu_resume(struct cpu *cpu);
+/* VM exits and entries, with all state in place (cpu->rip is exact): to the run loop, from within
+ * an instruction, an event's delivery, or between instructions. */
+_Noreturn void cpu_unwind_exit(struct cpu *cpu);
+/* The same, and the event is delivered there, as one that VM entry injects: not intercepted, and
+ * without effect on CR2, DR6 and DR7. */
+_Noreturn void cpu_inject(struct cpu *cpu, const struct event *event);
 
 #endif

@@ -11,6 +11,7 @@
 
 #include "cpu/descriptor.h"
 #include "cpu/flags.h"
+#include "cpu/virt.h"
 
 #define GATE_BYTES      8
 #define GATE_BYTES_LONG 16
@@ -437,19 +438,56 @@ static bool combine(struct event *event, const struct event *fault)
 }
 
 /*
+ * What cpu->fault makes of the event being delivered; false: a triple fault. In non-root operation
+ * the fault itself may cause an exit, and so may the double fault that comes of it: an exit that
+ * counts as caused by it directly, not as one during delivery.
+ */
+static bool next_event(struct cpu *cpu)
+{
+	if (cpu->in_guest)
+		cpu->virt->event(cpu, &cpu->fault);
+	event_commit_payload(cpu, &cpu->fault);
+	if (!combine(&cpu->delivering, &cpu->fault))
+		return false;
+	if (cpu->in_guest && cpu->delivering.vector != cpu->fault.vector) {
+		cpu->in_delivery = false;
+		cpu->virt->event(cpu, &cpu->delivering);
+		cpu->in_delivery = true;
+	}
+	return true;
+}
+
+void event_commit_payload(struct cpu *cpu, const struct event *event)
+{
+	if (event->type == EVENT_ICEBP) {
+		cpu->dr6 |= event->payload;
+	} else if (event->type != EVENT_FAULT) {
+		return;
+	} else if (event->vector == EXC_PF) {
+		cpu->cr2 = event->payload;
+	} else if (event->vector == EXC_DB) {
+		cpu->dr6 = (cpu->dr6 & ~0xfull) | event->payload;
+		cpu->dr7 &= ~DR7_GD;
+		cpu->msr.debugctl &= ~DEBUGCTL_BTF;
+	}
+}
+
+/*
  * Faults of which none is the other's double fault can follow each other forever (#AC while #AC is
  * delivered, say). Hardware hangs then; here the processor shuts down.
  */
 enum event_result event_deliver(struct cpu *cpu, const struct event *event)
 {
 	volatile unsigned faults = 0;
+	enum unwind how;
 
 	cpu->delivering = *event;
 	cpu->in_delivery = true;
-	if (unlikely(setjmp(cpu->unwind)) &&
-	    (!combine(&cpu->delivering, &cpu->fault) || ++faults > MAX_SERIAL_FAULTS)) {
+	how = setjmp(cpu->unwind);
+	if (unlikely(how) &&
+	    (how == UNWIND_EXIT || !next_event(cpu) || ++faults > MAX_SERIAL_FAULTS)) {
 		cpu->in_delivery = false;
-		return EVENT_TRIPLE_FAULT;
+		return how == UNWIND_EXIT ? EVENT_EXITED : EVENT_TRIPLE_FAULT;
 	}
 	deliver(cpu, &cpu->delivering);
 	cpu->in_delivery = false;

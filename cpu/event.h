@@ -9,7 +9,14 @@
 
 #include "cpu/cpu.h"
 
-enum event_result { EVENT_DELIVERED, EVENT_TRIPLE_FAULT };
+enum event_result {
+	EVENT_DELIVERED,
+	EVENT_TRIPLE_FAULT,
+	EVENT_EXITED, /* non-root operation has ended on the way */
+};
+
+/* What cpu->unwind is jumped to with. */
+enum unwind { UNWIND_FAULT = 1, UNWIND_RESUME, UNWIND_EXIT, UNWIND_INJECT };
 
 /*
  * Delivers `event` at the current boundary: cpu->rip is the RIP to push (for software interrupts
@@ -18,5 +25,8 @@ enum event_result { EVENT_DELIVERED, EVENT_TRIPLE_FAULT };
  * free for its use.
  */
 enum event_result event_deliver(struct cpu *cpu, const struct event *event);
+
+/* Changes CR2 (#PF) or DR6, DR7 and IA32_DEBUGCTL (#DB) before the event's delivery. */
+void event_commit_payload(struct cpu *cpu, const struct event *event);
 
 #endif

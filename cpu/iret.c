@@ -32,10 +32,16 @@ static uint64_t changeable(const struct cpu *cpu, unsigned size)
 	return flags;
 }
 
+static void unblock_nmi(struct cpu *cpu)
+{
+	if (likely(!cpu->iret_keeps_nmi))
+		cpu->nmi_blocked = false;
+}
+
 static void finish(struct cpu *cpu, uint64_t rip)
 {
 	cpu->rip = rip;
-	cpu->nmi_blocked = false;
+	unblock_nmi(cpu);
 	cpu_update_derived(cpu);
 }
 
@@ -160,7 +166,7 @@ void far_iret(struct cpu *cpu, unsigned size, uint64_t next_rip)
 			cpu_raise_code(cpu, EXC_GP, 0);
 		task_switch(cpu, (uint16_t)mmu_load_system(cpu, cpu->tr.base, 2), TASK_IRET,
 			    next_rip, NULL);
-		cpu->nmi_blocked = false;
+		unblock_nmi(cpu);
 		return;
 	}
 	stack_open(cpu, &stack);

@@ -19,12 +19,10 @@
 #include "cpu/event.h"
 #include "cpu/exec/vector.h"
 #include "cpu/soft.h"
+#include "cpu/virt.h"
 #include "cpu/world.h"
 
 _Static_assert(ATTENTION_INTERRUPT == RFLAGS_IF, "attention_due masks one with the other");
-
-/* What cpu->unwind is jumped to with. */
-enum unwind { UNWIND_FAULT = 1, UNWIND_RESUME };
 
 /* What comes of an event: look what is due again, run blocks, run one instruction, leave. */
 enum outcome { AGAIN, RUN, ONE_INSN, STOP };
@@ -136,6 +134,7 @@ static void run_one_insn(struct cpu *cpu)
 	if (!(before & RFLAGS_RF) && !is_breakpoint_held(cpu) && (hits = code_breakpoints(cpu)))
 		cpu_raise_debug(cpu, hits);
 	cpu->rflags &= ~(uint32_t)RFLAGS_RF;
+	cpu->insn_rf = before & RFLAGS_RF;
 	cpu->is_step_settled = false;
 	if (cpu->shadow)
 		cpu->shadow |= SHADOW_OLD;
@@ -144,10 +143,13 @@ static void run_one_insn(struct cpu *cpu)
 	if (!unwound)
 		has_branched = run_one_block(cpu, 1) != cpu->rip;
 	memcpy(&cpu->unwind, &outer, sizeof(outer));
-	if (cpu->shadow & SHADOW_OLD) {
+	cpu->insn_rf = 0;
+	if (unwound >= UNWIND_EXIT)
+		longjmp(cpu->unwind, unwound);
+	if (cpu->shadow & SHADOW_OLD)
 		cpu->shadow = SHADOW_NONE;
+	if (!cpu->shadow)
 		cpu_attention_clear(cpu, ATTENTION_SHADOW);
-	}
 	if (unwound == UNWIND_RESUME)
 		cpu->rflags |= before & RFLAGS_RF; /* the instruction is not over yet */
 	if (unwound != UNWIND_FAULT && (before & RFLAGS_TF))
@@ -181,22 +183,31 @@ static enum outcome deliver(struct cpu *cpu, const struct event *event)
 			cpu->pending_db = 0;
 		return AGAIN;
 	}
+	if (result == EVENT_EXITED)
+		return AGAIN;
+	virt_intercept(cpu, INTERCEPT_TRIPLE_FAULT, 0);
 	cpu->activity = CPU_SHUTDOWN;
 	cpu_attention_set(cpu, ATTENTION_HALT);
 	return STOP;
 }
 
+/* For all but the events that VM entry injects: first it is seen whether they cause an exit. */
+static void announce(struct cpu *cpu, const struct event *event)
+{
+	if (unlikely(cpu->in_guest))
+		cpu->virt->event(cpu, event);
+	event_commit_payload(cpu, event);
+}
+
 static enum outcome deliver_trap(struct cpu *cpu)
 {
-	struct event event = { .vector = EXC_DB, .type = EVENT_FAULT };
+	struct event event = { .vector = EXC_DB, .type = EVENT_FAULT, .payload = cpu->pending_db };
 
 	cpu_attention_clear(cpu, ATTENTION_TRAP);
 	if (!cpu->pending_db)
 		return AGAIN;
-	cpu->dr6 = (cpu->dr6 & ~0xfull) | cpu->pending_db;
 	cpu->pending_db = 0;
-	cpu->dr7 &= ~DR7_GD;
-	cpu->msr.debugctl &= ~DEBUGCTL_BTF;
+	announce(cpu, &event);
 	return deliver(cpu, &event);
 }
 
@@ -206,6 +217,7 @@ static enum outcome deliver_nmi(struct cpu *cpu)
 
 	if (--cpu->nmis_waiting)
 		cpu_attention_set(cpu, ATTENTION_NMI);
+	announce(cpu, &event);
 	cpu->nmi_blocked = true;
 	return deliver(cpu, &event);
 }
@@ -219,6 +231,7 @@ static enum outcome deliver_interrupt(struct cpu *cpu)
 	cpu_attention_clear(cpu, ATTENTION_INTERRUPT);
 	if (!irq_pending(irq, cpu->index))
 		return AGAIN;
+	announce(cpu, &event);
 	vector = irq_accept(irq, cpu->index);
 	if (irq_pending(irq, cpu->index))
 		cpu_attention_set(cpu, ATTENTION_INTERRUPT);
@@ -231,6 +244,7 @@ static enum outcome deliver_interrupt(struct cpu *cpu)
 static void take_init(struct cpu *cpu)
 {
 	cpu_attention_clear(cpu, ATTENTION_INIT);
+	virt_intercept(cpu, INTERCEPT_INIT, 0);
 	irq_apic_init(cpu->soft->config.irq, cpu->index);
 	cpu_init_reset(cpu);
 }
@@ -240,11 +254,17 @@ static void take_sipi(struct cpu *cpu)
 	cpu_attention_clear(cpu, ATTENTION_SIPI);
 	if (cpu->activity != CPU_WAIT_FOR_SIPI)
 		return;
+	virt_intercept(cpu, INTERCEPT_SIPI, cpu->sipi_vector);
 	cpu->activity = CPU_ACTIVE;
 	cpu_attention_clear(cpu, ATTENTION_HALT);
 	cpu->seg[CS].selector = (uint16_t)(cpu->sipi_vector << 8);
 	cpu->seg[CS].base = (uint64_t)cpu->sipi_vector << 12;
 	cpu->rip = 0;
+}
+
+static bool are_nmis_held(const struct cpu *cpu)
+{
+	return cpu->nmi_blocked && !cpu->nmi_is_virtual;
 }
 
 /*
@@ -253,13 +273,13 @@ static void take_sipi(struct cpu *cpu)
  */
 static bool can_take_nmi(struct cpu *cpu)
 {
-	bool is_open = !cpu->nmi_blocked && cpu->shadow == SHADOW_NONE;
+	bool is_open = !are_nmis_held(cpu) && cpu->shadow == SHADOW_NONE;
 	unsigned waiting;
 
 	if (is_open)
 		cpu_attention_clear(cpu, ATTENTION_NMI);
 	waiting = cpu->nmis_waiting + __atomic_exchange_n(&cpu->nmis_arrived, 0, __ATOMIC_SEQ_CST);
-	cpu->nmis_waiting = (uint8_t)MIN(waiting, cpu->nmi_blocked ? 1u : 2u);
+	cpu->nmis_waiting = (uint8_t)MIN(waiting, are_nmis_held(cpu) ? 1u : 2u);
 	return is_open && cpu->nmis_waiting;
 }
 
@@ -293,8 +313,9 @@ static void wait_inactive(struct cpu *cpu)
 	if (cpu->activity == CPU_WAIT_FOR_SIPI)
 		wake |= ATTENTION_SIPI;
 	if (cpu->activity == CPU_HALTED)
-		wake |= (cpu->nmi_blocked ? 0 : ATTENTION_NMI) | ATTENTION_TRAP |
-			(cpu->rflags & RFLAGS_IF);
+		wake |= ATTENTION_TRAP | (cpu->rflags & RFLAGS_IF);
+	if (cpu->activity != CPU_WAIT_FOR_SIPI)
+		wake |= (are_nmis_held(cpu) ? 0 : ATTENTION_NMI) | ATTENTION_VIRT;
 	sleep_until(cpu, wake);
 }
 
@@ -303,10 +324,32 @@ static bool is_inactive(const struct cpu *cpu)
 	return cpu->activity != CPU_ACTIVE;
 }
 
+/* Neither NMIs nor what the virtualization extension waits for wake it. */
+static bool is_dead(const struct cpu *cpu)
+{
+	return cpu->activity == CPU_WAIT_FOR_SIPI ||
+	       (cpu->activity == CPU_SHUTDOWN && !cpu->in_guest);
+}
+
+/* Exits at this place among the priorities. Returns whether the next boundary is one instruction
+ * away. */
+static bool attend_virt(struct cpu *cpu, uint32_t due, enum virt_boundary stage)
+{
+	if (likely(!cpu->in_guest)) {
+		if (due & ATTENTION_VIRT)
+			cpu_attention_clear(cpu, ATTENTION_VIRT);
+		return false;
+	}
+	if (stage == BOUNDARY_BEFORE_INTERRUPT)
+		due |= due & ATTENTION_INTERRUPT ? ATTENTION_VIRT : 0;
+	return (due & ATTENTION_VIRT) && cpu->virt->boundary(cpu, stage);
+}
+
 /* Handles the most urgent thing; the loop comes back while there is more. */
 static enum outcome attend(struct cpu *cpu)
 {
 	uint32_t due = attention_due(cpu);
+	bool is_one;
 
 	if (due & ATTENTION_RENDEZVOUS)
 		world_yield(cpu);
@@ -318,21 +361,25 @@ static enum outcome attend(struct cpu *cpu)
 	}
 	if (due & ATTENTION_SIPI)
 		take_sipi(cpu);
-	if (cpu->activity == CPU_WAIT_FOR_SIPI || cpu->activity == CPU_SHUTDOWN) {
+	if (is_dead(cpu)) {
 		wait_inactive(cpu);
 		return AGAIN;
 	}
+	attend_virt(cpu, due, BOUNDARY_BEFORE_TRAPS);
 	if ((due & ATTENTION_TRAP) && cpu->shadow != SHADOW_MOV_SS)
 		return deliver_trap(cpu);
+	attend_virt(cpu, due, BOUNDARY_BEFORE_NMI);
 	if ((due & ATTENTION_NMI) && can_take_nmi(cpu))
 		return deliver_nmi(cpu);
-	if ((due & ATTENTION_INTERRUPT) && cpu->shadow == SHADOW_NONE)
+	is_one = attend_virt(cpu, due, BOUNDARY_BEFORE_INTERRUPT);
+	if ((due & ATTENTION_INTERRUPT) && cpu->shadow == SHADOW_NONE &&
+	    cpu->activity != CPU_SHUTDOWN)
 		return deliver_interrupt(cpu);
 	if (is_inactive(cpu)) {
 		wait_inactive(cpu);
 		return AGAIN;
 	}
-	return due & (ATTENTION_SHADOW | ATTENTION_STEP) ? ONE_INSN : RUN;
+	return is_one || (due & (ATTENTION_SHADOW | ATTENTION_STEP)) ? ONE_INSN : RUN;
 }
 
 /* Runs blocks until the world outside wants the thread back. Faults leave by longjmp. */
@@ -359,7 +406,7 @@ static void run_blocks(struct cpu *cpu)
 /* INT1 and debug faults take data breakpoints with them that wait since a MOV SS. */
 static void fold_pending_traps(struct cpu *cpu)
 {
-	cpu->dr6 |= cpu->pending_db;
+	cpu->fault.payload |= cpu->pending_db;
 	cpu->pending_db = 0;
 	cpu_attention_clear(cpu, ATTENTION_TRAP);
 }
@@ -370,17 +417,20 @@ static enum outcome unwound(struct cpu *cpu, enum unwind how)
 	if (cpu->insn)
 		cpu->rip = insn_rip(cpu, cpu->insn);
 	cpu->insn = NULL;
-	if (how == UNWIND_RESUME)
+	if (how == UNWIND_RESUME || how == UNWIND_EXIT)
 		return AGAIN;
+	if (how == UNWIND_INJECT)
+		return deliver(cpu, &cpu->fault);
 	if (unlikely(cpu->pending_db) && cpu->fault.vector == EXC_DB &&
 	    cpu->fault.type != EVENT_SOFT_INT)
 		fold_pending_traps(cpu);
+	announce(cpu, &cpu->fault);
 	return deliver(cpu, &cpu->fault);
 }
 
 static enum engine_exit exit_reason(struct cpu *cpu)
 {
-	if (cpu->activity == CPU_SHUTDOWN)
+	if (cpu->activity == CPU_SHUTDOWN && !cpu->in_guest)
 		return ENGINE_SHUTDOWN;
 	cpu_attention_clear(cpu, ATTENTION_KICK);
 	return ENGINE_KICKED;
@@ -427,15 +477,20 @@ void cpu_raise_code(struct cpu *cpu, unsigned vector, uint32_t error)
 
 void cpu_raise_page_fault(struct cpu *cpu, gva_t addr, uint32_t error)
 {
-	cpu->cr2 = addr;
-	cpu_raise_code(cpu, EXC_PF, error);
+	struct event event = { .vector = EXC_PF,
+			       .type = EVENT_FAULT,
+			       .has_error = true,
+			       .error = error,
+			       .payload = addr };
+
+	raise_event(cpu, &event);
 }
 
 void cpu_raise_debug(struct cpu *cpu, uint64_t dr6_bits)
 {
-	cpu->dr6 = (cpu->dr6 & ~0xfull) | dr6_bits;
-	cpu->dr7 &= ~DR7_GD;
-	cpu_raise(cpu, EXC_DB);
+	struct event event = { .vector = EXC_DB, .type = EVENT_FAULT, .payload = dr6_bits };
+
+	raise_event(cpu, &event);
 }
 
 void cpu_raise_software(struct cpu *cpu, unsigned vector, enum event_type type, uint64_t next_rip)
@@ -450,4 +505,17 @@ void cpu_raise_software(struct cpu *cpu, unsigned vector, enum event_type type, 
 void cpu_resume(struct cpu *cpu)
 {
 	longjmp(cpu->unwind, UNWIND_RESUME);
+}
+
+void cpu_unwind_exit(struct cpu *cpu)
+{
+	cpu->insn = NULL;
+	longjmp(cpu->unwind, UNWIND_EXIT);
+}
+
+void cpu_inject(struct cpu *cpu, const struct event *event)
+{
+	cpu->fault = *event;
+	cpu->insn = NULL;
+	longjmp(cpu->unwind, UNWIND_INJECT);
 }

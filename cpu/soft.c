@@ -137,7 +137,6 @@ static void soft_kick(struct engine_vcpu *vcpu)
 static void soft_signal(struct engine_vcpu *vcpu, enum vcpu_signal what, uint8_t vector)
 {
 	static const uint32_t bit[] = {
-		[VCPU_INTERRUPT] = ATTENTION_INTERRUPT,
 		[VCPU_NMI] = ATTENTION_NMI,
 		[VCPU_INIT] = ATTENTION_INIT,
 		[VCPU_SIPI] = ATTENTION_SIPI,
@@ -151,6 +150,8 @@ static void soft_signal(struct engine_vcpu *vcpu, enum vcpu_signal what, uint8_t
 		cpu_attention_clear(cpu, ATTENTION_SIPI);
 	if (what == VCPU_NMI)
 		__atomic_add_fetch(&cpu->nmis_arrived, 1, __ATOMIC_SEQ_CST);
+	if (what == VCPU_INTERRUPT)
+		cpu_attention_interrupt(cpu);
 	attention(cpu, bit[what]);
 }
 

@@ -15,6 +15,8 @@
 
 /* What an instruction is about to do. `info` is said beside each. */
 enum virt_intercept {
+	INTERCEPT_MISSING, /* enum virt_intercept of an instruction: raises #UD where there is none
+			    */
 	INTERCEPT_CPUID,
 	INTERCEPT_HLT,
 	INTERCEPT_INVD,
@@ -47,12 +49,21 @@ enum virt_intercept {
 	INTERCEPT_SIPI, /* vector */
 };
 
+#define VIRT_CR_DONE (~0ull)
+
 /* IN, OUT, INS, OUTS */
 struct virt_io {
 	uint16_t port;
 	uint8_t size; /* bytes */
 	bool is_in, is_string, is_rep, is_immediate;
 	gva_t linear; /* of the memory operand of INS and OUTS */
+};
+
+/* Where an instruction boundary's own exits stand among the other events, urgent ones first. */
+enum virt_boundary {
+	BOUNDARY_BEFORE_TRAPS,
+	BOUNDARY_BEFORE_NMI,
+	BOUNDARY_BEFORE_INTERRUPT, /* with RFLAGS.IF or ATTENTION_VIRT */
 };
 
 /* The access that a second stage translates. */
@@ -84,22 +95,26 @@ struct virt_ops {
 
 	/* Non-root operation only, from here on. Returns where there is no intercept. */
 	void (*intercept)(struct cpu *cpu, enum virt_intercept what, uint64_t info);
-	/* MOV to CR0, CR3, CR4, CR8, LMSW: exits, or returns what to write for the guest's `value`.
+	/*
+	 * MOV to CR0, CR3, CR4, CR8, LMSW (`value` is its 16-bit operand): exits, or returns what
+	 * to write to the register; VIRT_CR_DONE: nothing.
 	 */
 	uint64_t (*cr_write)(struct cpu *cpu, unsigned n, uint64_t value, unsigned gpr,
 			     bool is_lmsw);
-	/* What the guest sees in CR0 or CR4. */
-	uint64_t (*cr_read)(const struct cpu *cpu, unsigned n);
+	/* What the guest sees in CR0, CR4 or CR8. */
+	uint64_t (*cr_read)(struct cpu *cpu, unsigned n);
 	/*
-	 * An event is about to be delivered: exits where it is intercepted. External interrupts are
-	 * shown before they are acknowledged (vector 0).
+	 * An event is about to be delivered (not one that entry injects): exits where it is
+	 * intercepted. External interrupts are shown before they are acknowledged (vector 0), NMIs
+	 * before they block others, #PF and #DB before CR2 and DR6 are changed.
 	 */
 	void (*event)(struct cpu *cpu, const struct event *event);
 	/*
-	 * ATTENTION_VIRT, between instructions: what waits for a boundary (windows, timers, monitor
-	 * trap). Exits, or returns whether the next boundary is due after one instruction.
+	 * Between instructions: what waits for a boundary (windows, timers, monitor trap) at this
+	 * place among the priorities. Exits, or returns for the last stage whether the next
+	 * boundary is due after one instruction.
 	 */
-	bool (*boundary)(struct cpu *cpu);
+	bool (*boundary)(struct cpu *cpu, enum virt_boundary stage);
 	/* The second stage; exits on violations. Only while cpu->has_second_stage. */
 	void (*translate)(struct cpu *cpu, l2pa_t addr, const struct virt_access *access,
 			  struct virt_page *out);

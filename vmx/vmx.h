@@ -15,8 +15,9 @@
  *   insn.c       VMXON, VMXOFF, VMLAUNCH, VMRESUME, VMCALL, VMFUNC, INVEPT, INVVPID; VMsucceed and
  * VMfail check.c      the checks of VM entry, in the manual's order, each naming itself entry.c
  * loading guest state, MSR lists, event injection exit.c       saving guest state, loading host
- * state, MSR lists intercept.c  what causes exits, and their qualifications ept.c        the second
- * stage apicv.c      the virtual APIC
+ * state, MSR lists intercept.c  instructions that cause exits, and their qualifications events.c
+ * events that cause exits, timers and windows ept.c        the second stage apicv.c      the
+ * virtual APIC
  */
 #ifndef VMX_VMX_H
 #define VMX_VMX_H
@@ -139,7 +140,6 @@ struct vmx {
 	uint64_t timer_deadline; /* of the preemption timer, on the host's TSC scale (clock_tsc) */
 	struct timer timer;
 	bool is_monitor_trap_pending;
-	bool is_nmi_blocked;                      /* virtual-NMI blocking */
 	uint64_t last_pause_tsc, first_pause_tsc; /* PAUSE-loop exiting */
 };
 
@@ -197,9 +197,13 @@ void vmx_enter(struct cpu *cpu, const struct insn *insn, bool is_launch);
 
 /* ---- exit.c ---- */
 /*
- * A VM exit at the current instruction (cpu->insn, whose length is recorded where the reason asks
- * for it) or at a boundary (cpu->insn NULL): saves, loads, and unwinds to the run loop in root
- * operation.
+ * A VM exit at the current instruction (cpu->insn) or at a boundary (cpu->insn NULL): calls
+ * vmx_guest_left, saves, loads, and unwinds to the run loop in root operation (cpu_unwind_exit).
+ *
+ * It sets the exit reason and the qualification. The caller has set before it what only some
+ * reasons have: EXIT_INTERRUPTION and its error code (vmx_guest_left makes it invalid for reasons
+ * other than EXIT_EXCEPTION_NMI and EXIT_EXTERNAL_INTERRUPT), EXIT_INSTRUCTION_INFORMATION,
+ * GUEST_LINEAR_ADDRESS, GUEST_PHYSICAL_ADDRESS.
  */
 _Noreturn void vmx_exit(struct cpu *cpu, enum vmx_exit_reason reason, uint64_t qualification);
 /* The same at an instruction boundary, to a caller that is not inside an instruction and wants to
@@ -208,12 +212,27 @@ void vmx_exit_at_boundary(struct cpu *cpu, uint32_t reason, uint64_t qualificati
 /* Entry failed behind the checks of controls and host state: no guest state is saved. */
 void vmx_exit_failed_entry(struct cpu *cpu, enum vmx_exit_reason reason, uint64_t qualification);
 
+/* ---- events.c ---- */
+/*
+ * The last step of VM entry, after in_guest is set and guest state is loaded, before the event to
+ * inject is delivered (by cpu_inject): TSC offset and scale, preemption timer, windows, monitor
+ * trap, what NMIs do. From here on cpu->nmi_blocked is bit 3 of the guest's interruptibility state,
+ * with virtual NMIs or without.
+ */
+void vmx_guest_entered(struct cpu *cpu);
+/*
+ * The first step of a VM exit, while the guest's state is still in `cpu` and cpu->insn says which
+ * instruction it is: takes back what vmx_guest_entered set up; records the timer, the IDT-vectoring
+ * information (from cpu->in_delivery), the instruction length; sets RFLAGS.RF as it is to be saved.
+ */
+void vmx_guest_left(struct cpu *cpu, enum vmx_exit_reason reason);
+void vmx_event(struct cpu *cpu, const struct event *event);
+bool vmx_boundary(struct cpu *cpu, enum virt_boundary stage);
+
 /* ---- intercept.c ---- */
 void vmx_intercept(struct cpu *cpu, enum virt_intercept what, uint64_t info);
 uint64_t vmx_cr_write(struct cpu *cpu, unsigned n, uint64_t value, unsigned gpr, bool is_lmsw);
-uint64_t vmx_cr_read(const struct cpu *cpu, unsigned n);
-void vmx_event(struct cpu *cpu, const struct event *event);
-bool vmx_boundary(struct cpu *cpu);
+uint64_t vmx_cr_read(struct cpu *cpu, unsigned n);
 /* VMX instructions in non-root operation: the exit, with instruction information. */
 _Noreturn void vmx_exit_vmx_insn(struct cpu *cpu, const struct insn *insn,
 				 enum vmx_exit_reason reason);

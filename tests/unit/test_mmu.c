@@ -423,7 +423,7 @@ static void test_crossing(void **state)
 	second = map_long(b, VA + PAGE_BYTES, 0, 0x300000 | P);
 	store(b, VA + 0xffc, 4, 0x11111111);
 	assert_int_equal(PAGE_FAULT_OF(b, store(b, VA + 0xffc, 8, ~0ull)), PF_P | PF_W);
-	assert_int_equal(b->cpu->cr2, VA + PAGE_BYTES);
+	assert_int_equal(b->cpu->fault.payload, VA + PAGE_BYTES);
 	assert_int_equal(load(b, VA + 0xffc, 4), 0x11111111); /* nothing was done */
 	*at(b, second) |= W;
 	mmu_flush_address(b->cpu, VA + PAGE_BYTES);
