@@ -162,6 +162,7 @@ struct cpu {
 	void *virt_state;
 	bool in_guest;         /* non-root operation */
 	uint32_t insn_rf;      /* the RFLAGS.RF that the instruction being executed began with */
+	bool is_init_blocked;  /* INIT waits; in non-root operation it exits all the same */
 	bool has_second_stage; /* in_guest, with EPT or NPT */
 	uint64_t stage_key;    /* keeps the TLB banks of guests apart: 0 in root operation */
 	bool interrupts_exit;  /* external interrupts count with RFLAGS.IF clear, too (atomic) */

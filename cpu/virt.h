@@ -85,13 +85,16 @@ struct virt_ops {
 	const char *name;
 	int (*create)(struct cpu *cpu); /* sets cpu->virt_state; -ENOMEM */
 	void (*destroy)(struct cpu *cpu);
-	void (*reset)(struct cpu *cpu); /* power-on and INIT outside non-root operation */
+	void (*reset)(struct cpu *cpu); /* power-on */
 
 	/* MSRs of the extension itself. false: not one of them; *is_valid false: #GP(0). */
 	bool (*msr)(struct cpu *cpu, uint32_t msr, bool is_write, uint64_t *value, bool *is_valid);
 
 	/* VMXON, VMREAD, VMRUN …: a whole instruction, its checks and, where it must, its exit. */
 	void (*execute)(struct cpu *cpu, const struct insn *insn);
+
+	/* Whether the mode that the extension is in allows the value in CR0 or CR4. */
+	bool (*cr_allowed)(const struct cpu *cpu, unsigned n, uint64_t value);
 
 	/* Non-root operation only, from here on. Returns where there is no intercept. */
 	void (*intercept)(struct cpu *cpu, enum virt_intercept what, uint64_t info);

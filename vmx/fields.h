@@ -155,6 +155,10 @@ enum vmcs_field { VMCS_FIELD_TABLE(VMCS_FIELD_INDEX) VMCS_FIELDS };
 #define INTERRUPTIBILITY_SMI     BIT(2)
 #define INTERRUPTIBILITY_NMI     BIT(3)
 
+/* Parts of an encoding */
+#define VMCS_HIGH  1u     /* access to the upper half of a 64-bit field */
+#define VMCS_INDEX 0x3feu /* bits 9:1 */
+
 enum vmcs_width { VMCS_16, VMCS_64, VMCS_32, VMCS_NATURAL }; /* bits 14:13 of the encoding */
 
 struct vmcs_field_info {
@@ -164,13 +168,26 @@ struct vmcs_field_info {
 
 extern const struct vmcs_field_info vmcs_fields[VMCS_FIELDS];
 
-/* The index of the field with this encoding, access type bit 0 cleared; -1: there is none. Constant
- * time. */
+/* The index of the field with this encoding; -1: there is none. Bit 0, access to the upper half, is
+ * looked through for 64-bit fields and matches no other. Constant time. */
 int vmcs_field_find(uint32_t encoding);
 
 static inline enum vmcs_width vmcs_field_width(uint32_t encoding)
 {
 	return encoding >> 13 & 3;
+}
+
+/* The bits that a field of this encoding holds (natural width: 64). */
+static inline uint64_t vmcs_field_mask(uint32_t encoding)
+{
+	switch (vmcs_field_width(encoding)) {
+	case VMCS_16:
+		return 0xffff;
+	case VMCS_32:
+		return 0xffffffff;
+	default:
+		return ~0ull;
+	}
 }
 
 static inline bool vmcs_field_is_read_only(uint32_t encoding)

@@ -26,8 +26,38 @@
 #include "vmx/fields.h"
 
 #define VMX_REVISION 0x4e494401u /* bit 31 clear */
+#define VMCS_SHADOW  0x80000000u /* bit 31 of a VMCS's revision: the shadow-VMCS indicator */
 #define NO_VMCS      (~0ull)
 #define VMCS_BYTES   4096
+
+#define VMX_CR3_TARGETS 4
+#define VMX_TIMER_SHIFT 5   /* the preemption timer counts down at bit 5 of the TSC */
+#define VMX_MSR_LIST    512 /* entries in an MSR list that are supported at least */
+
+/* IA32_FEATURE_CONTROL */
+#define FEATURE_CONTROL_LOCKED BIT(0)
+#define FEATURE_CONTROL_VMXON  BIT(2) /* outside SMX operation */
+
+enum vmx_msr {
+	MSR_VMX_BASIC = 0x480,
+	MSR_VMX_PINBASED_CTLS,
+	MSR_VMX_PROCBASED_CTLS,
+	MSR_VMX_EXIT_CTLS,
+	MSR_VMX_ENTRY_CTLS,
+	MSR_VMX_MISC,
+	MSR_VMX_CR0_FIXED0,
+	MSR_VMX_CR0_FIXED1,
+	MSR_VMX_CR4_FIXED0,
+	MSR_VMX_CR4_FIXED1,
+	MSR_VMX_VMCS_ENUM,
+	MSR_VMX_PROCBASED_CTLS2,
+	MSR_VMX_EPT_VPID_CAP,
+	MSR_VMX_TRUE_PINBASED_CTLS,
+	MSR_VMX_TRUE_PROCBASED_CTLS,
+	MSR_VMX_TRUE_EXIT_CTLS,
+	MSR_VMX_TRUE_ENTRY_CTLS,
+	MSR_VMX_VMFUNC,
+};
 
 /* A VMCS's data. The image in guest memory is the same bytes behind the two header words. */
 struct vmcs {
@@ -131,6 +161,7 @@ struct vmx {
 	gpa_t current;    /* address of the current VMCS, or NO_VMCS */
 	struct vmcs vmcs; /* its data while current != NO_VMCS */
 	uint64_t feature_control;
+	bool has_field[VMCS_FIELDS]; /* vmx_caps_has_field */
 
 	/* Valid in non-root operation: the controls of the current VMCS, as entry found them. */
 	uint32_t pin, proc, proc2, exit_ctls, entry_ctls;
@@ -164,6 +195,8 @@ bool vmx_caps_msr(const struct cpu *cpu, uint32_t msr, uint64_t *value); /* 480h
 /* Bits that must be one in the low half, bits that may be one in the high half: of the TRUE MSRs.
  */
 uint64_t vmx_caps_controls(const struct cpu *cpu, enum vmcs_field controls);
+/* Whether this processor has the field: those of controls that it lacks do not exist. */
+bool vmx_caps_has_field(const struct cpu *cpu, enum vmcs_field field);
 uint64_t vmx_caps_ept_vpid(const struct cpu *cpu);
 bool vmx_caps_cr0_valid(const struct cpu *cpu, uint64_t cr0, bool is_unrestricted);
 bool vmx_caps_cr4_valid(const struct cpu *cpu, uint64_t cr4);
@@ -171,10 +204,23 @@ bool vmx_caps_cr4_valid(const struct cpu *cpu, uint64_t cr4);
 /* ---- vmcs.c ---- */
 void vmcs_write_back(struct cpu *cpu); /* the current VMCS to its image; no current one: nothing */
 
+/* In non-root operation: whether VMCS shadowing lets VMREAD (VMWRITE) through. */
+bool vmcs_is_shadowed(struct cpu *cpu, const struct insn *insn, bool is_write);
+/* The instructions, behind the checks of mode, operation and privilege. */
+insn_fn vmcs_clear, vmcs_load, vmcs_store, vmcs_read, vmcs_write;
+
 /* ---- insn.c ---- */
+/* Any VMX instruction: checks, exit in non-root operation, execution. */
+void vmx_execute(struct cpu *cpu, const struct insn *insn);
+/* How one ends: flags, and RIP where the instruction ends its block. */
 void vmx_succeed(struct cpu *cpu, const struct insn *insn);
 void vmx_fail(struct cpu *cpu, const struct insn *insn,
 	      enum vmx_error error); /* valid or invalid */
+void vmx_fail_invalid(struct cpu *cpu, const struct insn *insn);
+/* An operand that names a region: aligned, within the physical-address width. */
+bool vmx_region_valid(gpa_t addr);
+/* The region's first word; all ones where there is no RAM. */
+uint32_t vmx_region_revision(const struct cpu *cpu, gpa_t addr);
 
 /* ---- check.c ---- */
 struct vmx_failure {

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * VT-x behind the seam cpu/virt.h: creation, reset, the MSRs of the extension, and the table of
+ * operations.
+ */
+#include "vmx/vmx.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "cpu/soft.h"
+
+#define MSR_FEATURE_CONTROL 0x3a
+
+static void reset(struct cpu *cpu)
+{
+	struct vmx *vmx = vmx_of(cpu);
+
+	vmx->is_on = false;
+	vmx->current = NO_VMCS;
+	vmx->feature_control = 0; /* not locked: as a machine without firmware has it */
+}
+
+static int create(struct cpu *cpu)
+{
+	struct vmx *vmx = calloc(1, sizeof(*vmx));
+
+	if (!vmx)
+		return -ENOMEM;
+	cpu->virt_state = vmx;
+	for (unsigned i = 0; i < VMCS_FIELDS; i++)
+		vmx->has_field[i] = vmx_caps_has_field(cpu, i);
+	reset(cpu);
+	return 0;
+}
+
+static void destroy(struct cpu *cpu)
+{
+	free(cpu->virt_state);
+	cpu->virt_state = NULL;
+}
+
+static bool write_feature_control(struct vmx *vmx, uint64_t value)
+{
+	if ((vmx->feature_control & FEATURE_CONTROL_LOCKED) ||
+	    (value & ~(FEATURE_CONTROL_LOCKED | FEATURE_CONTROL_VMXON)))
+		return false;
+	vmx->feature_control = value;
+	return true;
+}
+
+static bool msr(struct cpu *cpu, uint32_t number, bool is_write, uint64_t *value, bool *is_valid)
+{
+	struct vmx *vmx = vmx_of(cpu);
+
+	if (number == MSR_FEATURE_CONTROL) {
+		*is_valid = !is_write || write_feature_control(vmx, *value);
+		if (!is_write)
+			*value = vmx->feature_control;
+		return true;
+	}
+	if (number < MSR_VMX_BASIC || number > MSR_VMX_VMFUNC)
+		return false;
+	*is_valid = !is_write && vmx_caps_msr(cpu, number, value);
+	return true;
+}
+
+static bool cr_allowed(const struct cpu *cpu, unsigned n, uint64_t value)
+{
+	const struct vmx *vmx = vmx_of(cpu);
+	bool is_unrestricted = cpu->in_guest && (vmx->proc2 & PROC2_UNRESTRICTED_GUEST);
+
+	if (!vmx->is_on)
+		return true;
+	return n == 0 ? vmx_caps_cr0_valid(cpu, value, is_unrestricted)
+		      : vmx_caps_cr4_valid(cpu, value);
+}
+
+const struct virt_ops virt_vmx = {
+	.name = "VT-x",
+	.create = create,
+	.destroy = destroy,
+	.reset = reset,
+	.msr = msr,
+	.execute = vmx_execute,
+	.cr_allowed = cr_allowed,
+};
