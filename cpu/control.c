@@ -82,6 +82,11 @@ uint64_t control_cr4_offered(const struct cpu *cpu)
 	return offered(cpu, cr4_offers, ARRAY_SIZE(cr4_offers));
 }
 
+uint64_t control_efer_offered(const struct cpu *cpu)
+{
+	return offered(cpu, efer_offers, ARRAY_SIZE(efer_offers));
+}
+
 uint64_t control_xcr0_offered(const struct cpu *cpu)
 {
 	return offered(cpu, xcr0_offers, ARRAY_SIZE(xcr0_offers));
@@ -92,16 +97,28 @@ static _Noreturn void general_protection(struct cpu *cpu)
 	cpu_raise_code(cpu, EXC_GP, 0);
 }
 
-void control_check_pdptes(struct cpu *cpu, uint64_t cr3)
+bool control_pdpte_valid(uint64_t pdpte)
+{
+	return !(pdpte & PDPTE_P) || !(pdpte & PDPTE_FIXED);
+}
+
+bool control_load_pdptes(struct cpu *cpu, uint64_t cr3)
 {
 	uint64_t pdpte[4];
 
 	if (!mmu_read_physical(cpu, cr3 & CR3_PDPT, pdpte, sizeof(pdpte)))
-		general_protection(cpu); /* no RAM reads as all ones: reserved bits */
+		return false; /* no RAM reads as all ones: reserved bits */
 	for (unsigned i = 0; i < ARRAY_SIZE(pdpte); i++)
-		if ((pdpte[i] & PDPTE_P) && (pdpte[i] & PDPTE_FIXED))
-			general_protection(cpu);
+		if (!control_pdpte_valid(pdpte[i]))
+			return false;
 	memcpy(cpu->pdpte, pdpte, sizeof(pdpte));
+	return true;
+}
+
+void control_check_pdptes(struct cpu *cpu, uint64_t cr3)
+{
+	if (!control_load_pdptes(cpu, cr3))
+		general_protection(cpu);
 }
 
 /* Whether CR0.PG may go on (with EFER.LME: long mode with it). */
@@ -215,7 +232,7 @@ bool control_write_efer(struct cpu *cpu, uint64_t value)
 {
 	uint64_t changed;
 
-	if (value & ~offered(cpu, efer_offers, ARRAY_SIZE(efer_offers)))
+	if (value & ~control_efer_offered(cpu))
 		return false;
 	value = (value & ~EFER_LMA) | (cpu->efer & EFER_LMA);
 	changed = value ^ cpu->efer;

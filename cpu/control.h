@@ -21,9 +21,13 @@ uint64_t control_read_dr(struct cpu *cpu, unsigned n);
 /* Loads the PDPTEs of PAE paging from `cr3` (the CR3 to be); raises #GP(0), and loads none, if one
  * is bad. To be called where PAE paging is on or about to be, without long mode. */
 void control_check_pdptes(struct cpu *cpu, uint64_t cr3);
+/* The same without the exception: false, and none loaded. */
+bool control_load_pdptes(struct cpu *cpu, uint64_t cr3);
+bool control_pdpte_valid(uint64_t pdpte);
 
-/* What CR4 and XCR0 may hold on this CPU model. */
+/* What CR4, EFER and XCR0 may hold on this CPU model. */
 uint64_t control_cr4_offered(const struct cpu *cpu);
+uint64_t control_efer_offered(const struct cpu *cpu);
 uint64_t control_xcr0_offered(const struct cpu *cpu);
 
 #endif

@@ -63,7 +63,12 @@ bool mtrr_write_default(struct cpu *cpu, const struct msr_row *row, uint32_t msr
 	return msr_write_storage(cpu, row, msr, value);
 }
 
+bool mtrr_pat_valid(uint64_t value)
+{
+	return are_types(value, TYPES_PAT);
+}
+
 bool mtrr_write_pat(struct cpu *cpu, const struct msr_row *row, uint32_t msr, uint64_t value)
 {
-	return are_types(value, TYPES_PAT) && msr_write_storage(cpu, row, msr, value);
+	return mtrr_pat_valid(value) && msr_write_storage(cpu, row, msr, value);
 }

@@ -16,6 +16,8 @@
 #define MTRR_DEF_FIXED  BIT(10)
 #define MTRR_DEF_ENABLE BIT(11)
 
+bool mtrr_pat_valid(uint64_t value); /* every entry is a memory type */
+
 msr_read_fn mtrr_read_variable;
 msr_write_fn mtrr_write_variable, mtrr_write_fixed, mtrr_write_default, mtrr_write_pat;
 
