@@ -169,6 +169,10 @@ struct cpu {
 	bool nmi_is_virtual;   /* nmi_blocked holds back none of the NMIs that arrive */
 	bool iret_keeps_nmi;   /* IRET leaves nmi_blocked alone */
 	uint64_t guest_tsc_offset, guest_tsc_scale; /* in_guest: (tsc * scale >> 48) + offset */
+	/* in_guest: the page where APIC accesses are virtual, or NO_APIC_PAGE; the virtual APIC, or
+	 * NULL */
+	gpa_t apic_access_page;
+	uint8_t *virtual_apic;
 
 	unsigned index;
 	struct soft *soft;

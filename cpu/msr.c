@@ -11,6 +11,8 @@
 #include "cpu/mmu/mmu.h"
 #include "cpu/model.h"
 #include "cpu/mtrr.h"
+#include "cpu/soft.h"
+#include "cpu/virt.h"
 
 #define APIC_BASE_X2APIC BIT(10)
 #define APIC_BASE_ENABLE BIT(11)
@@ -158,13 +160,21 @@ static bool write_apic_base(struct cpu *cpu, const struct msr_row *row, uint32_t
 
 static bool read_apic(struct cpu *cpu, const struct msr_row *row, uint32_t msr, uint64_t *value)
 {
+	bool is_valid = true;
+
 	(void)row;
+	if (unlikely(cpu->in_guest) && cpu->virt->apic_msr(cpu, msr, false, value, &is_valid))
+		return is_valid;
 	return irq_apic_rdmsr(cpu->soft->config.irq, cpu->index, msr, value);
 }
 
 static bool write_apic(struct cpu *cpu, const struct msr_row *row, uint32_t msr, uint64_t value)
 {
+	bool is_valid = true;
+
 	(void)row;
+	if (unlikely(cpu->in_guest) && cpu->virt->apic_msr(cpu, msr, true, &value, &is_valid))
+		return is_valid;
 	return irq_apic_wrmsr(cpu->soft->config.irq, cpu->index, msr, value);
 }
 

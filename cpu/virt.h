@@ -81,6 +81,14 @@ struct virt_page {
 		is_readable; /* is_writable: and needs no dirty bit any more */
 };
 
+/* An access to cpu->apic_access_page. The numbers are those of VT-x's exit qualification. */
+enum virt_apic_access {
+	APIC_ACCESS_READ = 0,
+	APIC_ACCESS_WRITE = 1,
+	APIC_ACCESS_FETCH = 2,
+	APIC_ACCESS_WALK = 15, /* to a paging structure that lies there */
+};
+
 struct virt_ops {
 	const char *name;
 	int (*create)(struct cpu *cpu); /* sets cpu->virt_state; -ENOMEM */
@@ -121,6 +129,15 @@ struct virt_ops {
 	/* The second stage; exits on violations. Only while cpu->has_second_stage. */
 	void (*translate)(struct cpu *cpu, l2pa_t addr, const struct virt_access *access,
 			  struct virt_page *out);
+
+	/* The virtual APIC. Exits where it does not serve this access of cpu->apic_access_page. */
+	void (*apic_access)(struct cpu *cpu, enum virt_apic_access kind, unsigned offset,
+			    unsigned size);
+	/* A write that it does serve has changed cpu->virtual_apic at `offset`. */
+	void (*apic_written)(struct cpu *cpu, unsigned offset, unsigned size);
+	/* MSRs of the x2APIC. false: the processor's own APIC has it; *is_valid false: #GP(0). */
+	bool (*apic_msr)(struct cpu *cpu, uint32_t msr, bool is_write, uint64_t *value,
+			 bool *is_valid);
 };
 
 extern const struct virt_ops virt_vmx;

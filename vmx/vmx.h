@@ -170,6 +170,10 @@ struct vmx {
 	uint16_t vpid;
 	uint64_t timer_deadline; /* of the preemption timer, on the host's TSC scale (clock_tsc) */
 	struct timer timer;
+	uint16_t apic_write; /* register of the virtual APIC to act upon after this instruction */
+	bool is_tpr_changed; /* the same of its TPR, or after entry */
+	bool has_virtual_interrupt;  /* one is recognized and waits for delivery */
+	uint8_t no_apic[PAGE_BYTES]; /* stands for a virtual-APIC page outside RAM */
 	bool is_monitor_trap_pending;
 	uint64_t last_pause_tsc, first_pause_tsc; /* PAUSE-loop exiting */
 };
@@ -292,5 +296,27 @@ void vmx_translate(struct cpu *cpu, l2pa_t addr, const struct virt_access *acces
 		   struct virt_page *out);
 /* VMCS field EPT pointer: valid for entry, and for INVEPT of one context. */
 bool vmx_eptp_valid(const struct cpu *cpu, uint64_t eptp);
+
+/* ---- apicv.c ---- */
+/* After entry, in non-root operation and with the guest's state loaded, before any event. */
+void vmx_apic_entered(struct cpu *cpu);
+void vmx_apic_left(struct cpu *cpu); /* part of an exit, and of an entry that failed */
+/* CR8 under PROC_TPR_SHADOW. */
+uint64_t vmx_apic_cr8(const struct cpu *cpu);
+void vmx_apic_set_cr8(struct cpu *cpu, uint64_t value);
+/*
+ * Part of vmx_boundary: exits (APIC writes, TPR below threshold, EOI), injects a virtual interrupt,
+ * or returns whether ATTENTION_VIRT must stay set, for one that the guest holds back.
+ */
+bool vmx_apic_boundary(struct cpu *cpu, enum virt_boundary stage);
+/*
+ * An external interrupt has been acknowledged under PIN_POSTED_INTERRUPTS. Whether it was the
+ * notification, which causes no exit: what is posted has been taken over.
+ */
+bool vmx_apic_take_posted(struct cpu *cpu, uint8_t vector);
+/* virt_ops */
+void vmx_apic_access(struct cpu *cpu, enum virt_apic_access kind, unsigned offset, unsigned size);
+void vmx_apic_written(struct cpu *cpu, unsigned offset, unsigned size);
+bool vmx_apic_msr(struct cpu *cpu, uint32_t msr, bool is_write, uint64_t *value, bool *is_valid);
 
 #endif

@@ -7,6 +7,7 @@
 #include "cpu/insn.h"
 #include "cpu/mmu/bank.h"
 #include "cpu/soft.h"
+#include "cpu/virt.h"
 
 #define DR7_RW_WRITE 1
 #define DR7_RW_IO    2
@@ -40,8 +41,13 @@ static void translate_parts(struct cpu *cpu, gva_t addr, unsigned len, uint64_t 
 		parts->size[1] = len - first;
 		check_canonical(cpu, parts->addr[1], seg);
 	}
-	for (unsigned i = 0; i < parts->count; i++)
+	for (unsigned i = 0; i < parts->count; i++) {
 		parts->entry[i] = mmu_translate(cpu, parts->addr[i], want);
+		if (unlikely(parts->entry[i]->gpa_flags & PAGE_VIRTUAL))
+			cpu->virt->apic_access(
+				cpu, want & RIGHTS_WRITE ? APIC_ACCESS_WRITE : APIC_ACCESS_READ,
+				parts->addr[i] % PAGE_BYTES, parts->size[i]);
+	}
 }
 
 static uint64_t right_now(const struct cpu *cpu, bool is_write)
@@ -103,11 +109,24 @@ static unsigned piece_at(gpa_t gpa, unsigned len)
 	return size;
 }
 
+/* What has come as far as this is an access that the virtual APIC serves. */
+static uint64_t virtual_apic_access(struct cpu *cpu, unsigned offset, unsigned size, bool is_write,
+				    uint64_t value)
+{
+	if (!is_write)
+		return load_le(cpu->virtual_apic + offset, size);
+	store_le(cpu->virtual_apic + offset, value, size);
+	cpu->virt->apic_written(cpu, offset, size);
+	return 0;
+}
+
 static uint64_t device_access(struct cpu *cpu, uint64_t flags, gpa_t gpa, unsigned size,
 			      bool is_write, uint64_t value)
 {
 	const struct engine_config *config = &cpu->soft->config;
 
+	if (flags & PAGE_VIRTUAL)
+		return virtual_apic_access(cpu, gpa % PAGE_BYTES, size, is_write, value);
 	if (flags & PAGE_APIC) {
 		struct dev_access access = { .offset = gpa % PAGE_BYTES,
 					     .value = value,

@@ -32,6 +32,7 @@
 #define PAGE_APIC       BIT(2) /* the local APIC's page */
 #define PAGE_KEYED      BIT(3) /* subject to the protection key in bits 11:8 */
 #define PAGE_SIZE_SHIFT 4      /* bits 5:4: enum page_size */
+#define PAGE_VIRTUAL    BIT(6) /* cpu->apic_access_page */
 #define PAGE_KEY_SHIFT  8
 
 enum page_size { PAGE_4K, PAGE_2M, PAGE_4M, PAGE_1G };

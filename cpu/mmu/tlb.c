@@ -19,6 +19,7 @@
 
 #include "cpu/mmu/bank.h"
 #include "cpu/soft.h"
+#include "cpu/virt.h"
 
 static const uint8_t size_bits[] = {
 	[PAGE_4K] = 12, [PAGE_2M] = 21, [PAGE_4M] = 22, [PAGE_1G] = 30
@@ -549,6 +550,8 @@ static void set_tags(struct cpu *cpu, struct bank *bank, unsigned slot)
 /* What else there is to know of the page: where it is. Host address in *host where it is RAM. */
 static uint64_t locate(struct cpu *cpu, gpa_t page, void **host)
 {
+	if (unlikely(cpu->in_guest) && page == cpu->apic_access_page)
+		return PAGE_VIRTUAL;
 	if (page == cpu->apic_page)
 		return PAGE_APIC;
 	*host = memory_at(cpu->soft->config.memory, page, PAGE_BYTES);
@@ -619,6 +622,8 @@ static void fill_exec(struct cpu *cpu, struct bank *bank, gva_t addr, uint64_t w
 	bool was_global;
 
 	mmu_walk(cpu, addr, want, &walk);
+	if (unlikely(cpu->in_guest) && walk.page == cpu->apic_access_page)
+		cpu->virt->apic_access(cpu, APIC_ACCESS_FETCH, addr % PAGE_BYTES, 1);
 	was_global = is_global(exec);
 	if ((exec->addr & SLOT_VALID) &&
 	    (((exec->addr ^ addr) & PAGE_MASK) || was_global != !!(walk.flags & PAGE_GLOBAL)))

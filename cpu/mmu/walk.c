@@ -58,6 +58,8 @@ static gpa_t entry_final(struct cpu *cpu, gva_t addr, l2pa_t at, bool is_write)
 	struct virt_page page;
 
 	cpu->virt->translate(cpu, at, &access, &page);
+	if (unlikely(page.page == cpu->apic_access_page))
+		cpu->virt->apic_access(cpu, APIC_ACCESS_WALK, at % PAGE_BYTES, sizeof(uint64_t));
 	return page.page + at % PAGE_BYTES;
 }
 
