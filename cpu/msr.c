@@ -102,7 +102,7 @@ static bool read_tsc(struct cpu *cpu, const struct msr_row *row, uint32_t msr, u
 
 static bool write_tsc(struct cpu *cpu, const struct msr_row *row, uint32_t msr, uint64_t value)
 {
-	uint64_t delta = value - msr_tsc(cpu);
+	uint64_t delta = value - msr_tsc_root(cpu);
 
 	(void)row;
 	(void)msr;

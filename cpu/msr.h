@@ -17,10 +17,21 @@ bool msr_write(struct cpu *cpu, uint32_t msr, uint64_t value);
  * takes over where it is now (cpu->apic_page). */
 void msr_reset(struct cpu *cpu);
 
-/* The guest's TSC of this vCPU, now. */
-static inline uint64_t msr_tsc(struct cpu *cpu)
+/* This vCPU's TSC, now. */
+static inline uint64_t msr_tsc_root(struct cpu *cpu)
 {
 	return clock_tsc(cpu->soft->config.clock) + cpu->msr.tsc_offset;
+}
+
+/* The same as a program sees it: in non-root operation scaled and offset. */
+static inline uint64_t msr_tsc(struct cpu *cpu)
+{
+	uint64_t tsc = msr_tsc_root(cpu);
+
+	if (likely(!cpu->in_guest))
+		return tsc;
+	return (uint64_t)((unsigned __int128)tsc * cpu->guest_tsc_scale >> 48) +
+	       cpu->guest_tsc_offset;
 }
 
 /* One row of the table: an MSR, or `count` consecutive ones of a kind. */

@@ -9,6 +9,7 @@
 #include "cpu/control.h"
 #include "cpu/descriptor.h"
 #include "cpu/flags.h"
+#include "cpu/virt.h"
 
 #define LINK_OFFSET 0 /* of the previous task's selector, in both formats */
 
@@ -230,6 +231,7 @@ void task_switch(struct cpu *cpu, uint16_t selector, enum task_switch_cause caus
 	struct segment tss;
 
 	fetch_task(cpu, selector, cause, &d, &tss);
+	virt_intercept(cpu, INTERCEPT_TASK, selector | (uint64_t)cause << 30);
 	load_state(cpu, &tss, &state);
 	if (cause == TASK_IRET)
 		old_flags &= ~RFLAGS_NT;

@@ -21,10 +21,10 @@ enum virt_intercept {
 	INTERCEPT_HLT,
 	INTERCEPT_INVD,
 	INTERCEPT_WBINVD,
-	INTERCEPT_INVLPG,  /* linear address */
-	INTERCEPT_INVPCID, /* effective address of the descriptor */
-	INTERCEPT_RDMSR,   /* MSR */
-	INTERCEPT_WRMSR,   /* MSR */
+	INTERCEPT_INVLPG, /* linear address */
+	INTERCEPT_INVPCID,
+	INTERCEPT_RDMSR, /* MSR */
+	INTERCEPT_WRMSR, /* MSR */
 	INTERCEPT_RDPMC,
 	INTERCEPT_RDTSC,
 	INTERCEPT_RDTSCP,
@@ -40,14 +40,16 @@ enum virt_intercept {
 	INTERCEPT_CR_READ, /* register number (3 or 8) | operand's GPR number << 8 */
 	INTERCEPT_CLTS,    /* no info */
 	INTERCEPT_DR,      /* register number | is_read << 4 | operand's GPR number << 8 */
-	INTERCEPT_TABLE,   /* effective address; LGDT LIDT SGDT SIDT LLDT LTR SLDT STR by
-			      insn->mnemonic */
+	INTERCEPT_TABLE,   /* LGDT LIDT SGDT SIDT LLDT LTR SLDT STR by insn->mnemonic */
 	INTERCEPT_IO,      /* struct virt_io * */
 	INTERCEPT_TASK,    /* selector | enum task_switch_cause << 30 */
 	INTERCEPT_TRIPLE_FAULT,
 	INTERCEPT_INIT,
 	INTERCEPT_SIPI, /* vector */
 };
+
+#define INTERCEPT_READ_SHIFT 4
+#define INTERCEPT_GPR_SHIFT  8
 
 #define VIRT_CR_DONE (~0ull)
 
@@ -146,6 +148,18 @@ static inline void virt_intercept(struct cpu *cpu, enum virt_intercept what, uin
 {
 	if (unlikely(cpu->in_guest))
 		cpu->virt->intercept(cpu, what, info);
+}
+
+/* For instructions that a hypervisor may take away: before any other check. */
+static inline void virt_require(struct cpu *cpu, enum virt_intercept what)
+{
+	virt_intercept(cpu, INTERCEPT_MISSING, what);
+}
+
+/* CR0 or CR4 as the program sees it. */
+static inline uint64_t virt_cr_read(struct cpu *cpu, unsigned n, uint64_t real)
+{
+	return unlikely(cpu->in_guest) ? cpu->virt->cr_read(cpu, n) : real;
 }
 
 #endif

@@ -25,10 +25,11 @@
 #include "cpu/virt.h"
 #include "vmx/fields.h"
 
-#define VMX_REVISION 0x4e494401u /* bit 31 clear */
-#define VMCS_SHADOW  0x80000000u /* bit 31 of a VMCS's revision: the shadow-VMCS indicator */
-#define NO_VMCS      (~0ull)
-#define VMCS_BYTES   4096
+#define VMX_REVISION   0x4e494401u /* bit 31 clear */
+#define VMCS_SHADOW    0x80000000u /* bit 31 of a VMCS's revision: the shadow-VMCS indicator */
+#define NO_VMCS        (~0ull)
+#define VMCS_BYTES     4096
+#define VMX_TIMER_RATE 5 /* the preemption timer counts when this bit of the TSC changes */
 
 #define VMX_CR3_TARGETS 4
 #define VMX_TIMER_SHIFT 5   /* the preemption timer counts down at bit 5 of the TSC */

@@ -251,6 +251,8 @@ static const struct insn_row rows[] = {
 	EXEC(RDTSCP, system_rdtscp),
 	EXEC(RDPID, system_rdpid),
 	EXEC(RDPMC, system_rdpmc),
+	SELECT(RDRAND, system_select_random),
+	SELECT(RDSEED, system_select_random),
 	EXEC(INVD, system_wbinvd),
 	EXEC(WBINVD, system_wbinvd),
 	EXEC(CLFLUSH, system_clflush),

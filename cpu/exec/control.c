@@ -12,6 +12,7 @@
 #include "cpu/feature.h"
 #include "cpu/segment.h"
 #include "cpu/soft.h"
+#include "cpu/virt.h"
 
 #define MSW_BITS       (CR0_PE | CR0_MP | CR0_EM | CR0_TS) /* what LMSW can change */
 #define TABLE_BYTES    10                                  /* limit and a 64-bit base */
@@ -22,11 +23,23 @@
 
 /* ---- control and debug registers ---- */
 
+static bool has_intercept(unsigned cr)
+{
+	return cr == 0 || cr == 3 || cr == 4 || cr == 8;
+}
+
 static void write_cr(struct cpu *cpu, const struct insn *insn)
 {
 	uint64_t value = reg_read(cpu, insn->src, native_size(cpu));
 
 	require_cpl0(cpu);
+	if (unlikely(cpu->in_guest) && has_intercept(insn->dst)) {
+		value = cpu->virt->cr_write(cpu, insn->dst, value, insn->src / 8, false);
+		if (value == VIRT_CR_DONE) {
+			insn_advance(cpu, insn);
+			return;
+		}
+	}
 	switch (insn->dst) {
 	case 0:
 		control_write_cr0(cpu, value);
@@ -49,19 +62,21 @@ static void write_cr(struct cpu *cpu, const struct insn *insn)
 	insn_advance(cpu, insn);
 }
 
-static uint64_t cr_value(struct cpu *cpu, unsigned n)
+static uint64_t cr_value(struct cpu *cpu, unsigned n, unsigned gpr)
 {
 	switch (n) {
 	case 0:
-		return cpu->cr0;
+		return virt_cr_read(cpu, n, cpu->cr0);
 	case 2:
 		return cpu->cr2;
 	case 3:
+		virt_intercept(cpu, INTERCEPT_CR_READ, n | gpr << INTERCEPT_GPR_SHIFT);
 		return cpu->cr3;
 	case 4:
-		return cpu->cr4;
+		return virt_cr_read(cpu, n, cpu->cr4);
 	case 8:
-		return control_read_cr8(cpu);
+		virt_intercept(cpu, INTERCEPT_CR_READ, n | gpr << INTERCEPT_GPR_SHIFT);
+		return cpu->in_guest ? cpu->virt->cr_read(cpu, n) : control_read_cr8(cpu);
 	default:
 		cpu_raise(cpu, EXC_UD);
 	}
@@ -70,12 +85,24 @@ static uint64_t cr_value(struct cpu *cpu, unsigned n)
 static void read_cr(struct cpu *cpu, const struct insn *insn)
 {
 	require_cpl0(cpu);
-	reg_write(cpu, insn->dst, native_size(cpu), cr_value(cpu, insn->src));
+	reg_write(cpu, insn->dst, native_size(cpu), cr_value(cpu, insn->src, insn->dst / 8));
+}
+
+/* Without CR4.DE, DR4 and DR5 are DR6 and DR7. An exit comes before what DR7.GD raises. */
+static void intercept_dr(struct cpu *cpu, unsigned n, unsigned gpr, unsigned is_read)
+{
+	if (likely(!cpu->in_guest))
+		return;
+	if ((n == 4 || n == 5) && (cpu->cr4 & CR4_DE))
+		cpu_raise(cpu, EXC_UD);
+	virt_intercept(cpu, INTERCEPT_DR,
+		       n | is_read << INTERCEPT_READ_SHIFT | gpr << INTERCEPT_GPR_SHIFT);
 }
 
 static void write_dr(struct cpu *cpu, const struct insn *insn)
 {
 	require_cpl0(cpu);
+	intercept_dr(cpu, insn->dst, insn->src / 8, false);
 	control_write_dr(cpu, insn->dst, reg_read(cpu, insn->src, native_size(cpu)));
 	insn_advance(cpu, insn);
 }
@@ -83,6 +110,7 @@ static void write_dr(struct cpu *cpu, const struct insn *insn)
 static void read_dr(struct cpu *cpu, const struct insn *insn)
 {
 	require_cpl0(cpu);
+	intercept_dr(cpu, insn->src, insn->dst / 8, true);
 	reg_write(cpu, insn->dst, native_size(cpu), control_read_dr(cpu, insn->src));
 }
 
@@ -108,9 +136,17 @@ insn_fn *control_select_mov(const ZydisDecodedInstruction *zydis,
 
 void control_clts(struct cpu *cpu, const struct insn *insn)
 {
+	uint64_t seen;
+
 	(void)insn;
 	require_cpl0(cpu);
-	cpu->cr0 &= ~CR0_TS;
+	if (likely(!cpu->in_guest)) {
+		cpu->cr0 &= ~CR0_TS;
+		return;
+	}
+	virt_intercept(cpu, INTERCEPT_CLTS, 0);
+	seen = cpu->virt->cr_read(cpu, 0) & ~CR0_TS;
+	cpu->cr0 = cpu->virt->cr_write(cpu, 0, seen, 0, false);
 }
 
 /* PE can be set but not cleared. */
@@ -123,7 +159,10 @@ void control_lmsw(struct cpu *cpu, const struct insn *insn)
 		value = mmu_load(cpu, insn_linear(cpu, insn, 2, false), 2, insn->seg);
 	else
 		value = reg_read(cpu, insn->dst, 2);
-	value = (value & MSW_BITS) | (cpu->cr0 & (~MSW_BITS | CR0_PE));
+	if (unlikely(cpu->in_guest))
+		value = cpu->virt->cr_write(cpu, 0, value, 0, true);
+	else
+		value = (value & MSW_BITS) | (cpu->cr0 & (~MSW_BITS | CR0_PE));
 	control_write_cr0(cpu, value);
 	insn_advance(cpu, insn);
 }
@@ -136,11 +175,13 @@ static void check_umip(struct cpu *cpu)
 
 void control_smsw(struct cpu *cpu, const struct insn *insn)
 {
+	uint64_t cr0 = virt_cr_read(cpu, 0, cpu->cr0);
+
 	check_umip(cpu);
 	if (insn->flags & INSN_MEM)
-		mmu_store(cpu, insn_linear(cpu, insn, 2, true), 2, cpu->cr0, insn->seg);
+		mmu_store(cpu, insn_linear(cpu, insn, 2, true), 2, cr0, insn->seg);
 	else
-		reg_write(cpu, insn->dst, insn->size, cpu->cr0);
+		reg_write(cpu, insn->dst, insn->size, cr0);
 }
 
 /* ---- GDTR and IDTR ---- */
@@ -154,6 +195,7 @@ static void load_table(struct cpu *cpu, const struct insn *insn, struct table_re
 	uint64_t base;
 
 	require_cpl0(cpu);
+	virt_intercept(cpu, INTERCEPT_TABLE, 0);
 	mmu_read_bytes(cpu, insn_linear(cpu, insn, bytes, false), buf, bytes, insn->seg);
 	base = load_le(buf + TABLE_LIMIT, base_bytes) & (uint64_t)insn->imm;
 	if (!is_canonical(base))
@@ -170,6 +212,7 @@ static void store_table(struct cpu *cpu, const struct insn *insn,
 	uint8_t buf[TABLE_BYTES];
 
 	check_umip(cpu);
+	virt_intercept(cpu, INTERCEPT_TABLE, 0);
 	store_le(buf, table->limit, TABLE_LIMIT);
 	store_le(buf + TABLE_LIMIT, table->base, base_bytes);
 	mmu_write_bytes(cpu, insn_linear(cpu, insn, bytes, true), buf, bytes, insn->seg);
@@ -227,6 +270,7 @@ void control_xsetbv(struct cpu *cpu, const struct insn *insn)
 {
 	require_cr4(cpu, CR4_OSXSAVE);
 	require_cpl0(cpu);
+	virt_intercept(cpu, INTERCEPT_XSETBV, 0);
 	if ((uint32_t)cpu->gpr[RCX] != 0)
 		cpu_raise_code(cpu, EXC_GP, 0);
 	control_write_xcr0(cpu, cpu->gpr[RDX] << 32 | (uint32_t)cpu->gpr[RAX]);

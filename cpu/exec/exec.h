@@ -71,6 +71,7 @@ insn_fn system_rdpmc, system_wbinvd, system_clflush, system_invlpg, system_invpc
 insn_fn system_stac, system_clac, system_rdpkru, system_wrpkru, system_swapgs;
 insn_fn system_rdfsbase, system_rdgsbase, system_wrfsbase, system_wrgsbase;
 insn_fn system_hlt, system_hypercall;
+insn_select_fn system_select_random; /* RDRAND, RDSEED */
 
 /* syscall.c */
 insn_fn syscall_syscall, syscall_sysret, syscall_sysenter, syscall_sysexit;

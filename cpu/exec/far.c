@@ -7,6 +7,7 @@
  */
 #include "cpu/descriptor.h"
 #include "cpu/exec/template.h"
+#include "cpu/virt.h"
 
 #define POINTER_SELECTOR_SHIFT 32 /* where decode puts the selector of an immediate pointer */
 #define SELECTOR_BYTES         2
@@ -198,6 +199,7 @@ static uint16_t system_selector(struct cpu *cpu, const struct insn *insn)
 	require_protected(cpu);
 	if (cpu->cpl != 0)
 		cpu_raise_code(cpu, EXC_GP, 0);
+	virt_intercept(cpu, INTERCEPT_TABLE, 0);
 	return (uint16_t)read_rm(cpu, insn, insn->dst, SELECTOR_BYTES);
 }
 
@@ -216,6 +218,7 @@ static void store_system(struct cpu *cpu, const struct insn *insn, uint16_t sele
 	require_protected(cpu);
 	if (cpu->cpl != 0 && (cpu->cr4 & CR4_UMIP))
 		cpu_raise_code(cpu, EXC_GP, 0);
+	virt_intercept(cpu, INTERCEPT_TABLE, 0);
 	write_rm(cpu, insn, insn->dst, insn->size, selector);
 }
 

@@ -7,6 +7,7 @@
 
 #include "cpu/exec/template.h"
 #include "cpu/soft.h"
+#include "cpu/virt.h"
 
 #define PAUSES_BEFORE_YIELD 64
 
@@ -32,6 +33,7 @@ void flag_nop(struct cpu *cpu, const struct insn *insn)
 static void pause_host(struct cpu *cpu, const struct insn *insn)
 {
 	(void)insn;
+	virt_intercept(cpu, INTERCEPT_PAUSE, 0);
 	__builtin_ia32_pause();
 	if (cpu->soft->config.vcpus > 1 && ++cpu->pauses % PAUSES_BEFORE_YIELD == 0)
 		sched_yield();

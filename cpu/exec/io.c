@@ -9,6 +9,7 @@
 #include "cpu/exec/privileged.h"
 #include "cpu/segment.h"
 #include "cpu/soft.h"
+#include "cpu/virt.h"
 
 #define TSS_MAP_BASE  102 /* where the TSS says at which offset the bitmap begins */
 #define TSS_MIN_LIMIT 103
@@ -91,38 +92,50 @@ static void port_write(struct cpu *cpu, uint16_t port, unsigned size, uint64_t v
 
 /* ---- IN, OUT ---- */
 
-static void in(struct cpu *cpu, const struct insn *insn, uint16_t port)
+static void intercept(struct cpu *cpu, const struct insn *insn, uint16_t port, bool is_in,
+		      bool is_immediate)
+{
+	const struct virt_io io = {
+		.port = port, .size = insn->size, .is_in = is_in, .is_immediate = is_immediate
+	};
+
+	virt_intercept(cpu, INTERCEPT_IO, (uintptr_t)&io);
+}
+
+static void in(struct cpu *cpu, const struct insn *insn, uint16_t port, bool is_immediate)
 {
 	check_port(cpu, port, insn->size);
+	intercept(cpu, insn, port, true, is_immediate);
 	reg_write(cpu, REG_OFFSET(RAX), insn->size, port_read(cpu, port, insn->size));
 	insn_advance(cpu, insn);
 }
 
 static void in_immediate(struct cpu *cpu, const struct insn *insn)
 {
-	in(cpu, insn, (uint8_t)insn->imm);
+	in(cpu, insn, (uint8_t)insn->imm, true);
 }
 
 static void in_dx(struct cpu *cpu, const struct insn *insn)
 {
-	in(cpu, insn, (uint16_t)cpu->gpr[RDX]);
+	in(cpu, insn, (uint16_t)cpu->gpr[RDX], false);
 }
 
-static void out(struct cpu *cpu, const struct insn *insn, uint16_t port)
+static void out(struct cpu *cpu, const struct insn *insn, uint16_t port, bool is_immediate)
 {
 	check_port(cpu, port, insn->size);
+	intercept(cpu, insn, port, false, is_immediate);
 	port_write(cpu, port, insn->size, reg_read(cpu, REG_OFFSET(RAX), insn->size));
 	insn_advance(cpu, insn);
 }
 
 static void out_immediate(struct cpu *cpu, const struct insn *insn)
 {
-	out(cpu, insn, (uint8_t)insn->imm);
+	out(cpu, insn, (uint8_t)insn->imm, true);
 }
 
 static void out_dx(struct cpu *cpu, const struct insn *insn)
 {
-	out(cpu, insn, (uint16_t)cpu->gpr[RDX]);
+	out(cpu, insn, (uint16_t)cpu->gpr[RDX], false);
 }
 
 insn_fn *io_select_in(const ZydisDecodedInstruction *zydis, const ZydisDecodedOperand *operands,
@@ -188,6 +201,25 @@ static bool must_pause(const struct cpu *cpu)
 
 typedef void once_fn(struct cpu *cpu, const struct insn *insn, uint16_t port);
 
+/* Before the memory operand is looked at: its address is told unchecked. */
+static void intercept_string(struct cpu *cpu, const struct insn *insn, bool is_in, bool is_rep)
+{
+	unsigned seg = is_in ? ES : insn->seg;
+	uint64_t offset = counter(cpu, insn, is_in ? RDI : RSI);
+	bool is_long = cpu_in_64bit_mode(cpu);
+	uint64_t base = is_long && seg < FS ? 0 : cpu->seg[seg].base;
+	const struct virt_io io = {
+		.port = (uint16_t)cpu->gpr[RDX],
+		.size = insn->size,
+		.is_in = is_in,
+		.is_string = true,
+		.is_rep = is_rep,
+		.linear = is_long ? base + offset : (uint32_t)(base + offset),
+	};
+
+	virt_intercept(cpu, INTERCEPT_IO, (uintptr_t)&io);
+}
+
 /* Registers are up to date after each element, for faults and interrupts in between. */
 static void string_io(struct cpu *cpu, const struct insn *insn, once_fn *once)
 {
@@ -199,6 +231,8 @@ static void string_io(struct cpu *cpu, const struct insn *insn, once_fn *once)
 		return;
 	}
 	check_port(cpu, port, insn->size);
+	if (unlikely(cpu->in_guest))
+		intercept_string(cpu, insn, once == ins_once, is_repeated);
 	for (;;) {
 		once(cpu, insn, port);
 		if (!is_repeated)

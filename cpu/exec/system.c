@@ -5,10 +5,12 @@
  */
 #include "cpu/cpuid.h"
 #include "cpu/exec/exec.h"
+#include "cpu/exec/host.h"
 #include "cpu/exec/privileged.h"
 #include "cpu/feature.h"
 #include "cpu/msr.h"
 #include "cpu/segment.h"
+#include "cpu/virt.h"
 
 static void write_edx_eax(struct cpu *cpu, uint64_t value)
 {
@@ -25,9 +27,11 @@ static uint64_t read_edx_eax(const struct cpu *cpu)
 
 void system_cpuid(struct cpu *cpu, const struct insn *insn)
 {
-	struct cpuid_result r = cpuid_query(cpu, (uint32_t)cpu->gpr[RAX], (uint32_t)cpu->gpr[RCX]);
+	struct cpuid_result r;
 
 	(void)insn;
+	virt_intercept(cpu, INTERCEPT_CPUID, 0);
+	r = cpuid_query(cpu, (uint32_t)cpu->gpr[RAX], (uint32_t)cpu->gpr[RCX]);
 	cpu->gpr[RAX] = r.eax;
 	cpu->gpr[RBX] = r.ebx;
 	cpu->gpr[RCX] = r.ecx;
@@ -40,6 +44,7 @@ void system_rdmsr(struct cpu *cpu, const struct insn *insn)
 
 	(void)insn;
 	require_cpl0(cpu);
+	virt_intercept(cpu, INTERCEPT_RDMSR, (uint32_t)cpu->gpr[RCX]);
 	if (!msr_read(cpu, (uint32_t)cpu->gpr[RCX], &value))
 		cpu_raise_code(cpu, EXC_GP, 0);
 	write_edx_eax(cpu, value);
@@ -48,6 +53,7 @@ void system_rdmsr(struct cpu *cpu, const struct insn *insn)
 void system_wrmsr(struct cpu *cpu, const struct insn *insn)
 {
 	require_cpl0(cpu);
+	virt_intercept(cpu, INTERCEPT_WRMSR, (uint32_t)cpu->gpr[RCX]);
 	if (!msr_write(cpu, (uint32_t)cpu->gpr[RCX], read_edx_eax(cpu)))
 		cpu_raise_code(cpu, EXC_GP, 0);
 	insn_advance(cpu, insn);
@@ -63,17 +69,23 @@ void system_rdtsc(struct cpu *cpu, const struct insn *insn)
 {
 	(void)insn;
 	check_tsd(cpu);
+	virt_intercept(cpu, INTERCEPT_RDTSC, 0);
 	write_edx_eax(cpu, msr_tsc(cpu));
 }
 
 void system_rdtscp(struct cpu *cpu, const struct insn *insn)
 {
-	system_rdtsc(cpu, insn);
+	(void)insn;
+	virt_require(cpu, INTERCEPT_RDTSCP);
+	check_tsd(cpu);
+	virt_intercept(cpu, INTERCEPT_RDTSCP, 0);
+	write_edx_eax(cpu, msr_tsc(cpu));
 	cpu->gpr[RCX] = (uint32_t)cpu->msr.tsc_aux;
 }
 
 void system_rdpid(struct cpu *cpu, const struct insn *insn)
 {
+	virt_require(cpu, INTERCEPT_RDTSCP);
 	reg_write(cpu, insn->dst, native_size(cpu), cpu->msr.tsc_aux);
 }
 
@@ -81,7 +93,25 @@ void system_rdpid(struct cpu *cpu, const struct insn *insn)
 void system_rdpmc(struct cpu *cpu, const struct insn *insn)
 {
 	(void)insn;
+	if (!(cpu->cr4 & CR4_PCE) && !cpu_in_real_mode(cpu))
+		require_cpl0(cpu);
+	virt_intercept(cpu, INTERCEPT_RDPMC, 0);
 	cpu_raise_code(cpu, EXC_GP, 0);
+}
+
+/* RDRAND and RDSEED are the host's. */
+static void random_number(struct cpu *cpu, const struct insn *insn)
+{
+	virt_intercept(
+		cpu, insn->mnemonic == ZYDIS_MNEMONIC_RDRAND ? INTERCEPT_RDRAND : INTERCEPT_RDSEED,
+		0);
+	host_run(cpu, insn);
+}
+
+insn_fn *system_select_random(const ZydisDecodedInstruction *zydis,
+			      const ZydisDecodedOperand *operands, struct insn *insn)
+{
+	return hosted_select(zydis, operands, insn) ? random_number : NULL;
 }
 
 /* ---- caches and TLB ---- */
@@ -89,8 +119,9 @@ void system_rdpmc(struct cpu *cpu, const struct insn *insn)
 /* INVD, WBINVD, WBNOINVD: there are no caches to write back. */
 void system_wbinvd(struct cpu *cpu, const struct insn *insn)
 {
-	(void)insn;
 	require_cpl0(cpu);
+	virt_intercept(
+		cpu, insn->mnemonic == ZYDIS_MNEMONIC_INVD ? INTERCEPT_INVD : INTERCEPT_WBINVD, 0);
 }
 
 /* CLFLUSH and relatives fault as a load of one byte does. */
@@ -115,6 +146,7 @@ void system_invlpg(struct cpu *cpu, const struct insn *insn)
 	gva_t addr = linear_unchecked(cpu, insn);
 
 	require_cpl0(cpu);
+	virt_intercept(cpu, INTERCEPT_INVLPG, addr);
 	if (is_canonical(addr))
 		mmu_flush_address(cpu, addr);
 	insn_advance(cpu, insn);
@@ -150,7 +182,9 @@ void system_invpcid(struct cpu *cpu, const struct insn *insn)
 	struct invpcid_descriptor d;
 	bool is_bad;
 
+	virt_require(cpu, INTERCEPT_INVPCID);
 	require_cpl0(cpu);
+	virt_intercept(cpu, INTERCEPT_INVPCID, 0);
 	if (type > INVPCID_NONGLOBAL)
 		cpu_raise_code(cpu, EXC_GP, 0);
 	mmu_read_bytes(cpu, insn_linear(cpu, insn, sizeof(d), false), &d, sizeof(d), insn->seg);
@@ -263,6 +297,7 @@ void system_wrgsbase(struct cpu *cpu, const struct insn *insn)
 void system_hlt(struct cpu *cpu, const struct insn *insn)
 {
 	require_cpl0(cpu);
+	virt_intercept(cpu, INTERCEPT_HLT, 0);
 	cpu->activity = CPU_HALTED;
 	cpu_attention_set(cpu, ATTENTION_HALT);
 	insn_advance(cpu, insn);

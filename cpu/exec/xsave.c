@@ -14,6 +14,7 @@
 #include "cpu/feature.h"
 #include "cpu/segment.h"
 #include "cpu/soft.h"
+#include "cpu/virt.h"
 
 #define FX_ALIGN       16
 #define XSAVE_ALIGN    64
@@ -233,6 +234,8 @@ static void check_xsave(struct cpu *cpu, bool is_supervisor)
 {
 	if (!(cpu->cr4 & CR4_OSXSAVE))
 		cpu_raise(cpu, EXC_UD);
+	if (is_supervisor)
+		virt_require(cpu, INTERCEPT_XSAVES);
 	vector_check_ts(cpu);
 	if (is_supervisor && cpu->cpl)
 		cpu_raise_code(cpu, EXC_GP, 0);
@@ -319,6 +322,8 @@ static void save_compacted(struct cpu *cpu, const struct insn *insn, bool is_sup
 	uint8_t bvs[HEADER_AFTER_BVS];
 
 	check_xsave(cpu, is_supervisor);
+	if (is_supervisor)
+		virt_intercept(cpu, INTERCEPT_XSAVES, 0);
 	rfbm = requested(cpu);
 	s.xcomp_bv = rfbm | XCOMP_COMPACTED;
 	s.addr = aligned_operand(cpu, insn, area_bytes(rfbm, s.xcomp_bv), XSAVE_ALIGN, true);
@@ -425,6 +430,8 @@ static void restore(struct cpu *cpu, const struct insn *insn, bool is_supervisor
 	gva_t addr;
 
 	check_xsave(cpu, is_supervisor);
+	if (is_supervisor)
+		virt_intercept(cpu, INTERCEPT_XRSTORS, 0);
 	rfbm = requested(cpu);
 	addr = aligned_operand(cpu, insn, EXTENDED_BASE, XSAVE_ALIGN, false);
 	read_part(cpu, addr, area, EXTENDED_BASE, insn->seg);
