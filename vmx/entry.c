@@ -271,6 +271,7 @@ void vmx_enter(struct cpu *cpu, const struct insn *insn, bool is_launch)
 		vmx->vmcs.is_launched = true;
 	enter_non_root(cpu);
 	load_non_register_state(cpu);
+	vmx_apic_entered(cpu);
 	vmx_guest_entered(cpu);
 	start_guest(cpu);
 }

@@ -214,6 +214,7 @@ static void load_host(struct cpu *cpu)
 	cpu->in_guest = false;
 	cpu->has_second_stage = false;
 	cpu->stage_key = 0;
+	vmx_apic_left(cpu);
 	load_registers(cpu);
 	load_segments(cpu);
 	cpu->rip = vmcs_get(cpu, HOST_RIP);

@@ -84,4 +84,8 @@ const struct virt_ops virt_vmx = {
 	.msr = msr,
 	.execute = vmx_execute,
 	.cr_allowed = cr_allowed,
+	.translate = vmx_translate,
+	.apic_access = vmx_apic_access,
+	.apic_written = vmx_apic_written,
+	.apic_msr = vmx_apic_msr,
 };
