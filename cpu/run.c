@@ -232,6 +232,8 @@ static enum outcome deliver_interrupt(struct cpu *cpu)
 	if (!irq_pending(irq, cpu->index))
 		return AGAIN;
 	announce(cpu, &event);
+	if (unlikely(cpu->interrupts_exit))
+		return AGAIN; /* it was for nobody, or has been posted */
 	vector = irq_accept(irq, cpu->index);
 	if (irq_pending(irq, cpu->index))
 		cpu_attention_set(cpu, ATTENTION_INTERRUPT);

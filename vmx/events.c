@@ -146,6 +146,7 @@ void vmx_guest_entered(struct cpu *cpu)
 	bool is_injecting = vmcs_get(cpu, ENTRY_INTERRUPTION) & INTERRUPTION_VALID;
 
 	set_tsc(cpu);
+	vmx_apic_entered(cpu);
 	cpu->nmi_is_virtual = vmx->pin & PIN_VIRTUAL_NMIS;
 	cpu->iret_keeps_nmi = (vmx->pin & (PIN_NMI | PIN_VIRTUAL_NMIS)) == PIN_NMI;
 	vmx->last_pause_tsc = vmx->first_pause_tsc = 0;
@@ -178,6 +179,7 @@ void vmx_guest_left(struct cpu *cpu, enum vmx_exit_reason reason)
 
 	set_interrupts_exit(cpu, false);
 	stop_timer(cpu);
+	vmx_apic_left(cpu);
 	cpu_attention_clear(cpu, ATTENTION_VIRT);
 	if (vmx->proc & PROC_INTERRUPT_WINDOW)
 		cpu_attention_set(cpu, ATTENTION_INTERRUPT);
@@ -229,7 +231,10 @@ static _Noreturn void exit_nmi(struct cpu *cpu, const struct event *event)
 	cpu_unwind_exit(cpu);
 }
 
-/* Acknowledged on exit, or left pending for the hypervisor to take. */
+/*
+ * Acknowledged on exit, or left pending for the hypervisor to take. Returns where the request has
+ * gone away or was a notification of posted ones.
+ */
 static void exit_interrupt(struct cpu *cpu)
 {
 	bool is_acknowledged = vmx_of(cpu)->exit_ctls & EXITC_ACK_INTERRUPT;
@@ -240,13 +245,14 @@ static void exit_interrupt(struct cpu *cpu)
 	vmcs_set(cpu, EXIT_INTERRUPTION, 0);
 	if (is_acknowledged) {
 		vector = irq_accept(irq, cpu->index);
-		if (vector < 0)
+		if (irq_pending(irq, cpu->index))
+			cpu_attention_interrupt(cpu);
+		if (vector < 0 || vmx_apic_take_posted(cpu, (uint8_t)vector))
 			return;
 		event.vector = (uint8_t)vector;
 		record_interruption(cpu, &event);
 	}
-	if (irq_pending(irq, cpu->index))
-		cpu_attention_set(cpu, ATTENTION_INTERRUPT);
+	cpu_attention_set(cpu, ATTENTION_INTERRUPT);
 	vmx_exit(cpu, EXIT_EXTERNAL_INTERRUPT, 0);
 }
 
@@ -304,6 +310,8 @@ static bool before_interrupt(struct cpu *cpu)
 	bool is_trap = vmx->proc & PROC_MONITOR_TRAP;
 
 	cpu_attention_clear(cpu, ATTENTION_VIRT);
+	if (vmx_apic_boundary(cpu, BOUNDARY_BEFORE_INTERRUPT))
+		cpu_attention_set(cpu, ATTENTION_INTERRUPT);
 	if ((vmx->proc & PROC_INTERRUPT_WINDOW) && is_interrupt_window(cpu))
 		vmx_exit(cpu, EXIT_INTERRUPT_WINDOW, 0);
 	look_for_interrupt(cpu);
@@ -325,6 +333,7 @@ bool vmx_boundary(struct cpu *cpu, enum virt_boundary stage)
 	case BOUNDARY_BEFORE_TRAPS:
 		if (vmx->is_monitor_trap_pending)
 			vmx_exit(cpu, EXIT_MONITOR_TRAP, 0);
+		vmx_apic_boundary(cpu, stage);
 		return false;
 	case BOUNDARY_BEFORE_NMI:
 		if (is_timer_due(cpu))

@@ -311,7 +311,10 @@ uint64_t vmx_cr_write(struct cpu *cpu, unsigned n, uint64_t value, unsigned gpr,
 			cpu_raise_code(cpu, EXC_GP, 0);
 		if (vmx->proc & PROC_CR8_LOAD)
 			exit_cr(cpu, n, CR_WRITE, gpr);
-		return value;
+		if (!(vmx->proc & PROC_TPR_SHADOW))
+			return value;
+		vmx_apic_set_cr8(cpu, value);
+		return VIRT_CR_DONE;
 	default:
 		return write_masked(cpu, n, value, gpr);
 	}
@@ -320,7 +323,9 @@ uint64_t vmx_cr_write(struct cpu *cpu, unsigned n, uint64_t value, unsigned gpr,
 uint64_t vmx_cr_read(struct cpu *cpu, unsigned n)
 {
 	if (n == 8)
-		return irq_tpr(cpu->soft->config.irq, cpu->index) >> 4;
+		return vmx_of(cpu)->proc & PROC_TPR_SHADOW
+			       ? vmx_apic_cr8(cpu)
+			       : irq_tpr(cpu->soft->config.irq, cpu->index) >> 4;
 	return merge(n ? cpu->cr4 : cpu->cr0, vmcs_get(cpu, n ? CR4_SHADOW : CR0_SHADOW),
 		     ~vmcs_get(cpu, n ? CR4_MASK : CR0_MASK));
 }
