@@ -146,7 +146,6 @@ void vmx_guest_entered(struct cpu *cpu)
 	bool is_injecting = vmcs_get(cpu, ENTRY_INTERRUPTION) & INTERRUPTION_VALID;
 
 	set_tsc(cpu);
-	vmx_apic_entered(cpu);
 	cpu->nmi_is_virtual = vmx->pin & PIN_VIRTUAL_NMIS;
 	cpu->iret_keeps_nmi = (vmx->pin & (PIN_NMI | PIN_VIRTUAL_NMIS)) == PIN_NMI;
 	vmx->last_pause_tsc = vmx->first_pause_tsc = 0;
@@ -179,7 +178,6 @@ void vmx_guest_left(struct cpu *cpu, enum vmx_exit_reason reason)
 
 	set_interrupts_exit(cpu, false);
 	stop_timer(cpu);
-	vmx_apic_left(cpu);
 	cpu_attention_clear(cpu, ATTENTION_VIRT);
 	if (vmx->proc & PROC_INTERRUPT_WINDOW)
 		cpu_attention_set(cpu, ATTENTION_INTERRUPT);
