@@ -12,6 +12,7 @@
 #include "cpu/feature.h"
 #include "cpu/mmu/mmu.h"
 #include "cpu/soft.h"
+#include "cpu/virt.h"
 
 #define CR0_DEFINED                                                                                \
 	(CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | \
@@ -97,6 +98,13 @@ static _Noreturn void general_protection(struct cpu *cpu)
 	cpu_raise_code(cpu, EXC_GP, 0);
 }
 
+/* What VMX operation fixes in CR0 and CR4. */
+static void check_virt(struct cpu *cpu, unsigned n, uint64_t value)
+{
+	if (unlikely(cpu->virt != NULL) && !cpu->virt->cr_allowed(cpu, n, value))
+		general_protection(cpu);
+}
+
 bool control_pdpte_valid(uint64_t pdpte)
 {
 	return !(pdpte & PDPTE_P) || !(pdpte & PDPTE_FIXED);
@@ -146,6 +154,7 @@ void control_write_cr0(struct cpu *cpu, uint64_t value)
 	changed = value ^ cpu->cr0;
 	if (((value & CR0_PG) && !(value & CR0_PE)) || ((value & CR0_NW) && !(value & CR0_CD)))
 		general_protection(cpu);
+	check_virt(cpu, 0, value);
 	if ((changed & CR0_PG) && (value & CR0_PG))
 		check_paging_on(cpu);
 	else if (changed & CR0_PG)
@@ -197,6 +206,7 @@ void control_write_cr4(struct cpu *cpu, uint64_t value)
 	uint64_t changed = value ^ cpu->cr4;
 
 	check_cr4(cpu, value);
+	check_virt(cpu, 4, value);
 	if ((cpu->cr0 & CR0_PG) && (value & CR4_PAE) && (changed & CR4_PDPTES) &&
 	    !cpu_in_long_mode(cpu))
 		control_check_pdptes(cpu, cpu->cr3);

@@ -12,6 +12,7 @@
 #include "cpu/mmu/mmu.h"
 #include "cpu/msr.h"
 #include "cpu/soft.h"
+#include "cpu/virt.h"
 
 #define AR_CODE_DATA (SEG_P | SEG_S | SEG_WRITABLE | SEG_ACCESSED)
 
@@ -84,7 +85,7 @@ static void reset_common(struct cpu *cpu, uint64_t cr0)
 	/* The first vCPU is the bootstrap processor; the others wait for its start-up message. */
 	cpu->activity = cpu->index ? CPU_WAIT_FOR_SIPI : CPU_ACTIVE;
 	cpu_attention_clear(cpu, ATTENTION_SHADOW | ATTENTION_TRAP | ATTENTION_NMI |
-					 ATTENTION_INTERRUPT | ATTENTION_HALT);
+					 ATTENTION_INTERRUPT | ATTENTION_HALT | ATTENTION_VIRT);
 	if (cpu->activity != CPU_ACTIVE)
 		cpu_attention_set(cpu, ATTENTION_HALT);
 	cpu_update_derived(cpu);
@@ -92,8 +93,19 @@ static void reset_common(struct cpu *cpu, uint64_t cr0)
 	mmu_flush_everything(cpu);
 }
 
+static void reset_virt(struct cpu *cpu)
+{
+	cpu->in_guest = cpu->has_second_stage = false;
+	cpu->is_init_blocked = cpu->nmi_is_virtual = cpu->iret_keeps_nmi = false;
+	__atomic_store_n(&cpu->interrupts_exit, false, __ATOMIC_SEQ_CST);
+	cpu->stage_key = 0;
+	if (cpu->virt)
+		cpu->virt->reset(cpu);
+}
+
 void cpu_reset(struct cpu *cpu)
 {
+	reset_virt(cpu);
 	cpu->xcr0 = XCR0_X87;
 	vector_reset(cpu);
 	msr_reset(cpu);

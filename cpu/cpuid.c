@@ -217,14 +217,15 @@ static void fill_hypervisor(struct cpuid_table *table)
 		KVM_CLOCKSOURCE | KVM_NOP_IO_DELAY | KVM_CLOCKSOURCE2 | KVM_CLOCKSOURCE_STABLE;
 }
 
-struct cpuid_table *cpuid_table_create(enum cpu_vendor vendor, unsigned vcpus, uint64_t tsc_khz)
+struct cpuid_table *cpuid_table_create(enum cpu_vendor vendor, unsigned vcpus, uint64_t tsc_khz,
+				       bool is_nested)
 {
 	struct cpuid_table *table = calloc(1, sizeof(*table));
 
 	if (!table)
 		return NULL;
 	table->model = model_find(vendor);
-	model_features(table->model, table->words);
+	model_features(table->model, is_nested, table->words);
 	for (unsigned i = 0; i < table->model->row_count; i++) {
 		const struct cpuid_row *row = &table->model->rows[i];
 

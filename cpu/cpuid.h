@@ -30,7 +30,9 @@ enum feature; /* cpu/feature.h: names for word * 32 + bit */
 
 struct cpuid_table; /* built once a VM, constant afterwards */
 
-struct cpuid_table *cpuid_table_create(enum cpu_vendor vendor, unsigned vcpus, uint64_t tsc_khz);
+/* is_nested: the model's virtualization extension is shown. NULL: out of memory. */
+struct cpuid_table *cpuid_table_create(enum cpu_vendor vendor, unsigned vcpus, uint64_t tsc_khz,
+				       bool is_nested);
 void cpuid_table_destroy(struct cpuid_table *table); /* accepts NULL */
 
 /* The feature words that the table shows, for soft->features (cpu_has). */

@@ -65,6 +65,10 @@ static const uint16_t intel_features[] = {
 	FEATURE_BHI_CTRL, /* without it kernels clear the branch history at each system call */
 };
 
+static const uint16_t intel_nested_features[] = {
+	FEATURE_VMX,
+};
+
 static const uint16_t amd_features[] = {
 	FEATURE_MMXEXT, FEATURE_OSVW, FEATURE_TOPOEXT,
 	FEATURE_AMD_IBPB, FEATURE_AMD_IBRS, FEATURE_AMD_STIBP, FEATURE_AMD_SSB_NO, FEATURE_AMD_BTC_NO,
@@ -141,6 +145,8 @@ static const struct cpu_model models[] = {
 				     ARCH_CAP_GDS_NO | ARCH_CAP_RFDS_NO | ARCH_CAP_ITS_NO,
 		.features = intel_features,
 		.feature_count = ARRAY_SIZE(intel_features),
+		.nested_features = intel_nested_features,
+		.nested_count = ARRAY_SIZE(intel_nested_features),
 		.rows = intel_rows,
 		.row_count = ARRAY_SIZE(intel_rows),
 	},
@@ -190,11 +196,13 @@ static bool host_keeps_ymm(void)
 	return (low & ymm) == ymm;
 }
 
-void model_features(const struct cpu_model *model, uint32_t words[CPUID_WORDS])
+void model_features(const struct cpu_model *model, bool is_nested, uint32_t words[CPUID_WORDS])
 {
 	memset(words, 0, CPUID_WORDS * sizeof(words[0]));
 	add_features(words, common_features, ARRAY_SIZE(common_features));
 	add_features(words, model->features, model->feature_count);
+	if (is_nested)
+		add_features(words, model->nested_features, model->nested_count);
 	for (unsigned i = 0; i < ARRAY_SIZE(host_features); i++)
 		if (!host_has(host_features[i]))
 			words[host_features[i] / 32] &= ~FEATURE_MASK(host_features[i]);

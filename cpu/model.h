@@ -26,7 +26,9 @@ struct cpu_model {
 	uint64_t arch_capabilities;
 	const uint16_t *features; /* enum feature, beyond those that all models have */
 	unsigned feature_count;
-	const struct cpuid_row *rows; /* constant leaves */
+	const uint16_t *nested_features; /* those of the virtualization extension */
+	unsigned nested_count;           /* 0: this version has none for the model */
+	const struct cpuid_row *rows;    /* constant leaves */
 	unsigned row_count;
 };
 
@@ -42,8 +44,8 @@ extern const struct cpuid_word_place cpuid_word_places[CPUID_WORDS];
 
 /*
  * The feature words of a model on this host: instructions that run on host registers are left out
- * where the host lacks them.
+ * where the host lacks them. is_nested: with the virtualization extension.
  */
-void model_features(const struct cpu_model *model, uint32_t words[CPUID_WORDS]);
+void model_features(const struct cpu_model *model, bool is_nested, uint32_t words[CPUID_WORDS]);
 
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The table of MSRs and what reading and writing them does. An MSR that has no row here, or whose
- * feature the CPU model lacks, is #GP(0).
+ * feature the CPU model lacks, is #GP(0). Those of the virtualization extension are its own
+ * (virt_ops.msr), and come first.
  */
 #include "cpu/msr.h"
 
@@ -420,15 +421,23 @@ static const struct msr_row *find(const struct cpu *cpu, uint32_t msr)
 
 bool msr_read(struct cpu *cpu, uint32_t msr, uint64_t *value)
 {
-	const struct msr_row *row = find(cpu, msr);
+	const struct msr_row *row;
+	bool is_valid;
 
+	if (cpu->virt && cpu->virt->msr(cpu, msr, false, value, &is_valid))
+		return is_valid;
+	row = find(cpu, msr);
 	return row && row->read && row->read(cpu, row, msr, value);
 }
 
 bool msr_write(struct cpu *cpu, uint32_t msr, uint64_t value)
 {
-	const struct msr_row *row = find(cpu, msr);
+	const struct msr_row *row;
+	bool is_valid;
 
+	if (cpu->virt && cpu->virt->msr(cpu, msr, true, &value, &is_valid))
+		return is_valid;
+	row = find(cpu, msr);
 	return row && row->write && !(value & ~row->writable) && row->write(cpu, row, msr, value);
 }
 

@@ -243,6 +243,12 @@ static enum outcome deliver_interrupt(struct cpu *cpu)
 	return deliver(cpu, &event);
 }
 
+/* VMX root operation keeps INIT waiting. */
+static bool is_init_held(const struct cpu *cpu)
+{
+	return cpu->is_init_blocked && !cpu->in_guest;
+}
+
 static void take_init(struct cpu *cpu)
 {
 	cpu_attention_clear(cpu, ATTENTION_INIT);
@@ -310,7 +316,7 @@ void cpu_wake(struct cpu *cpu)
 /* The vCPU executes nothing: sleep until it may have to, and leave what woke it to the caller. */
 static void wait_inactive(struct cpu *cpu)
 {
-	uint32_t wake = ATTENTION_KICK | ATTENTION_INIT;
+	uint32_t wake = ATTENTION_KICK | (is_init_held(cpu) ? 0 : ATTENTION_INIT);
 
 	if (cpu->activity == CPU_WAIT_FOR_SIPI)
 		wake |= ATTENTION_SIPI;
@@ -357,7 +363,7 @@ static enum outcome attend(struct cpu *cpu)
 		world_yield(cpu);
 	if (due & ATTENTION_KICK)
 		return STOP;
-	if (due & ATTENTION_INIT) {
+	if ((due & ATTENTION_INIT) && !is_init_held(cpu)) {
 		take_init(cpu);
 		return AGAIN;
 	}

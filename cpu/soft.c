@@ -14,6 +14,7 @@
 #include "cpu/flags.h"
 #include "cpu/mmu/mmu.h"
 #include "cpu/run.h"
+#include "cpu/virt.h"
 
 static struct soft *soft_of(struct engine *engine)
 {
@@ -45,8 +46,8 @@ static int create_parts(struct soft *soft)
 {
 	const struct engine_config *config = &soft->config;
 
-	soft->cpuid =
-		cpuid_table_create(config->vendor, config->vcpus, clock_tsc_khz(config->clock));
+	soft->cpuid = cpuid_table_create(config->vendor, config->vcpus,
+					 clock_tsc_khz(config->clock), config->nested);
 	if (!soft->cpuid)
 		return -ENOMEM;
 	cpuid_table_features(soft->cpuid, soft->features);
@@ -91,9 +92,23 @@ static void soft_vcpu_destroy(struct engine_vcpu *vcpu)
 		return;
 	if (cpu->soft->cpu[cpu->index] == cpu)
 		cpu->soft->cpu[cpu->index] = NULL;
+	if (cpu->virt)
+		cpu->virt->destroy(cpu);
 	jump_cache_destroy(cpu);
 	mmu_destroy(cpu);
 	free(cpu);
+}
+
+/* The virtualization extension, if the guest is shown one. */
+static int create_virt(struct cpu *cpu)
+{
+	static const struct virt_ops *const extensions[] = {
+		[CPU_INTEL] = &virt_vmx, [CPU_AMD] = NULL
+	};
+
+	if (cpu->soft->config.nested)
+		cpu->virt = extensions[cpu->soft->config.vendor];
+	return cpu->virt ? cpu->virt->create(cpu) : 0;
 }
 
 static int soft_vcpu_create(struct engine *engine, unsigned index, struct engine_vcpu **out,
@@ -108,7 +123,7 @@ static int soft_vcpu_create(struct engine *engine, unsigned index, struct engine
 	cpu->soft = soft;
 	cpu->index = index;
 	cpu->is_between = true;
-	if (mmu_create(cpu) || jump_cache_create(cpu)) {
+	if (mmu_create(cpu) || jump_cache_create(cpu) || create_virt(cpu)) {
 		soft_vcpu_destroy((struct engine_vcpu *)cpu);
 		return error_set(err, -ENOMEM, "vCPU %u: out of memory", index);
 	}

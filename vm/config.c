@@ -50,10 +50,10 @@ int config_check(const struct config *config, struct error *err)
 {
 	if (config->engine == CONFIG_ENGINE_KVM)
 		return error_set(err, -ENOTSUP, "--engine kvm: this version has no KVM engine yet");
-	if (config->nested)
+	if (config->nested && config->vendor == CPU_AMD)
 		return error_set(err, -ENOTSUP,
-				 "--nested on: the virtualization extensions of the processor are "
-				 "not in this version");
+				 "--nested on: --cpu amd has no AMD-V in this version; --cpu intel "
+				 "has VT-x");
 	if (!config->kernel)
 		return error_set(err, -EINVAL,
 				 "--kernel is missing: this version boots no firmware and no disk");

@@ -70,8 +70,8 @@ insn_fn system_cpuid, system_rdmsr, system_wrmsr, system_rdtsc, system_rdtscp, s
 insn_fn system_rdpmc, system_wbinvd, system_clflush, system_invlpg, system_invpcid;
 insn_fn system_stac, system_clac, system_rdpkru, system_wrpkru, system_swapgs;
 insn_fn system_rdfsbase, system_rdgsbase, system_wrfsbase, system_wrgsbase;
-insn_fn system_hlt, system_hypercall;
 insn_select_fn system_select_random; /* RDRAND, RDSEED */
+insn_fn system_hlt, system_hypercall, system_vmcall, system_virt;
 
 /* syscall.c */
 insn_fn syscall_syscall, syscall_sysret, syscall_sysenter, syscall_sysexit;

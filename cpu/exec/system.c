@@ -306,11 +306,32 @@ void system_hlt(struct cpu *cpu, const struct insn *insn)
 #define KVM_EPERM  1
 #define KVM_ENOSYS 1000
 
-/* VMCALL and VMMCALL: who shows KVM's leaves must answer; no call is implemented. */
+/*
+ * VMCALL and VMMCALL: who shows KVM's leaves must answer; no call is implemented. A nested guest's
+ * own hypervisor is the one to be called, by the instruction that the processor has.
+ */
 void system_hypercall(struct cpu *cpu, const struct insn *insn)
 {
 	int64_t result = cpu->cpl ? -KVM_EPERM : -KVM_ENOSYS;
 
 	(void)insn;
+	if (cpu->in_guest)
+		cpu_raise(cpu, EXC_UD);
 	reg_write(cpu, REG_OFFSET(RAX), native_size(cpu), (uint64_t)result);
+}
+
+/* ---- the virtualization extension ---- */
+
+void system_vmcall(struct cpu *cpu, const struct insn *insn)
+{
+	if (cpu->virt)
+		cpu->virt->execute(cpu, insn);
+	else
+		system_hypercall(cpu, insn);
+}
+
+/* decode knows them only where the extension is shown */
+void system_virt(struct cpu *cpu, const struct insn *insn)
+{
+	cpu->virt->execute(cpu, insn);
 }

@@ -191,7 +191,8 @@ static void checks(void **state)
 	check("--kernel k --memory 16M", 0, "");
 	check("", -EINVAL, "--kernel is missing");
 	check("--kernel k --engine kvm", -ENOTSUP, "--engine kvm: ");
-	check("--kernel k --nested on", -ENOTSUP, "--nested on: ");
+	check("--kernel k --nested on", 0, "");
+	check("--kernel k --nested on --cpu amd", -ENOTSUP, "--nested on: --cpu amd has no AMD-V");
 	check("--kernel k --memory 1M", -EINVAL, "at least 2 MiB");
 	check("--kernel k --memory 16777217", -EINVAL, "multiple of 1 MiB");
 	check("--kernel k --memory 500G", -EINVAL, "too much memory");

@@ -37,7 +37,7 @@ static struct machine *machine_create(enum cpu_vendor vendor, unsigned vcpus, un
 	assert_non_null(m);
 	m->soft.config.vendor = vendor;
 	m->soft.config.vcpus = vcpus;
-	m->soft.cpuid = cpuid_table_create(vendor, vcpus, TSC_KHZ);
+	m->soft.cpuid = cpuid_table_create(vendor, vcpus, TSC_KHZ, false);
 	assert_non_null(m->soft.cpuid);
 	cpuid_table_features(m->soft.cpuid, m->soft.features);
 	m->cpu.soft = &m->soft;
