@@ -96,7 +96,7 @@ static const struct need {
 #define BASIC_TRUE       BIT(55) /* there are TRUE MSRs */
 
 /* IA32_VMX_MISC */
-#define MISC_TIMER_RATE      VMX_TIMER_SHIFT
+#define MISC_TIMER_RATE      VMX_TIMER_RATE
 #define MISC_STORE_LMA       BIT(5)
 #define MISC_HLT             BIT(6)
 #define MISC_SHUTDOWN        BIT(7)

@@ -116,35 +116,161 @@ static void vmcall(struct cpu *cpu, const struct insn *insn)
 	vmx_fail(cpu, insn, VMXERR_VMCALL_IN_ROOT);
 }
 
+/* ---- VM entry ---- */
+
+static void enter(struct cpu *cpu, const struct insn *insn, bool is_launch)
+{
+	const struct vmx *vmx = vmx_of(cpu);
+
+	if (vmx->current == NO_VMCS || (vmx->vmcs.revision & VMCS_SHADOW))
+		vmx_fail_invalid(cpu, insn);
+	else if ((cpu->shadow & ~SHADOW_OLD) == SHADOW_MOV_SS)
+		vmx_fail(cpu, insn, VMXERR_ENTRY_MOV_SS);
+	else if (is_launch && vmx->vmcs.is_launched)
+		vmx_fail(cpu, insn, VMXERR_VMLAUNCH_NOT_CLEAR);
+	else if (!is_launch && !vmx->vmcs.is_launched)
+		vmx_fail(cpu, insn, VMXERR_VMRESUME_NOT_LAUNCHED);
+	else
+		vmx_enter(cpu, insn, is_launch);
+}
+
+static void vmlaunch(struct cpu *cpu, const struct insn *insn)
+{
+	enter(cpu, insn, true);
+}
+
+static void vmresume(struct cpu *cpu, const struct insn *insn)
+{
+	enter(cpu, insn, false);
+}
+
+/* ---- INVEPT, INVVPID ---- */
+
+static uint64_t type_operand(struct cpu *cpu, const struct insn *insn)
+{
+	return reg_read(cpu, insn->dst, cpu_in_64bit_mode(cpu) ? 8 : 4);
+}
+
+static void read_descriptor(struct cpu *cpu, const struct insn *insn, struct descriptor *d)
+{
+	mmu_read_bytes(cpu, insn_linear(cpu, insn, sizeof(*d), false), d, sizeof(*d), insn->seg);
+}
+
+static bool invalidate_ept(struct cpu *cpu, uint64_t type, const struct descriptor *d)
+{
+	if (type == INVEPT_ALL)
+		mmu_flush_roots(cpu);
+	else if (vmx_eptp_valid(cpu, d->key))
+		mmu_flush_root(cpu, d->key);
+	else
+		return false;
+	return true;
+}
+
+static void invept(struct cpu *cpu, const struct insn *insn)
+{
+	uint64_t type = type_operand(cpu, insn);
+	struct descriptor d;
+
+	if (type != INVEPT_SINGLE && type != INVEPT_ALL) {
+		vmx_fail(cpu, insn, VMXERR_INVEPT_INVVPID_OPERAND);
+		return;
+	}
+	read_descriptor(cpu, insn, &d);
+	if (invalidate_ept(cpu, type, &d))
+		vmx_succeed(cpu, insn);
+	else
+		vmx_fail(cpu, insn, VMXERR_INVEPT_INVVPID_OPERAND);
+}
+
+static bool invalidate_vpid(struct cpu *cpu, uint64_t type, const struct descriptor *d)
+{
+	uint16_t vpid = (uint16_t)d->key;
+
+	if (d->key > UINT16_MAX || (type != INVVPID_ALL && !vpid))
+		return false;
+	if (type == INVVPID_ADDRESS && !is_canonical(d->addr))
+		return false;
+	if (type == INVVPID_ALL)
+		mmu_flush_vpids(cpu);
+	else if (type == INVVPID_ADDRESS)
+		mmu_flush_vpid_address(cpu, vpid, d->addr);
+	else
+		mmu_flush_vpid(cpu, vpid, type == INVVPID_SINGLE_LOCAL);
+	return true;
+}
+
+static void invvpid(struct cpu *cpu, const struct insn *insn)
+{
+	uint64_t type = type_operand(cpu, insn);
+	struct descriptor d;
+
+	if (type > INVVPID_SINGLE_LOCAL) {
+		vmx_fail(cpu, insn, VMXERR_INVEPT_INVVPID_OPERAND);
+		return;
+	}
+	read_descriptor(cpu, insn, &d);
+	if (invalidate_vpid(cpu, type, &d))
+		vmx_succeed(cpu, insn);
+	else
+		vmx_fail(cpu, insn, VMXERR_INVEPT_INVVPID_OPERAND);
+}
+
 /* ---- dispatch ---- */
 
 /* The most frequent ones come first. */
 static const struct vmx_insn {
 	uint16_t mnemonic;
-	insn_fn *exec; /* in root operation, or on a shadow VMCS */
+	uint16_t reason; /* of the exit in non-root operation */
+	insn_fn *exec;
 } instructions[] = {
-	{ ZYDIS_MNEMONIC_VMREAD, vmcs_read },   { ZYDIS_MNEMONIC_VMWRITE, vmcs_write },
-	{ ZYDIS_MNEMONIC_VMPTRLD, vmcs_load },  { ZYDIS_MNEMONIC_VMPTRST, vmcs_store },
-	{ ZYDIS_MNEMONIC_VMCLEAR, vmcs_clear }, { ZYDIS_MNEMONIC_VMXON, vmxon },
-	{ ZYDIS_MNEMONIC_VMXOFF, vmxoff },      { ZYDIS_MNEMONIC_VMCALL, vmcall },
+	{ ZYDIS_MNEMONIC_VMREAD, EXIT_VMREAD, vmcs_read },
+	{ ZYDIS_MNEMONIC_VMWRITE, EXIT_VMWRITE, vmcs_write },
+	{ ZYDIS_MNEMONIC_VMRESUME, EXIT_VMRESUME, vmresume },
+	{ ZYDIS_MNEMONIC_VMPTRLD, EXIT_VMPTRLD, vmcs_load },
+	{ ZYDIS_MNEMONIC_VMLAUNCH, EXIT_VMLAUNCH, vmlaunch },
+	{ ZYDIS_MNEMONIC_INVEPT, EXIT_INVEPT, invept },
+	{ ZYDIS_MNEMONIC_INVVPID, EXIT_INVVPID, invvpid },
+	{ ZYDIS_MNEMONIC_VMCALL, EXIT_VMCALL, vmcall },
+	{ ZYDIS_MNEMONIC_VMPTRST, EXIT_VMPTRST, vmcs_store },
+	{ ZYDIS_MNEMONIC_VMCLEAR, EXIT_VMCLEAR, vmcs_clear },
+	{ ZYDIS_MNEMONIC_VMXON, EXIT_VMXON, vmxon },
+	{ ZYDIS_MNEMONIC_VMXOFF, EXIT_VMXOFF, vmxoff },
 };
 
 static const struct vmx_insn *find(unsigned mnemonic)
 {
-	for (unsigned i = 0; i < ARRAY_SIZE(instructions); i++)
-		if (instructions[i].mnemonic == mnemonic)
-			return &instructions[i];
-	return NULL;
+	const struct vmx_insn *row = instructions;
+
+	while (row->mnemonic != mnemonic)
+		row++;
+	return row;
 }
 
-static void check_mode(struct cpu *cpu, unsigned mnemonic)
+static bool is_mode_right(const struct cpu *cpu)
+{
+	return cpu_in_protected_mode(cpu) && (!cpu_in_long_mode(cpu) || cpu_in_64bit_mode(cpu));
+}
+
+/* VMCALL exits from any mode; VMREAD and VMWRITE may be let through to the shadow VMCS. */
+static void check_guest(struct cpu *cpu, const struct insn *insn, const struct vmx_insn *row)
+{
+	if (insn->mnemonic != ZYDIS_MNEMONIC_VMCALL && !is_mode_right(cpu))
+		cpu_raise(cpu, EXC_UD);
+	if (insn->mnemonic == ZYDIS_MNEMONIC_VMREAD && vmcs_is_shadowed(cpu, insn, false))
+		return;
+	if (insn->mnemonic == ZYDIS_MNEMONIC_VMWRITE && vmcs_is_shadowed(cpu, insn, true))
+		return;
+	vmx_exit_vmx_insn(cpu, insn, row->reason);
+}
+
+static void check_root(struct cpu *cpu, const struct insn *insn)
 {
 	bool is_on = vmx_of(cpu)->is_on;
 
-	if (!is_on && mnemonic == ZYDIS_MNEMONIC_VMXON)
-		is_on = cpu->cr4 & CR4_VMXE;
-	if (!is_on || !cpu_in_protected_mode(cpu) ||
-	    (cpu_in_long_mode(cpu) && !cpu_in_64bit_mode(cpu)))
+	if (insn->mnemonic == ZYDIS_MNEMONIC_VMXON)
+		is_on |= (cpu->cr4 & CR4_VMXE) != 0;
+	if (!is_on || !is_mode_right(cpu))
 		cpu_raise(cpu, EXC_UD);
 }
 
@@ -152,14 +278,15 @@ void vmx_execute(struct cpu *cpu, const struct insn *insn)
 {
 	const struct vmx_insn *row = find(insn->mnemonic);
 
-	/* Outside VMX operation the hypervisor below is the one that is called: us. */
+	/* Outside VMX operation it is the hypervisor below that is called. */
 	if (insn->mnemonic == ZYDIS_MNEMONIC_VMCALL && !vmx_of(cpu)->is_on) {
 		system_hypercall(cpu, insn);
 		return;
 	}
-	check_mode(cpu, insn->mnemonic);
-	if (!row)
-		cpu_raise(cpu, EXC_UD);
+	if (cpu->in_guest)
+		check_guest(cpu, insn, row);
+	else
+		check_root(cpu, insn);
 	if (cpu->cpl)
 		cpu_raise_code(cpu, EXC_GP, 0);
 	row->exec(cpu, insn);

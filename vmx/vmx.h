@@ -32,8 +32,6 @@
 #define VMX_TIMER_RATE 5 /* the preemption timer counts when this bit of the TSC changes */
 
 #define VMX_CR3_TARGETS 4
-#define VMX_TIMER_SHIFT 5   /* the preemption timer counts down at bit 5 of the TSC */
-#define VMX_MSR_LIST    512 /* entries in an MSR list that are supported at least */
 
 /* IA32_FEATURE_CONTROL */
 #define FEATURE_CONTROL_LOCKED BIT(0)
