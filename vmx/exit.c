@@ -197,13 +197,16 @@ static void settle_non_register_state(struct cpu *cpu)
 	cpu_attention_set(cpu, ATTENTION_INTERRUPT | ATTENTION_NMI);
 }
 
-/* SDM3: "VMX Aborts": the indicator goes to memory, the processor into shutdown. */
+/* SDM3: "VMX Aborts": the indicator goes to memory, the processor into shutdown, which ends run().
+ */
 static void abort_vmx(struct cpu *cpu, enum vmx_abort code)
 {
-	vmx_of(cpu)->vmcs.abort = code;
-	vmcs_write_back(cpu);
+	uint32_t indicator = code;
+
+	memory_write(cpu->soft->config.memory, vmx_of(cpu)->current + offsetof(struct vmcs, abort),
+		     &indicator, sizeof(indicator));
 	cpu->activity = CPU_SHUTDOWN;
-	cpu_attention_set(cpu, ATTENTION_HALT);
+	cpu_attention_set(cpu, ATTENTION_HALT | ATTENTION_KICK);
 }
 
 /* Out of non-root operation, into the host that the VMCS describes. */

@@ -4,10 +4,7 @@
  * must be found under the manual's heading and blamed on its field; and values that look bad and
  * are not.
  */
-#include "tests/unit/vcpu.h"
-
-#include "cpu/feature.h"
-#include "vmx/vmx.h"
+#include "tests/unit/vmcs.h"
 
 #define IO_PAGES     0x10000
 #define MSR_PAGE     0x12000
@@ -23,12 +20,8 @@
 #define NOT_CANONICAL        BIT(LINEAR_BITS)
 #define PAT_GOOD             0x0007040600070406ull
 #define PAT_BAD              0x0007040600070402ull
-#define AR_CODE64            (SEG_P | SEG_S | SEG_CODE | SEG_WRITABLE | SEG_ACCESSED | SEG_L | SEG_G)
-#define AR_CODE32            ((AR_CODE64 & ~SEG_L) | SEG_DB)
-#define AR_DATA              (SEG_P | SEG_S | SEG_WRITABLE | SEG_ACCESSED | SEG_DB | SEG_G)
 #define AR_REAL              (SEG_P | SEG_S | SEG_WRITABLE | SEG_ACCESSED)
 #define AR_V86               0xf3
-#define AR_TSS               (SEG_P | SYS_TSS_BUSY)
 #define AR_LDT               (SEG_P | SYS_LDT)
 #define DPL(n)               ((uint64_t)(n) << SEG_DPL_SHIFT)
 #define INJECT(type, vector) (INTERRUPTION_VALID | (uint64_t)(type) << 8 | (vector))
@@ -74,60 +67,6 @@ struct row {
 #define STEPPING          IS(GUEST_RFLAGS, RFLAGS_ONE | RFLAGS_TF)
 #define LINK(addr)        IS(VMCS_LINK_POINTER, addr)
 
-static void set_guest(struct cpu *cpu)
-{
-	for (unsigned n = 0; n < SEGMENTS; n++) {
-		vmcs_set(cpu, GUEST_ES_SELECTOR + n, 0x10);
-		vmcs_set(cpu, GUEST_ES_LIMIT + n, 0xffffffff);
-		vmcs_set(cpu, GUEST_ES_AR + n, AR_DATA);
-	}
-	vmcs_set(cpu, GUEST_CS_SELECTOR, 0x8);
-	vmcs_set(cpu, GUEST_CS_AR, AR_CODE64);
-	vmcs_set(cpu, GUEST_TR_SELECTOR, 0x18);
-	vmcs_set(cpu, GUEST_TR_LIMIT, 0x67);
-	vmcs_set(cpu, GUEST_TR_AR, AR_TSS);
-	vmcs_set(cpu, GUEST_LDTR_AR, SEG_UNUSABLE);
-	vmcs_set(cpu, GUEST_CR0, CR0_PE | CR0_NE | CR0_PG | CR0_ET);
-	vmcs_set(cpu, GUEST_CR4, CR4_PAE | CR4_VMXE);
-	vmcs_set(cpu, GUEST_RFLAGS, RFLAGS_ONE);
-	vmcs_set(cpu, GUEST_DR7, DR7_INIT);
-	vmcs_set(cpu, VMCS_LINK_POINTER, NO_VMCS);
-}
-
-static void set_host(struct cpu *cpu)
-{
-	static const uint16_t selectors[] = {
-		HOST_ES_SELECTOR, HOST_CS_SELECTOR, HOST_SS_SELECTOR, HOST_DS_SELECTOR,
-		HOST_FS_SELECTOR, HOST_GS_SELECTOR, HOST_TR_SELECTOR,
-	};
-
-	for (unsigned i = 0; i < ARRAY_SIZE(selectors); i++)
-		vmcs_set(cpu, selectors[i], 0x10);
-	vmcs_set(cpu, HOST_CR0, CR0_PE | CR0_NE | CR0_PG | CR0_ET);
-	vmcs_set(cpu, HOST_CR4, CR4_PAE | CR4_VMXE);
-}
-
-/* The least that each control must be, and a 64-bit guest of a 64-bit host. */
-static void set_controls(struct cpu *cpu)
-{
-	static const uint16_t controls[] = { PIN_CONTROLS, PROC_CONTROLS, PROC_CONTROLS2,
-					     EXIT_CONTROLS, ENTRY_CONTROLS };
-
-	for (unsigned i = 0; i < ARRAY_SIZE(controls); i++)
-		vmcs_set(cpu, controls[i], (uint32_t)vmx_caps_controls(cpu, controls[i]));
-	vmcs_set(cpu, EXIT_CONTROLS, vmcs_get(cpu, EXIT_CONTROLS) | EXITC_HOST_64);
-	vmcs_set(cpu, ENTRY_CONTROLS, vmcs_get(cpu, ENTRY_CONTROLS) | ENTRYC_IA32E);
-}
-
-static void set_good(struct cpu *cpu)
-{
-	memset(&vmx_of(cpu)->vmcs, 0, sizeof(vmx_of(cpu)->vmcs));
-	vmx_of(cpu)->current = CURRENT_PAGE;
-	set_controls(cpu);
-	set_host(cpu);
-	set_guest(cpu);
-}
-
 static void store_word(struct vcpu *v, gpa_t gpa, uint32_t value)
 {
 	assert_int_equal(memory_write(v->config.memory, gpa, &value, sizeof(value)), 0);
@@ -137,12 +76,7 @@ static int setup(void **state)
 {
 	struct vcpu *v = calloc(1, sizeof(*v));
 
-	vcpu_setup(v, CPU_INTEL);
-	if (!v->cpu->virt) {
-		v->cpu->soft->features[CPUID_1_ECX] |= FEATURE_MASK(FEATURE_VMX);
-		v->cpu->virt = &virt_vmx;
-		assert_int_equal(virt_vmx.create(v->cpu), 0);
-	}
+	vcpu_setup_nested(v, CPU_INTEL);
 	v->cpu->efer = EFER_LMA | EFER_LME;
 	store_word(v, LINK_PAGE, VMX_REVISION);
 	store_word(v, SHADOW_PAGE, VMX_REVISION | (uint32_t)BIT(31));
@@ -163,7 +97,7 @@ static int teardown(void **state)
 
 static void apply(struct cpu *cpu, const struct row *row)
 {
-	set_good(cpu);
+	vmcs_set_good(cpu, CURRENT_PAGE);
 	for (unsigned i = 0; i < SETTINGS; i++) {
 		const struct setting *set = &row->set[i];
 		uint64_t old = vmcs_get(cpu, set->field);
@@ -501,7 +435,7 @@ static void guest_segments(void **state)
 
 static void set_v86(struct cpu *cpu)
 {
-	set_good(cpu);
+	vmcs_set_good(cpu, CURRENT_PAGE);
 	vmcs_set(cpu, ENTRY_CONTROLS, vmcs_get(cpu, ENTRY_CONTROLS) & ~ENTRYC_IA32E);
 	vmcs_set(cpu, GUEST_RFLAGS, RFLAGS_ONE | RFLAGS_VM);
 	for (unsigned n = 0; n < SEGMENTS; n++) {

@@ -24,9 +24,9 @@ struct vcpu {
 	struct cpu *cpu;
 };
 
-static inline void vcpu_setup(struct vcpu *v, enum cpu_vendor vendor)
+static inline void vcpu_setup_as(struct vcpu *v, const struct engine_config *config)
 {
-	*v = (struct vcpu){ .config = { .vendor = vendor, .vcpus = 1 } };
+	*v = (struct vcpu){ .config = *config };
 	assert_int_equal(memory_create(&v->config.memory, VCPU_MEMORY_BYTES, NULL), 0);
 	assert_int_equal(bus_create(&v->config.bus), 0);
 	assert_int_equal(clock_create(&v->config.clock), 0);
@@ -34,6 +34,17 @@ static inline void vcpu_setup(struct vcpu *v, enum cpu_vendor vendor)
 	assert_int_equal(engine_soft.create(&v->engine, &v->config, NULL), 0);
 	assert_int_equal(engine_soft.vcpu_create(v->engine, 0, &v->handle, NULL), 0);
 	v->cpu = (struct cpu *)v->handle;
+}
+
+static inline void vcpu_setup(struct vcpu *v, enum cpu_vendor vendor)
+{
+	vcpu_setup_as(v, &(struct engine_config){ .vendor = vendor, .vcpus = 1 });
+}
+
+/* With the virtualization extension of the vendor. */
+static inline void vcpu_setup_nested(struct vcpu *v, enum cpu_vendor vendor)
+{
+	vcpu_setup_as(v, &(struct engine_config){ .vendor = vendor, .vcpus = 1, .nested = true });
 }
 
 static inline void vcpu_teardown(struct vcpu *v)
