@@ -12,12 +12,16 @@
  *   caps.c       capability MSRs, from the tables of what is implemented
  *   fields.c     VMCS encodings ↔ indices
  *   vmcs.c       VMCLEAR, VMPTRLD, VMPTRST, VMREAD, VMWRITE; the shadow VMCS
- *   insn.c       VMXON, VMXOFF, VMLAUNCH, VMRESUME, VMCALL, VMFUNC, INVEPT, INVVPID; VMsucceed and
- * VMfail check.c      the checks of VM entry, in the manual's order, each naming itself entry.c
- * loading guest state, MSR lists, event injection exit.c       saving guest state, loading host
- * state, MSR lists intercept.c  instructions that cause exits, and their qualifications events.c
- * events that cause exits, timers and windows ept.c        the second stage apicv.c      the
- * virtual APIC
+ *   insn.c       how VMX instructions begin and end; VMXON, VMXOFF, INVEPT, INVVPID
+ *   check*.c     the checks of VM entry, in the manual's order, each naming itself
+ *   entry.c      loading guest state, event injection
+ *   exit.c       saving guest state, loading host state
+ *   state.c      MSR lists, and what entry and exit have in common
+ *   intercept.c  instructions that cause exits, and their qualifications
+ *   events.c     events that cause exits, timers and windows
+ *   ept.c        the second stage
+ *   apicv.c      the virtual APIC
+ *   vmx.c        virt_vmx: the extension as cpu/ sees it
  */
 #ifndef VMX_VMX_H
 #define VMX_VMX_H
