@@ -90,6 +90,15 @@ bool kvmclock_write_system_time(struct cpu *cpu, const struct msr_row *row, uint
 	return true;
 }
 
+/* The MSR is the whole VM's. */
+static void set_wall_clock(struct soft *soft, uint64_t value)
+{
+	for (unsigned i = 0; i < soft->config.vcpus; i++)
+		if (soft->cpu[i])
+			__atomic_store_n(&soft->cpu[i]->msr.kvm_wall_clock, value,
+					 __ATOMIC_RELAXED);
+}
+
 bool kvmclock_write_wall_clock(struct cpu *cpu, const struct msr_row *row, uint32_t msr,
 			       uint64_t value)
 {
@@ -105,7 +114,7 @@ bool kvmclock_write_wall_clock(struct cpu *cpu, const struct msr_row *row, uint3
 	wall.version = 2;
 	wall.seconds = (uint32_t)(ns / NS_PER_SECOND);
 	wall.nanoseconds = (uint32_t)(ns % NS_PER_SECOND);
-	cpu->msr.kvm_wall_clock = value;
+	set_wall_clock(cpu->soft, value);
 	memory_write(cpu->soft->config.memory, value, &wall, sizeof(wall));
 	return true;
 }
