@@ -468,7 +468,7 @@ void event_commit_payload(struct cpu *cpu, const struct event *event)
 	} else if (event->vector == EXC_DB) {
 		cpu->dr6 = (cpu->dr6 & ~0xfull) | event->payload;
 		cpu->dr7 &= ~DR7_GD;
-		cpu->msr.debugctl &= ~DEBUGCTL_BTF;
+		cpu->msr.debugctl &= ~DEBUGCTL_OFFERED;
 	}
 }
 

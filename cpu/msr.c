@@ -346,7 +346,7 @@ static const struct msr_row rows[] = {
 	STORED(0x17b, 1, "IA32_MCG_CTL", IF(MCA), mcg_ctl, ANY, 0, write_mcg_ctl),
 	STORED(0x1a0, 1, "IA32_MISC_ENABLE", ALL, misc_enable, MISC_ENABLE_MASK,
 	       MISC_ENABLE_FAST | MISC_ENABLE_NO_BTS | MISC_ENABLE_NO_PEBS, msr_write_storage),
-	STORED(0x1d9, 1, "IA32_DEBUGCTL", ALL, debugctl, DEBUGCTL_BTF, 0, msr_write_storage),
+	STORED(0x1d9, 1, "IA32_DEBUGCTL", ALL, debugctl, DEBUGCTL_OFFERED, 0, msr_write_storage),
 	LIVE(0x200, 2 * MTRR_VARIABLE, "IA32_MTRR_PHYS", IF(MTRR), PHYS, mtrr_read_variable,
 	     mtrr_write_variable),
 	STORED(0x250, 1, "IA32_MTRR_FIX64K", IF(MTRR), mtrr_fixed[0], ANY, 0, mtrr_write_fixed),

@@ -114,7 +114,9 @@ enum exception {
 #define DR7_GD   BIT(13)
 #define DR7_INIT 0x400ull
 
-#define DEBUGCTL_BTF BIT(1) /* TF traps after branches only */
+#define DEBUGCTL_LBR     BIT(0) /* records branches; this processor has room for none */
+#define DEBUGCTL_BTF     BIT(1) /* TF traps after branches only */
+#define DEBUGCTL_OFFERED (DEBUGCTL_LBR | DEBUGCTL_BTF)
 
 #define XCR0_X87  BIT(0)
 #define XCR0_SSE  BIT(1)
