@@ -123,6 +123,12 @@ static void stop_timer(struct cpu *cpu)
 			 now < vmx->timer_deadline ? vmx->timer_deadline - now : 0);
 }
 
+void vmx_timer_check(struct cpu *cpu)
+{
+	if (is_timer_due(cpu))
+		vmx_exit(cpu, EXIT_PREEMPTION_TIMER, 0);
+}
+
 /* ---- entry and exit ---- */
 
 static void set_tsc(struct cpu *cpu)

@@ -500,6 +500,11 @@ void vmx_intercept(struct cpu *cpu, enum virt_intercept what, uint64_t info)
 	case INTERCEPT_TASK:
 		intercept_task(cpu, info);
 		break;
+	case INTERCEPT_RDTSC:
+	case INTERCEPT_RDTSCP:
+		vmx_timer_check(cpu);
+		intercept_simple(cpu, &simple[what], info);
+		break;
 	case INTERCEPT_XSAVES:
 	case INTERCEPT_XRSTORS:
 		if (!is_xss_intercepted(cpu))

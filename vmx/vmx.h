@@ -281,6 +281,9 @@ void vmx_guest_entered(struct cpu *cpu);
 void vmx_guest_left(struct cpu *cpu, enum vmx_exit_reason reason);
 void vmx_event(struct cpu *cpu, const struct event *event);
 bool vmx_boundary(struct cpu *cpu, enum virt_boundary stage);
+/* Before an instruction that tells the time: exits where the preemption timer has expired, so that
+ * no guest sees a time behind it, however late the host's timer is. */
+void vmx_timer_check(struct cpu *cpu);
 
 /* ---- intercept.c ---- */
 void vmx_intercept(struct cpu *cpu, enum virt_intercept what, uint64_t info);

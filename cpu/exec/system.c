@@ -67,19 +67,23 @@ static void check_tsd(struct cpu *cpu)
 
 void system_rdtsc(struct cpu *cpu, const struct insn *insn)
 {
+	uint64_t tsc = msr_tsc(cpu);
+
 	(void)insn;
 	check_tsd(cpu);
 	virt_intercept(cpu, INTERCEPT_RDTSC, 0);
-	write_edx_eax(cpu, msr_tsc(cpu));
+	write_edx_eax(cpu, tsc);
 }
 
 void system_rdtscp(struct cpu *cpu, const struct insn *insn)
 {
+	uint64_t tsc = msr_tsc(cpu);
+
 	(void)insn;
 	virt_require(cpu, INTERCEPT_RDTSCP);
 	check_tsd(cpu);
 	virt_intercept(cpu, INTERCEPT_RDTSCP, 0);
-	write_edx_eax(cpu, msr_tsc(cpu));
+	write_edx_eax(cpu, tsc);
 	cpu->gpr[RCX] = (uint32_t)cpu->msr.tsc_aux;
 }
 
