@@ -197,8 +197,9 @@ static bool is_vector_valid(const struct vmx_check *c)
 /* Whether the event pushes an error code, as entry must say. */
 static bool pushes_error_code(const struct vmx_check *c)
 {
-	return entry_type(c) == EVENT_FAULT && (field(c, GUEST_CR0) & CR0_PE) &&
-	       (HAS_ERROR_CODE >> entry_vector(c) & 1);
+	bool is_real = (c->proc2 & PROC2_UNRESTRICTED_GUEST) && !(field(c, GUEST_CR0) & CR0_PE);
+
+	return entry_type(c) == EVENT_FAULT && !is_real && (HAS_ERROR_CODE >> entry_vector(c) & 1);
 }
 
 static bool is_software_event(const struct vmx_check *c)
