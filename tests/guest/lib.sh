@@ -2,7 +2,8 @@
 # What the full-system tests share: TAP lines and running nidus. A test sources it after setting `plan`; its first argument
 # is the build folder, whose nidus it runs.
 #
-#   run ARG...            runs `nidus run ARG...`; leaves its exit status in $status, its output in $out and $err (files)
+#   run ARG...            runs `nidus run ARG...`; leaves its exit status in $status, its output in $out and $err (files);
+#                         ended after $limit seconds (default 120)
 #   expect_status N NAME  one test: the last run ended so       expect_output REGEX NAME   its output has such a line
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -29,7 +30,7 @@ fail() {
 verdict() { if "$@"; then pass "$name"; else fail "$name"; fi; }
 
 run() {
-	timeout -k 5 $((120 * slower)) "$nidus" run "$@" >"$out" 2>"$err" </dev/null
+	timeout -k 5 $((${limit:-120} * slower)) "$nidus" run "$@" >"$out" 2>"$err" </dev/null
 	status=$?
 }
 
