@@ -231,6 +231,22 @@ static inline void cpu_attention_interrupt(struct cpu *cpu)
 		cpu_attention_set(cpu, ATTENTION_VIRT);
 }
 
+/* What asks for attention now: all of it, but for interrupts only while RFLAGS.IF is set. */
+static inline uint32_t cpu_attention_due(const struct cpu *cpu)
+{
+	return __atomic_load_n(&cpu->attention, __ATOMIC_ACQUIRE) &
+	       (cpu->rflags | ~(uint32_t)RFLAGS_IF);
+}
+
+/*
+ * Whether a string instruction must pause between two elements. The shadow of STI or MOV SS is that
+ * of this very instruction.
+ */
+static inline bool cpu_must_pause(const struct cpu *cpu)
+{
+	return cpu_attention_due(cpu) & ~(uint32_t)(ATTENTION_SHADOW | ATTENTION_HALT);
+}
+
 /* Opens an interrupt shadow over the next instruction; the calling one ends its block. */
 static inline void cpu_set_shadow(struct cpu *cpu, enum cpu_shadow shadow)
 {

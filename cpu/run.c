@@ -22,17 +22,10 @@
 #include "cpu/virt.h"
 #include "cpu/world.h"
 
-_Static_assert(ATTENTION_INTERRUPT == RFLAGS_IF, "attention_due masks one with the other");
+_Static_assert(ATTENTION_INTERRUPT == RFLAGS_IF, "cpu_attention_due masks one with the other");
 
 /* What comes of an event: look what is due again, run blocks, run one instruction, leave. */
 enum outcome { AGAIN, RUN, ONE_INSN, STOP };
-
-/* What asks for attention now: all of it, but for interrupts only while RFLAGS.IF is set. */
-static uint32_t attention_due(const struct cpu *cpu)
-{
-	return __atomic_load_n(&cpu->attention, __ATOMIC_ACQUIRE) &
-	       (cpu->rflags | ~(uint32_t)RFLAGS_IF);
-}
 
 /* ---- executing ---- */
 
@@ -87,7 +80,7 @@ static void run_chain(struct cpu *cpu)
 	while (block) {
 		uint64_t from = cpu->rip;
 
-		if (!execute(cpu, block, BLOCK_MAX_INSNS + 1) || attention_due(cpu))
+		if (!execute(cpu, block, BLOCK_MAX_INSNS + 1) || cpu_attention_due(cpu))
 			return;
 		block = block_successor(cpu, block, from);
 	}
@@ -356,7 +349,7 @@ static bool attend_virt(struct cpu *cpu, uint32_t due, enum virt_boundary stage)
 /* Handles the most urgent thing; the loop comes back while there is more. */
 static enum outcome attend(struct cpu *cpu)
 {
-	uint32_t due = attention_due(cpu);
+	uint32_t due = cpu_attention_due(cpu);
 	bool is_one;
 
 	if (due & ATTENTION_RENDEZVOUS)
@@ -396,7 +389,7 @@ static void run_blocks(struct cpu *cpu)
 	for (;;) {
 		enum outcome outcome = RUN;
 
-		if (unlikely(attention_due(cpu)))
+		if (unlikely(cpu_attention_due(cpu)))
 			outcome = attend(cpu);
 		if (outcome == STOP)
 			return;

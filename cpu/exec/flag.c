@@ -133,8 +133,7 @@ static void set_interrupt_flag(struct cpu *cpu)
 	if (cpu->rflags & RFLAGS_IF)
 		return;
 	cpu->rflags |= RFLAGS_IF;
-	cpu->shadow = SHADOW_STI;
-	cpu_attention_set(cpu, ATTENTION_SHADOW);
+	cpu_set_shadow(cpu, SHADOW_STI);
 }
 
 void flag_sti(struct cpu *cpu, const struct insn *insn)

@@ -189,16 +189,6 @@ static void outs_once(struct cpu *cpu, const struct insn *insn, uint16_t port)
 	add_to(cpu, insn, RSI, step(cpu, insn));
 }
 
-/* Whether something waits that may be handled between two elements. */
-static bool must_pause(const struct cpu *cpu)
-{
-	uint32_t ignored = ATTENTION_SHADOW | ATTENTION_HALT;
-
-	if (!(cpu->rflags & RFLAGS_IF))
-		ignored |= ATTENTION_INTERRUPT;
-	return __atomic_load_n(&cpu->attention, __ATOMIC_RELAXED) & ~ignored;
-}
-
 typedef void once_fn(struct cpu *cpu, const struct insn *insn, uint16_t port);
 
 /* Before the memory operand is looked at: its address is told unchecked. */
@@ -240,7 +230,7 @@ static void string_io(struct cpu *cpu, const struct insn *insn, once_fn *once)
 		add_to(cpu, insn, RCX, -1);
 		if (!counter(cpu, insn, RCX))
 			break;
-		if (must_pause(cpu))
+		if (cpu_must_pause(cpu))
 			cpu_resume(cpu);
 	}
 	insn_advance(cpu, insn);

@@ -137,8 +137,7 @@ static void pop_segment(struct cpu *cpu, const struct insn *insn)
 static void pop_ss(struct cpu *cpu, const struct insn *insn)
 {
 	pop_segment(cpu, insn);
-	cpu->shadow = SHADOW_MOV_SS;
-	cpu_attention_set(cpu, ATTENTION_SHADOW);
+	cpu_set_shadow(cpu, SHADOW_MOV_SS);
 	insn_advance(cpu, insn);
 }
 

@@ -275,19 +275,9 @@ static uint64_t run_chunk(struct cpu *cpu, const struct insn *insn, chunk_fn *ch
 	return count;
 }
 
-/* What the run loop would act on now. The shadow of STI or MOV SS is that of this instruction. */
-static bool is_attention_due(const struct cpu *cpu)
-{
-	uint32_t ignored = ATTENTION_SHADOW | ATTENTION_HALT;
-
-	if (!(cpu->rflags & RFLAGS_IF))
-		ignored |= ATTENTION_INTERRUPT;
-	return __atomic_load_n(&cpu->attention, __ATOMIC_RELAXED) & ~ignored;
-}
-
 static void yield_to_attention(struct cpu *cpu)
 {
-	if (unlikely(is_attention_due(cpu)))
+	if (unlikely(cpu_must_pause(cpu)))
 		cpu_resume(cpu);
 }
 
