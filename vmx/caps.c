@@ -42,8 +42,8 @@ static const struct offer {
 	{ PROC_CONTROLS2, ALWAYS,
 	  PROC2_APIC_ACCESS | PROC2_EPT | PROC2_DESCRIPTOR_TABLE | PROC2_X2APIC |
 		  PROC2_APIC_REGISTERS | PROC2_VIRTUAL_INTERRUPTS | PROC2_VPID | PROC2_WBINVD |
-		  PROC2_UNRESTRICTED_GUEST | PROC2_PAUSE_LOOP | PROC2_VMCS_SHADOWING | PROC2_PML |
-		  PROC2_TSC_SCALING },
+		  PROC2_UNRESTRICTED_GUEST | PROC2_PAUSE_LOOP | PROC2_VMFUNC |
+		  PROC2_VMCS_SHADOWING | PROC2_PML | PROC2_TSC_SCALING },
 	{ PROC_CONTROLS2, FEATURE_RDTSCP, PROC2_RDTSCP },
 	{ PROC_CONTROLS2, FEATURE_RDRAND, PROC2_RDRAND },
 	{ PROC_CONTROLS2, FEATURE_RDSEED, PROC2_RDSEED },
@@ -231,6 +231,8 @@ static uint64_t constant(uint32_t msr)
 		return CR0_FIXED0;
 	case MSR_VMX_CR0_FIXED1:
 		return CR0_FIXED1;
+	case MSR_VMX_VMFUNC:
+		return VMFUNC_EPTP_SWITCHING;
 	default:
 		return CR4_FIXED0;
 	}
@@ -240,8 +242,6 @@ bool vmx_caps_msr(const struct cpu *cpu, uint32_t msr, uint64_t *value)
 {
 	unsigned controls = controls_of(msr);
 
-	if (msr == MSR_VMX_VMFUNC) /* there are no VM functions */
-		return false;
 	if (controls != VMCS_FIELDS && msr < MSR_VMX_TRUE_PINBASED_CTLS)
 		*value = control_msr(cpu, controls, fixed_of(controls)->basic);
 	else if (controls != VMCS_FIELDS)

@@ -8,7 +8,6 @@
 
 #define APIC_TPR         0x80 /* offset of the task-priority register in the virtual-APIC page */
 #define POSTED_DESC_BITS 6
-#define VMFUNC_EPTP_LIST BIT(0)
 
 #define INFO_RESERVED   0x7ffff000u
 #define TYPE_RESERVED   1
@@ -129,7 +128,7 @@ static bool check_ept(struct vmx_check *c)
 static bool check_vm_functions(struct vmx_check *c)
 {
 	uint64_t functions = field(c, VM_FUNCTION_CONTROLS), supported = 0;
-	bool has_list = functions & VMFUNC_EPTP_LIST;
+	bool has_list = functions & VMFUNC_EPTP_SWITCHING;
 
 	if (!(c->proc2 & PROC2_VMFUNC))
 		return true;

@@ -126,6 +126,9 @@ enum vmcs_field { VMCS_FIELD_TABLE(VMCS_FIELD_INDEX) VMCS_FIELDS };
 #define PROC2_MODE_BASED_EXECUTE BIT(22)
 #define PROC2_TSC_SCALING        BIT(25)
 
+/* VM-function controls */
+#define VMFUNC_EPTP_SWITCHING BIT(0)
+
 /* VM-exit controls */
 #define EXITC_SAVE_DEBUG            BIT(2)
 #define EXITC_HOST_64               BIT(9)

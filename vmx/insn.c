@@ -2,8 +2,7 @@
 /*
  * The VMX instructions: how they begin (mode, VMX operation, exits in non-root operation,
  * privilege) and how they end (VMsucceed, VMfail); VMXON, VMXOFF, VMCALL, INVEPT, INVVPID. VM entry
- * is entry.c's, what concerns a VMCS is vmcs.c's. VMFUNC is not here: no VM function is offered, so
- * it is #UD everywhere.
+ * is entry.c's, what concerns a VMCS is vmcs.c's, VMFUNC is functions.c's.
  *
  * SDM2: "VMX Instruction Reference", "Conventions"
  */
@@ -276,13 +275,18 @@ static void check_root(struct cpu *cpu, const struct insn *insn)
 
 void vmx_execute(struct cpu *cpu, const struct insn *insn)
 {
-	const struct vmx_insn *row = find(insn->mnemonic);
+	const struct vmx_insn *row;
 
+	if (insn->mnemonic == ZYDIS_MNEMONIC_VMFUNC) {
+		vmx_function(cpu, insn);
+		return;
+	}
 	/* Outside VMX operation it is the hypervisor below that is called. */
 	if (insn->mnemonic == ZYDIS_MNEMONIC_VMCALL && !vmx_of(cpu)->is_on) {
 		system_hypercall(cpu, insn);
 		return;
 	}
+	row = find(insn->mnemonic);
 	if (cpu->in_guest)
 		check_guest(cpu, insn, row);
 	else

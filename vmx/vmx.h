@@ -20,6 +20,7 @@
  *   intercept.c  instructions that cause exits, and their qualifications
  *   events.c     events that cause exits, timers and windows
  *   ept.c        the second stage
+ *   functions.c  VMFUNC
  *   apicv.c      the virtual APIC
  *   vmx.c        virt_vmx: the extension as cpu/ sees it
  */
@@ -302,6 +303,10 @@ void vmx_translate(struct cpu *cpu, l2pa_t addr, const struct virt_access *acces
 		   struct virt_page *out);
 /* VMCS field EPT pointer: valid for entry, and for INVEPT of one context. */
 bool vmx_eptp_valid(const struct cpu *cpu, uint64_t eptp);
+
+/* ---- functions.c ---- */
+/* VMFUNC, at any privilege level and in any mode: #UD, an exit, or the function. */
+insn_fn vmx_function;
 
 /* ---- apicv.c ---- */
 /* After entry, in non-root operation and with the guest's state loaded, before any event. */

@@ -281,6 +281,7 @@ static const struct insn_row rows[] = {
 	EXEC_ENDS_BLOCK(VMXOFF, system_virt),
 	EXEC_ENDS_BLOCK(VMLAUNCH, system_virt),
 	EXEC_ENDS_BLOCK(VMRESUME, system_virt),
+	EXEC_ENDS_BLOCK(VMFUNC, system_virt),
 	EXEC_ENDS_BLOCK(INVEPT, system_virt),
 	EXEC_ENDS_BLOCK(INVVPID, system_virt),
 

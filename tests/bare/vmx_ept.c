@@ -3,7 +3,7 @@
  * VT-x: the second stage (violations, misconfigurations, accessed and dirty flags, the log of
  * modified pages, INVEPT and INVVPID) and the virtual APIC.
  */
-#include "vmx.h"
+#include "ept.h"
 
 #define ON_HLT        (1u << 7)
 #define ON_CR8        (3u << 19)
@@ -33,74 +33,24 @@ enum {
 	PML_FULL = 62,
 };
 
-#define R  1ull
-#define W  2ull
-#define X  4ull
-#define WB (6ull << 3)
-#define PS (1ull << 7)
-#define A  (1ull << 8)
-#define D  (1ull << 9)
-
-#define EPTP_BITS  (6 | 3 << 3)
-#define EPTP_FLAGS (1ull << 6)
-
 /* What the guest sees at one of the pages, by default the first. */
 static uint8_t data[3][4096] __attribute__((aligned(4096)));
 static uint64_t log[512] __attribute__((aligned(4096)));
 static uint8_t vapic[4096] __attribute__((aligned(4096)));
 
-static uint64_t *root, *level2, *level1[4], *level0;
-static uint64_t base0; /* the 2 MiB that level0 maps */
-
-#define ADDRESS(x) ((uintptr_t)(x))
-
-/* The first 4 GiB, one to one; 4 KiB pages where `data` lies. */
-static void make_tables(void)
-{
-	root = page_alloc();
-	level2 = page_alloc();
-	level0 = page_alloc();
-	base0 = ADDRESS(data) & ~0x1fffffull;
-	root[0] = ADDRESS(level2) | R | W | X;
-	for (unsigned i = 0; i < 4; i++) {
-		level1[i] = page_alloc();
-		level2[i] = ADDRESS(level1[i]) | R | W | X;
-		for (uint64_t j = 0; j < 512; j++)
-			level1[i][j] = (i * 512 + j) << 21 | R | W | X | WB | PS;
-	}
-	for (uint64_t i = 0; i < 512; i++)
-		level0[i] = (base0 + i * 4096) | R | W | X | WB;
-	level1[base0 >> 30][base0 >> 21 & 511] = ADDRESS(level0) | R | W | X;
-}
+static struct ept ept;
 
 static uint64_t *entry(const void *address)
 {
-	return &level0[(ADDRESS(address) - base0) >> 12 & 511];
+	return ept_entry(&ept, address);
 }
-
-#define INVALIDATE(name, mnemonic)                                          \
-	static unsigned name(uint64_t type, uint64_t key, uint64_t address) \
-	{                                                                   \
-		struct {                                                    \
-			uint64_t key, address;                              \
-		} operand = { key, address };                               \
-		unsigned outcome;                                           \
-                                                                            \
-		asm volatile(mnemonic " %1, %2\n\t" VMX_OUTCOME             \
-			     : "=&a"(outcome)                               \
-			     : "m"(operand), "r"(type)                      \
-			     : "cc", "memory");                             \
-		return outcome;                                             \
-	}
-INVALIDATE(invept, "invept")
-INVALIDATE(invvpid, "invvpid")
 
 static void fresh(uint32_t proc, uint32_t proc2, uint64_t eptp_bits)
 {
 	vmx_set_controls();
 	vmx_set_guest();
 	vmx_set_proc(proc, proc2);
-	vmwrite(EPT_POINTER, ADDRESS(root) | EPTP_BITS | eptp_bits);
+	vmwrite(EPT_POINTER, ept_pointer(&ept) | eptp_bits);
 	vmwrite(VPID, 1);
 	vmwrite(TPR_THRESHOLD, 0);
 	*entry(data[0]) = ADDRESS(data[0]) | R | W | X | WB;
@@ -152,7 +102,8 @@ static void test_flags(void)
 {
 	fresh(0, EPT, EPTP_FLAGS);
 	vmx_enter_at(code_read);
-	check((*entry(data[0]) & (A | D)) == A && (root[0] & A), "a read sets the accessed flags");
+	check((*entry(data[0]) & (A | D)) == A && (ept.root[0] & A),
+	      "a read sets the accessed flags");
 	vmx_enter_at(code_write);
 	check((*entry(data[0]) & (A | D)) == (A | D), "a write after it the dirty flag");
 	fresh(0, EPT, 0);
@@ -344,7 +295,7 @@ void test_main(void)
 		return;
 	}
 	vmx_set_up();
-	make_tables();
+	ept_make(&ept, data);
 	test_rights();
 	test_flags();
 	test_log();

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * VT-x: VM functions, EPTP switching among them.
+ */
+#include "ept.h"
+
+#define EPT     (1u << 1)
+#define VPID_ON (1u << 5)
+#define VMFUNC  (1u << 13)
+
+#define MSR_VMFUNC     0x491
+#define EPTP_SWITCHING 1
+
+enum { VPID = 0x0, EPTP_INDEX = 0x4, FUNCTION_CONTROLS = 0x2018, EPTP_LIST = 0x2024 };
+enum { GUEST_PHYSICAL = 0x2400 };
+enum { VMCALL = 18, VIOLATION = 48, VMFUNC_EXIT = 59 };
+
+static uint8_t data[2][4096] __attribute__((aligned(4096)));
+static uint64_t list[512] __attribute__((aligned(4096)));
+static struct ept ept[2]; /* the second shows data[1] where data[0] is */
+
+static void fresh(uint32_t proc2)
+{
+	vmx_set_controls();
+	vmx_set_guest();
+	vmx_set_proc(0, proc2);
+	vmwrite(VPID, 1);
+	vmwrite(EPT_POINTER, ept_pointer(&ept[0]));
+	vmwrite(FUNCTION_CONTROLS, EPTP_SWITCHING);
+	vmwrite(EPTP_LIST, ADDRESS(list));
+	invept(2, 0, 0);
+	guest.rdi = ADDRESS(data[0]);
+}
+
+static uint32_t call(const void *code, uint64_t function, uint64_t argument)
+{
+	guest.rax = function;
+	guest.rcx = argument;
+	return vmx_enter_at(code);
+}
+
+GUEST_CODE(code_vmfunc, "vmfunc");
+GUEST_CODE(code_switch, "mov (%rdi), %rdx; vmfunc; mov (%rdi), %rbx");
+GUEST_CODE(code_there_and_back, "vmfunc; mov (%rdi), %rdx; xor %ecx, %ecx; vmfunc;"
+				"mov (%rdi), %rbx");
+
+static void test_availability(void)
+{
+	uint64_t supported = rdmsr(MSR_VMFUNC);
+
+	check(supported == EPTP_SWITCHING, "there is one VM function: %#lx", supported);
+	check(TRY("xor %%eax, %%eax; vmfunc", "i"(0)) == UD, "VMFUNC in root operation is #UD");
+	fresh(EPT);
+	vmwrite(EXCEPTION_BITMAP, 1u << UD);
+	check(call(code_vmfunc, 0, 0) == 0 && (uint8_t)vmread(EXIT_INTERRUPTION) == UD,
+	      "without the control it is #UD in a guest");
+	fresh(EPT | VMFUNC);
+	vmwrite(EXCEPTION_BITMAP, 1u << UD);
+	check(call(code_vmfunc, 64, 0) == 0 && (uint8_t)vmread(EXIT_INTERRUPTION) == UD,
+	      "so is function 64");
+	check(call(code_vmfunc, 1, 0) == VMFUNC_EXIT && vmread(EXIT_LENGTH) == 3 &&
+		      vmread(GUEST_RIP) == ADDRESS(code_vmfunc),
+	      "a function that is not enabled exits");
+	vmwrite(FUNCTION_CONTROLS, 0);
+	check(call(code_vmfunc, 0, 0) == VMFUNC_EXIT, "nor is EPTP switching");
+}
+
+static void test_entry_checks(void)
+{
+	fresh(EPT | VMFUNC);
+	vmwrite(FUNCTION_CONTROLS, 2);
+	check(vmx_enter() == NO_ENTRY && vmread(INSTRUCTION_ERROR) == 7, "a function too many");
+	fresh(EPT | VMFUNC);
+	vmwrite(EPTP_LIST, ADDRESS(list) + 8);
+	check(vmx_enter() == NO_ENTRY && vmread(INSTRUCTION_ERROR) == 7, "a list off its page");
+	fresh(VMFUNC);
+	check(vmx_enter() == NO_ENTRY && vmread(INSTRUCTION_ERROR) == 7, "switching without EPT");
+}
+
+static void test_switching(uint32_t vpid)
+{
+	fresh(EPT | VMFUNC | vpid);
+	check(call(code_switch, 0, 511) == VMCALL && guest.rdx == 1 && guest.rbx == 2,
+	      "another second stage, %lu then %lu", guest.rdx, guest.rbx);
+	check(vmread(EPT_POINTER) == list[511] && vmread(EPTP_INDEX) == 511,
+	      "which the VMCS says as well");
+	fresh(EPT | VMFUNC | vpid);
+	check(call(code_there_and_back, 0, 511) == VMCALL && guest.rdx == 2 && guest.rbx == 1,
+	      "there and back");
+	check(vmread(EPT_POINTER) == list[0] && vmread(EPTP_INDEX) == 0, "to the first");
+	check(call(code_switch, 0, 511 | 1ull << 32) == VMCALL && guest.rbx == 2,
+	      "the argument is ECX");
+}
+
+static void test_bad_pointers(void)
+{
+	static const uint64_t bad[] = { 0, 3 << 3 | 7, 6, 6 | 3 << 3 | 1 << 7, 1ull << 60 };
+
+	fresh(EPT | VMFUNC);
+	check(call(code_switch, 0, 512) == VMFUNC_EXIT, "an index beyond the list exits");
+	for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		list[1] = bad[i];
+		check(call(code_switch, 0, 1) == VMFUNC_EXIT &&
+			      vmread(EPT_POINTER) == ept_pointer(&ept[0]) &&
+			      vmread(GUEST_RIP) == ADDRESS(code_switch) + 3,
+		      "a bad pointer exits: %#lx", bad[i]);
+	}
+	*ept_entry(&ept[1], data[0]) = 0;
+	fresh(EPT | VMFUNC);
+	check(call(code_switch, 0, 511) == VIOLATION && vmread(GUEST_PHYSICAL) == guest.rdi &&
+		      vmread(GUEST_RIP) == ADDRESS(code_switch) + 6,
+	      "a violation of the second stage that was switched to");
+}
+
+void test_main(void)
+{
+	if (!vmx_start()) {
+		check(false, "VMX operation");
+		return;
+	}
+	vmx_set_up();
+	for (unsigned i = 0; i < 2; i++) {
+		ept_make(&ept[i], data);
+		*(uint64_t *)(void *)data[i] = i + 1;
+	}
+	*ept_entry(&ept[1], data[0]) = ADDRESS(data[1]) | R | W | X | WB;
+	list[0] = ept_pointer(&ept[0]);
+	list[511] = ept_pointer(&ept[1]);
+	test_availability();
+	test_entry_checks();
+	test_switching(0);
+	test_switching(VPID_ON);
+	test_bad_pointers();
+}
