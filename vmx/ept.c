@@ -1,25 +1,26 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The extended page tables: the second stage of an L2's addresses. Four levels, pages of 4 KiB,
- * 2 MiB and 1 GiB, accessed and dirty flags, page-modification logging.
+ * 2 MiB and 1 GiB, accessed and dirty flags, page-modification logging, virtualization exceptions.
  *
  * What is wrong with a translation is found in the manual's order: a misconfigured entry on the way
  * down comes before a right that an entry further up does not give. Flags are set when nothing is
  * wrong, by compare-exchange against the entries that were read; where another processor changed
  * one meanwhile, the walk starts over.
- * SDM3: "The Extended Page Table Mechanism (EPT)".
+ * SDM3: "The Extended Page Table Mechanism (EPT)", "Virtualization Exceptions".
  */
 #include "cpu/soft.h"
 #include "vmx/vmx.h"
 
-#define EPT_READ    BIT(0)
-#define EPT_WRITE   BIT(1)
-#define EPT_EXECUTE BIT(2)
-#define EPT_RIGHTS  (EPT_READ | EPT_WRITE | EPT_EXECUTE)
-#define EPT_PAGE    BIT(7) /* in levels above the last: maps a page */
-#define EPT_A       BIT(8)
-#define EPT_D       BIT(9)
-#define EPT_ADDRESS (BIT(PHYSICAL_BITS) - PAGE_BYTES)
+#define EPT_READ        BIT(0)
+#define EPT_WRITE       BIT(1)
+#define EPT_EXECUTE     BIT(2)
+#define EPT_RIGHTS      (EPT_READ | EPT_WRITE | EPT_EXECUTE)
+#define EPT_PAGE        BIT(7) /* in levels above the last: maps a page */
+#define EPT_A           BIT(8)
+#define EPT_D           BIT(9)
+#define EPT_ADDRESS     (BIT(PHYSICAL_BITS) - PAGE_BYTES)
+#define EPT_SUPPRESS_VE BIT(63)
 
 #define EPT_RESERVED_ADDRESS (BIT(52) - BIT(PHYSICAL_BITS))
 #define EPT_RESERVED_TABLE   (BIT(7) - BIT(3))
@@ -60,7 +61,21 @@ struct ept_walk {
 	uint64_t value[LEVELS];
 	unsigned leaf;
 	uint64_t rights; /* AND of all */
+	uint64_t last;   /* the entry that ended the walk */
 };
+
+/* The virtualization-exception information area. */
+struct ve_information {
+	uint32_t reason, busy;
+	uint64_t qualification, linear, physical;
+	uint16_t eptp_index;
+};
+
+_Static_assert(offsetof(struct ve_information, busy) == 4 &&
+		       offsetof(struct ve_information, eptp_index) == 32,
+	       "as it lies in guest memory");
+#define VE_BYTES 34
+#define VE_BUSY  0xffffffffu
 
 enum walk_result { WALK_DONE, WALK_NOT_PRESENT, WALK_MISCONFIGURED };
 
@@ -111,6 +126,7 @@ static enum walk_result walk_levels(struct cpu *cpu, l2pa_t addr, struct ept_wal
 		bool is_leaf = !level || (level < LEVELS - 1 && (value & EPT_PAGE));
 
 		walk->rights &= value;
+		walk->last = value;
 		if (!(value & EPT_RIGHTS))
 			return WALK_NOT_PRESENT;
 		if (is_misconfigured(value, level, is_leaf))
@@ -191,16 +207,45 @@ static _Noreturn void exit_misconfiguration(struct cpu *cpu, l2pa_t addr)
 	vmx_exit(cpu, EXIT_EPT_MISCONFIGURATION, 0);
 }
 
-static _Noreturn void exit_violation(struct cpu *cpu, l2pa_t addr, uint64_t need, uint64_t rights,
-				     const struct virt_access *access)
+/* SDM3: "Convertible EPT Violations". Delivery would write the area: it must be free. */
+static bool is_convertible(const struct cpu *cpu, const struct ept_walk *walk)
 {
-	uint64_t qualification = need | rights << QUAL_RIGHTS_SHIFT;
+	gpa_t area = vmcs_get(cpu, VE_INFORMATION);
+	uint32_t busy = VE_BUSY; /* as what is not RAM reads */
+
+	if (!(vmx_of(cpu)->proc2 & PROC2_EPT_VE) || (walk->last & EPT_SUPPRESS_VE) ||
+	    !(cpu->cr0 & CR0_PE) || cpu->in_delivery)
+		return false;
+	memory_read(cpu->soft->config.memory, area + offsetof(struct ve_information, busy), &busy,
+		    sizeof(busy));
+	return !busy;
+}
+
+static _Noreturn void raise_ve(struct cpu *cpu, const struct ve_information *info)
+{
+	memory_write(cpu->soft->config.memory, vmcs_get(cpu, VE_INFORMATION), info, VE_BYTES);
+	cpu_raise(cpu, EXC_VE);
+}
+
+static _Noreturn void exit_violation(struct cpu *cpu, l2pa_t addr, uint64_t need,
+				     const struct ept_walk *walk, const struct virt_access *access)
+{
+	struct ve_information info = {
+		.reason = EXIT_EPT_VIOLATION,
+		.busy = VE_BUSY,
+		.qualification = need | (walk->rights & EPT_RIGHTS) << QUAL_RIGHTS_SHIFT,
+		.linear = access->is_linear_valid ? access->linear : 0,
+		.physical = addr,
+		.eptp_index = (uint16_t)vmcs_get(cpu, EPTP_INDEX),
+	};
 
 	if (access->is_linear_valid)
-		qualification |= access->is_walk ? QUAL_LINEAR : QUAL_LINEAR | QUAL_FINAL;
+		info.qualification |= access->is_walk ? QUAL_LINEAR : QUAL_LINEAR | QUAL_FINAL;
+	if (is_convertible(cpu, walk))
+		raise_ve(cpu, &info);
 	vmcs_set(cpu, GUEST_PHYSICAL_ADDRESS, addr);
-	vmcs_set(cpu, GUEST_LINEAR_ADDRESS, access->is_linear_valid ? access->linear : 0);
-	vmx_exit(cpu, EXIT_EPT_VIOLATION, qualification);
+	vmcs_set(cpu, GUEST_LINEAR_ADDRESS, info.linear);
+	vmx_exit(cpu, EXIT_EPT_VIOLATION, info.qualification);
 }
 
 /* The rights that the access needs. With the flags on, every access to L2's paging structures
@@ -231,7 +276,7 @@ void vmx_translate(struct cpu *cpu, l2pa_t addr, const struct virt_access *acces
 		if (result == WALK_MISCONFIGURED)
 			exit_misconfiguration(cpu, addr);
 		if (result == WALK_NOT_PRESENT || (need & ~walk.rights))
-			exit_violation(cpu, addr, need, walk.rights, access);
+			exit_violation(cpu, addr, need, &walk, access);
 	} while (has_flags && !mark_used(cpu, addr, &walk, need & EPT_WRITE));
 
 	leaf = walk.value[walk.leaf];

@@ -20,6 +20,7 @@
 #define LEVEL1 0x302000ull
 #define LEVEL0 0x303000ull
 #define LOG    0x310000ull
+#define AREA   0x311000ull  /* virtualization-exception information */
 #define PAGE   0x5000ull    /* what ADDR maps to */
 #define ADDR   0x7123456ull /* L2's */
 #define LINEAR 0xffff888000001456ull
@@ -224,6 +225,43 @@ static void test_log(void **state)
 	assert_false(*leaf(b) & D);
 }
 
+/* Translates ADDR where a virtualization exception is due: the vector. */
+static unsigned translate_to_fault(struct bench *b)
+{
+	vmcs_set(b->cpu, EXIT_REASON, DONE);
+	if (translate(b, &read_access) == DONE)
+		return b->cpu->fault.vector;
+	return DONE;
+}
+
+static void test_virtualization_exceptions(void **state)
+{
+	struct bench *b = *state;
+
+	*leaf(b) = 0;
+	b->cpu->cr0 |= CR0_PE;
+	vmx_of(b->cpu)->proc2 |= PROC2_EPT_VE;
+	vmcs_set(b->cpu, VE_INFORMATION, AREA);
+	vmcs_set(b->cpu, EPTP_INDEX, 9);
+	assert_int_equal(translate_to_fault(b), EXC_VE);
+	assert_int_equal(*bench_at(b, AREA), 0xffffffff00000000 | EXIT_EPT_VIOLATION);
+	assert_int_equal(*bench_at(b, AREA + 8), BIT(0) | BIT(7) | BIT(8));
+	assert_int_equal(*bench_at(b, AREA + 16), LINEAR);
+	assert_int_equal(*bench_at(b, AREA + 24), ADDR);
+	assert_int_equal(*bench_at(b, AREA + 32), 9);
+	assert_int_equal(translate(b, &read_access), EXIT_EPT_VIOLATION); /* busy */
+	*bench_at(b, AREA) = 0;
+	b->cpu->cr0 &= ~CR0_PE;
+	assert_int_equal(translate(b, &read_access), EXIT_EPT_VIOLATION);
+	b->cpu->cr0 |= CR0_PE;
+	b->cpu->in_delivery = true;
+	assert_int_equal(translate(b, &read_access), EXIT_EPT_VIOLATION);
+	b->cpu->in_delivery = false;
+	*leaf(b) = BIT(63);
+	assert_int_equal(translate(b, &read_access), EXIT_EPT_VIOLATION);
+	assert_int_equal(*bench_at(b, AREA), 0);
+}
+
 static void test_pointer(void **state)
 {
 	struct bench *b = *state;
@@ -248,6 +286,7 @@ int main(void)
 		TEST(tables_outside_memory),
 		TEST(flags),
 		TEST(log),
+		TEST(virtualization_exceptions),
 		TEST(pointer),
 	};
 

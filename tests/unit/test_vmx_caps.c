@@ -106,8 +106,7 @@ static void what_is_not_implemented(void **state)
 {
 	struct vcpu *v = *state;
 
-	assert_false(HIGH(cap(v, MSR_VMX_PROCBASED_CTLS2)) &
-		     (PROC2_EPT_VE | PROC2_MODE_BASED_EXECUTE));
+	assert_false(HIGH(cap(v, MSR_VMX_PROCBASED_CTLS2)) & PROC2_MODE_BASED_EXECUTE);
 	assert_false(HIGH(cap(v, MSR_VMX_TRUE_ENTRY_CTLS)) &
 		     (ENTRYC_SMM | ENTRYC_DEACTIVATE_DUAL | ENTRYC_LOAD_PERF_GLOBAL_CTRL));
 	assert_false(HIGH(cap(v, MSR_VMX_TRUE_EXIT_CTLS)) & EXITC_LOAD_PERF_GLOBAL_CTRL);
@@ -209,7 +208,8 @@ static void fields_follow_controls(void **state)
 	assert_true(vmx_caps_has_field(v->cpu, TPR_THRESHOLD));
 	assert_true(vmx_caps_has_field(v->cpu, VM_FUNCTION_CONTROLS));
 	assert_true(vmx_caps_has_field(v->cpu, EPTP_LIST));
-	assert_false(vmx_caps_has_field(v->cpu, VE_INFORMATION));
+	assert_true(vmx_caps_has_field(v->cpu, VE_INFORMATION));
+	assert_true(vmx_caps_has_field(v->cpu, EPTP_INDEX));
 	assert_false(vmx_caps_has_field(v->cpu, GUEST_PERF_GLOBAL_CTRL));
 }
 
