@@ -281,7 +281,8 @@ host_stub *host_code_find(struct host_code *code, const ZydisDecodedInstruction 
 	struct stub_plan plan;
 	host_stub *stub;
 
-	stub_plan(zydis, operands, bytes, &plan);
+	if (!stub_plan(zydis, operands, bytes, &plan))
+		return NULL;
 	pthread_mutex_lock(&code->lock);
 	stub = find_or_append(code, &plan);
 	pthread_mutex_unlock(&code->lock);
@@ -300,8 +301,8 @@ host_stub *host_code_write_slot(struct cpu *cpu, const struct insn *insn)
 	if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&code->zydis[cpu->mode], insn->bytes, insn->length,
 						 &zydis, operands)))
 		cpu_raise(cpu, EXC_UD);
-	stub_plan(&zydis, operands, insn->bytes, &plan);
-	if (!stub_emit(&code->zydis[MODE_64], &plan, code->writable + offset))
+	if (!stub_plan(&zydis, operands, insn->bytes, &plan) ||
+	    !stub_emit(&code->zydis[MODE_64], &plan, code->writable + offset))
 		cpu_raise(cpu, EXC_UD);
 	/* Code changed at another linear address than it runs at: CPUID serialises. */
 	__asm__ volatile("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx) : : "memory");

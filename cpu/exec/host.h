@@ -32,7 +32,7 @@ void host_code_destroy(struct host_code *code); /* accepts NULL */
 
 /*
  * The stub that runs a decoded instruction. Any thread. NULL: there is no room (host_stub_of finds
- * another way).
+ * another way), or its operands are such that no stub can run it.
  */
 host_stub *host_code_find(struct host_code *code, const ZydisDecodedInstruction *zydis,
 			  const ZydisDecodedOperand *operands, const uint8_t *bytes);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * From a guest instruction to a stub: normalisation of its encoding, then the code around it.
+ * From a guest instruction to a stub: its encoding in normal form (cpu/decode/encoding.h), then the
+ * code around it.
  *
  * Host registers in a stub: each general register of the guest is in the host register of the same
  * number, except RSP, which a free register stands in for. A register that the instruction does
@@ -11,23 +12,15 @@
  */
 #include "cpu/exec/stub.h"
 
+#include "cpu/decode/encoding.h"
+
 #define PREFIX_OPERAND_SIZE 0x66
-#define PREFIX_REPNE        0xf2
-#define PREFIX_REP          0xf3
 #define REX                 0x40
 #define REX_W               BIT(3)
 #define REX_R               BIT(2)
-#define REX_X               BIT(1)
 #define REX_B               BIT(0)
 #define VEX2                0xc5
 #define VEX3                0xc4
-#define VEX_RXB             0xe0 /* inverted, in the second byte of VEX3 */
-#define VEX_XB              0x60
-#define VEX_W               0x80 /* in the third byte */
-#define VEX_VVVV_SHIFT      3
-#define VEX_VVVV            (0xfu << VEX_VVVV_SHIFT)
-#define VEX_VVVV_HIGH       BIT(6)
-#define IS4_HIGH            BIT(7) /* register number in an immediate: ignored outside 64-bit mode */
 
 #define NO_GPR 16u
 
@@ -118,164 +111,28 @@ static bool has_memory(const ZydisDecodedInstruction *zydis)
 	return (zydis->attributes & ZYDIS_ATTRIB_HAS_MODRM) && zydis->raw.modrm.mod != 3;
 }
 
-/* Whether RSP is the register operand that the field `encoding` names. */
-static bool is_rsp(const ZydisDecodedInstruction *zydis, const ZydisDecodedOperand *operands,
-		   ZydisOperandEncoding encoding)
-{
-	for (unsigned i = 0; i < zydis->operand_count; i++)
-		if (operands[i].encoding == encoding && gpr_of(&operands[i]) == RSP)
-			return true;
-	return false;
-}
-
-/* Integer instructions whose operand size a 66h prefix chooses, and the mode's default. */
-static bool is_sized_by_prefix(const ZydisDecodedInstruction *zydis)
-{
-	switch (zydis->mnemonic) {
-	case ZYDIS_MNEMONIC_CRC32:
-	case ZYDIS_MNEMONIC_LZCNT:
-	case ZYDIS_MNEMONIC_MOVBE:
-	case ZYDIS_MNEMONIC_POPCNT:
-	case ZYDIS_MNEMONIC_RDRAND:
-	case ZYDIS_MNEMONIC_RDSEED:
-	case ZYDIS_MNEMONIC_TZCNT:
-		return true;
-	default:
-		return false;
-	}
-}
-
-/* VEX instructions whose W is an operand size and thus void outside 64-bit mode. */
-static bool is_sized_by_vex_w(const ZydisDecodedInstruction *zydis)
-{
-	switch (zydis->mnemonic) {
-	case ZYDIS_MNEMONIC_VMOVD:
-	case ZYDIS_MNEMONIC_VMOVQ:
-	case ZYDIS_MNEMONIC_VCVTSI2SD:
-	case ZYDIS_MNEMONIC_VCVTSI2SS:
-	case ZYDIS_MNEMONIC_VCVTSD2SI:
-	case ZYDIS_MNEMONIC_VCVTSS2SI:
-	case ZYDIS_MNEMONIC_VCVTTSD2SI:
-	case ZYDIS_MNEMONIC_VCVTTSS2SI:
-	case ZYDIS_MNEMONIC_VPCMPESTRI:
-	case ZYDIS_MNEMONIC_VPCMPESTRM:
-	case ZYDIS_MNEMONIC_VPEXTRD:
-	case ZYDIS_MNEMONIC_VPEXTRQ:
-	case ZYDIS_MNEMONIC_VPINSRD:
-	case ZYDIS_MNEMONIC_VPINSRQ:
-		return true;
-	default:
-		return zydis->meta.isa_set == ZYDIS_ISA_SET_BMI1 ||
-		       zydis->meta.isa_set == ZYDIS_ISA_SET_BMI2;
-	}
-}
-
-/* Prefixes, REX and opcode of a legacy encoding; the ModRM byte follows. */
-static void plan_legacy(struct writer *w, const ZydisDecodedInstruction *zydis,
-			const uint8_t *bytes)
-{
-	bool sized = is_sized_by_prefix(zydis);
-	unsigned opcode_end = zydis->attributes & ZYDIS_ATTRIB_HAS_MODRM ? zydis->raw.modrm.offset
-									 : zydis->length;
-
-	if (sized && zydis->operand_width == 16)
-		put(w, PREFIX_OPERAND_SIZE);
-	for (unsigned i = 0; i < zydis->raw.prefix_count; i++) {
-		uint8_t prefix = zydis->raw.prefixes[i].value;
-
-		if (prefix == PREFIX_REP || prefix == PREFIX_REPNE ||
-		    (prefix == PREFIX_OPERAND_SIZE && !sized))
-			put(w, prefix);
-	}
-	if (zydis->attributes & ZYDIS_ATTRIB_HAS_REX) {
-		unsigned drop = has_memory(zydis) ? REX_X | REX_B : REX_X;
-
-		put(w, bytes[zydis->raw.rex.offset] & ~drop);
-	}
-	for (unsigned i = zydis->raw.prefix_count; i < opcode_end; i++)
-		put(w, bytes[i]);
-}
-
-/* The VEX prefix in its long form, and the opcode. */
-static void plan_vex(struct writer *w, const ZydisDecodedInstruction *zydis,
-		     const ZydisDecodedOperand *operands, const uint8_t *bytes,
-		     const struct stub_plan *plan)
-{
-	const uint8_t *vex = bytes + zydis->raw.vex.offset;
-	unsigned rxbm, wvlp;
-
-	if (vex[0] == VEX2) {
-		rxbm = (vex[1] & 0x80) | VEX_XB | 1;
-		wvlp = vex[1] & ~VEX_W;
-	} else {
-		rxbm = vex[1];
-		wvlp = vex[2];
-	}
-	if (has_memory(zydis))
-		rxbm |= VEX_XB;
-	if (zydis->machine_mode != ZYDIS_MACHINE_MODE_LONG_64) {
-		rxbm |= VEX_RXB;
-		wvlp |= VEX_VVVV_HIGH;
-		if (is_sized_by_vex_w(zydis))
-			wvlp &= ~VEX_W;
-	}
-	if (is_rsp(zydis, operands, ZYDIS_OPERAND_ENCODING_NDSNDD))
-		wvlp = (wvlp & ~VEX_VVVV) | ((plan->stand_in ^ 0xfu) << VEX_VVVV_SHIFT);
-	put(w, VEX3);
-	put(w, rxbm);
-	put(w, wvlp);
-	put(w, zydis->opcode);
-}
-
-static void plan_modrm(struct writer *w, const ZydisDecodedInstruction *zydis,
-		       const ZydisDecodedOperand *operands, const struct stub_plan *plan)
-{
-	unsigned mod = zydis->raw.modrm.mod, reg = zydis->raw.modrm.reg, rm = zydis->raw.modrm.rm;
-
-	if (is_rsp(zydis, operands, ZYDIS_OPERAND_ENCODING_MODRM_REG))
-		reg = plan->stand_in;
-	if (has_memory(zydis)) {
-		mod = 0;
-		rm = plan->base;
-	} else if (is_rsp(zydis, operands, ZYDIS_OPERAND_ENCODING_MODRM_RM)) {
-		rm = plan->stand_in;
-	}
-	put(w, mod << 6 | (reg & 7) << 3 | (rm & 7));
-}
-
-static void plan_immediates(struct writer *w, const ZydisDecodedInstruction *zydis,
-			    const ZydisDecodedOperand *operands, const uint8_t *bytes)
-{
-	bool drop_high = false;
-
-	for (unsigned i = 0; i < zydis->operand_count; i++)
-		if (operands[i].encoding == ZYDIS_OPERAND_ENCODING_IS4)
-			drop_high = zydis->machine_mode != ZYDIS_MACHINE_MODE_LONG_64;
-	for (unsigned n = 0; n < ARRAY_SIZE(zydis->raw.imm); n++)
-		for (unsigned i = 0; i < zydis->raw.imm[n].size / 8; i++)
-			put(w, bytes[zydis->raw.imm[n].offset + i] & (drop_high ? ~IS4_HIGH : ~0u));
-}
-
-void stub_plan(const ZydisDecodedInstruction *zydis, const ZydisDecodedOperand *operands,
+bool stub_plan(const ZydisDecodedInstruction *zydis, const ZydisDecodedOperand *operands,
 	       const uint8_t *bytes, struct stub_plan *plan)
 {
-	struct writer w = { plan->bytes };
+	uint8_t hosts[16] = { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI,
+			      R8,  R9,  R10, R11, R12, R13, R14, R15 };
+	uint8_t code[ENCODING_MAX_BYTES];
 	unsigned used = gprs_used(zydis, operands);
+	struct encoding encoding;
 
 	memset(plan, 0, sizeof(*plan));
+	if (!encoding_take_apart(zydis, operands, bytes, &encoding))
+		return false;
 	plan->base = (uint8_t)(has_memory(zydis) ? pick_base(used) : RSI);
 	if (used & (1u << RSP))
 		plan->stand_in = (uint8_t)pick_stand_in(used | 1u << plan->base);
 	plan->saves_flags = uses_flags(zydis, operands);
-	if (zydis->encoding == ZYDIS_INSTRUCTION_ENCODING_VEX)
-		plan_vex(&w, zydis, operands, bytes, plan);
-	else
-		plan_legacy(&w, zydis, bytes);
-	if (zydis->attributes & ZYDIS_ATTRIB_HAS_MODRM) {
-		plan_modrm(&w, zydis, operands, plan);
-		plan_immediates(&w, zydis, operands, bytes);
-	}
-	plan->length = (uint8_t)(w.at - plan->bytes);
+	hosts[RSP] = plan->stand_in;
+	encoding_map_gprs(&encoding, hosts);
+	plan->length = (uint8_t)encoding_write(
+		&encoding, (struct host_mem){ .base = plan->base, .index = HOST_NONE }, code);
+	memcpy(plan->bytes, code, MIN(plan->length, sizeof(plan->bytes)));
+	return plan->length;
 }
 
 /* --- code around the instruction ----------------------------------------------------------------

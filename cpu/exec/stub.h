@@ -28,8 +28,11 @@ struct stub_plan {
 	uint8_t saves_flags; /* the instruction reads or writes status flags */
 };
 
-/* The plan of a decoded instruction; `bytes` is its encoding in the guest's mode. */
-void stub_plan(const ZydisDecodedInstruction *zydis, const ZydisDecodedOperand *operands,
+/*
+ * The plan of a decoded instruction; `bytes` is its encoding in the guest's mode. false: it has
+ * none, since its memory operand is not an ordinary one.
+ */
+bool stub_plan(const ZydisDecodedInstruction *zydis, const ZydisDecodedOperand *operands,
 	       const uint8_t *bytes, struct stub_plan *plan);
 
 /* Writes the stub to `out` (STUB_MAX_BYTES of room) and returns its length. */
