@@ -20,7 +20,7 @@ V            ?= 0
 
 # --- sources and flags ---------------------------------------------------------------------------
 
-FOLDERS := lib cpu cpu/decode cpu/exec cpu/mmu vmx vm boot dev dev/pci dev/virtio block net console
+FOLDERS := lib cpu cpu/decode cpu/exec cpu/mmu cpu/jit vmx vm boot dev dev/pci dev/virtio block net console
 LIBS    := -lZydis -luv -lslirp -ldl -lm
 
 WARNINGS  := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes

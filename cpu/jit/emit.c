@@ -1,0 +1,835 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The emitter: see cpu/jit/emit.h. Every instruction is a struct encoding that is filled here and
+ * written by encoding_write; jumps and fixed byte sequences go to the buffer as they are.
+ *
+ * SDM2: "Instruction Set Reference", opcode columns.
+ */
+#include "cpu/jit/emit.h"
+
+#define REL8_BYTES  1u
+#define REL32_BYTES 4u
+#define JCC_SHORT   0x70
+#define JCC_NEAR    0x80 /* behind 0Fh */
+#define JMP_SHORT   0xeb
+#define JMP_NEAR    0xe9
+#define CALL_NEAR   0xe8
+
+static bool has_room(struct emitter *e, size_t len)
+{
+	if ((size_t)(e->end - e->at) < len)
+		e->failed = true;
+	return !e->failed;
+}
+
+void emit_bytes(struct emitter *e, const void *bytes, unsigned len)
+{
+	if (!has_room(e, len))
+		return;
+	memcpy(e->at, bytes, len);
+	e->at += len;
+}
+
+static void emit_byte(struct emitter *e, unsigned byte)
+{
+	emit_bytes(e, &(uint8_t){ (uint8_t)byte }, 1);
+}
+
+bool emit_encoding(struct emitter *e, const struct encoding *encoding, struct host_mem mem)
+{
+	uint8_t code[ENCODING_MAX_BYTES];
+	unsigned len = encoding_write(encoding, mem, code);
+
+	emit_bytes(e, code, len);
+	return len;
+}
+
+/* --- instructions with a ModRM byte --------------------------------------------------------------
+ *
+ * An opcode is its byte, with the map in bits 11:8. Of those that OP_SIZED marks the lowest bit is
+ * clear for bytes and set for other sizes.
+ */
+
+enum opcode {
+	OP_MAP_SHIFT = 8,
+	OP_SIZED = BIT(12),
+	OP_MAP_0F = 1 << OP_MAP_SHIFT,
+
+	OP_ALU_MR = OP_SIZED | 0x00, /* | enum emit_alu << 3 */
+	OP_ALU_RM = OP_SIZED | 0x02,
+	OP_ALU_I32 = OP_SIZED | 0x80, /* / enum emit_alu */
+	OP_ALU_I8 = 0x83,
+	OP_MOVSXD = 0x63,
+	OP_PUSH_I32 = 0x68,
+	OP_IMUL_I32 = 0x69,
+	OP_PUSH_I8 = 0x6a,
+	OP_IMUL_I8 = 0x6b,
+	OP_TEST = OP_SIZED | 0x84,
+	OP_XCHG = OP_SIZED | 0x86,
+	OP_MOV_MR = OP_SIZED | 0x88,
+	OP_MOV_RM = OP_SIZED | 0x8a,
+	OP_LEA = 0x8d,
+	OP_POP_M = 0x8f,
+	OP_SHIFT_I8 = OP_SIZED | 0xc0, /* / enum emit_shift */
+	OP_MOV_MI = OP_SIZED | 0xc6,
+	OP_SHIFT_1 = OP_SIZED | 0xd0,
+	OP_SHIFT_CL = OP_SIZED | 0xd2,
+	OP_UNARY = OP_SIZED | 0xf6, /* / enum emit_unary; /0 is TEST with an immediate */
+	OP_INC_DEC = OP_SIZED | 0xfe,
+	OP_BRANCH_M = 0xff, /* CALL /2, JMP /4, PUSH /6 */
+
+	OP_VMOVUPS_RM = OP_MAP_0F | 0x10,
+	OP_VMOVUPS_MR = OP_MAP_0F | 0x11,
+	OP_CMOV = OP_MAP_0F | 0x40,  /* | condition */
+	OP_SET = OP_MAP_0F | 0x90,   /* | condition */
+	OP_BIT_R = OP_MAP_0F | 0x83, /* | enum emit_bit << 3 */
+	OP_SHLD_I8 = OP_MAP_0F | 0xa4,
+	OP_SHRD_I8 = OP_MAP_0F | 0xac,
+	OP_IMUL = OP_MAP_0F | 0xaf,
+	OP_MOVZX = OP_MAP_0F | OP_SIZED | 0xb6, /* sized by what is extended, bytes or words */
+	OP_BIT_I8 = OP_MAP_0F | 0xba,           /* / enum emit_bit */
+	OP_MOVSX = OP_MAP_0F | OP_SIZED | 0xbe,
+	OP_BSWAP = OP_MAP_0F | 0xc8,
+	OP_RORX = 3 << OP_MAP_SHIFT | 0xf0,
+};
+
+enum { CALL_DIGIT = 2, JMP_DIGIT = 4, PUSH_DIGIT = 6 };
+
+static struct encoding make(unsigned opcode, unsigned size, unsigned reg)
+{
+	struct encoding enc = {
+		.flags = ENCODING_MODRM | (size == 8 ? ENCODING_W : 0),
+		.prefixes = size == 2 ? PREFIX_66 : 0,
+		.map = opcode >> OP_MAP_SHIFT & 15,
+		.opcode = (uint8_t)(opcode | ((opcode & OP_SIZED) && size != 1)),
+		.reg = (uint8_t)reg,
+	};
+
+	if (size == 1)
+		enc.flags |= ENCODING_BYTE_REG | ENCODING_BYTE_RM;
+	return enc;
+}
+
+static void set_imm(struct encoding *enc, unsigned bytes, int64_t imm)
+{
+	enc->imm_bytes = (uint8_t)bytes;
+	store_le(enc->imm, (uint64_t)imm, 8);
+}
+
+/* An instruction that has no encoding is this project's bug, not the guest's doing. */
+static void emit_r(struct emitter *e, struct encoding *enc, unsigned rm)
+{
+	enc->rm = (uint8_t)rm;
+	if (!emit_encoding(e, enc, mem_at(HOST_NONE, 0)))
+		e->failed = true;
+}
+
+static void emit_m(struct emitter *e, struct encoding *enc, struct host_mem mem)
+{
+	enc->flags = (uint16_t)((enc->flags | ENCODING_MEM) & ~ENCODING_BYTE_RM);
+	if (!emit_encoding(e, enc, mem))
+		e->failed = true;
+}
+
+static void op_r(struct emitter *e, unsigned opcode, unsigned size, unsigned reg, unsigned rm)
+{
+	struct encoding enc = make(opcode, size, reg);
+
+	emit_r(e, &enc, rm);
+}
+
+static void op_m(struct emitter *e, unsigned opcode, unsigned size, unsigned reg,
+		 struct host_mem mem)
+{
+	struct encoding enc = make(opcode, size, reg);
+
+	emit_m(e, &enc, mem);
+}
+
+/* With an opcode's /digit, which is no byte register, for `reg`. */
+static struct encoding make_digit(unsigned opcode, unsigned size, unsigned digit)
+{
+	struct encoding enc = make(opcode, size, digit);
+
+	enc.flags &= (uint16_t)~ENCODING_BYTE_REG;
+	return enc;
+}
+
+static void op_digit_r(struct emitter *e, unsigned opcode, unsigned size, unsigned digit,
+		       unsigned rm)
+{
+	struct encoding enc = make_digit(opcode, size, digit);
+
+	emit_r(e, &enc, rm);
+}
+
+static void op_digit_m(struct emitter *e, unsigned opcode, unsigned size, unsigned digit,
+		       struct host_mem mem)
+{
+	struct encoding enc = make_digit(opcode, size, digit);
+
+	emit_m(e, &enc, mem);
+}
+
+/* The immediate of an operand of this size: no instruction has one of 8 bytes but MOV. */
+static unsigned imm_bytes(unsigned size)
+{
+	return MIN(size, 4u);
+}
+
+static bool is_imm8(int64_t imm)
+{
+	return imm == (int8_t)imm;
+}
+
+/* --- moves --------------------------------------------------------------------------------------
+ */
+
+void emit_mov_rr(struct emitter *e, unsigned size, unsigned dst, unsigned src)
+{
+	op_r(e, OP_MOV_MR, size, src, dst);
+}
+
+void emit_mov_rm(struct emitter *e, unsigned size, unsigned dst, struct host_mem src)
+{
+	op_m(e, OP_MOV_RM, size, dst, src);
+}
+
+void emit_mov_mr(struct emitter *e, unsigned size, struct host_mem dst, unsigned src)
+{
+	op_m(e, OP_MOV_MR, size, src, dst);
+}
+
+void emit_mov_mi(struct emitter *e, unsigned size, struct host_mem dst, int32_t imm)
+{
+	struct encoding enc = make_digit(OP_MOV_MI, size, 0);
+
+	set_imm(&enc, imm_bytes(size), imm);
+	emit_m(e, &enc, dst);
+}
+
+/* MOV to a register whose number is in the opcode. */
+static void emit_mov_short(struct emitter *e, unsigned size, unsigned dst, unsigned bytes,
+			   uint64_t imm)
+{
+	struct encoding enc = make_digit(size == 1 ? 0xb0 : 0xb8, size, 0);
+
+	enc.flags = (uint16_t)((enc.flags | ENCODING_IN_OPCODE) & ~ENCODING_MODRM);
+	set_imm(&enc, bytes, (int64_t)imm);
+	emit_r(e, &enc, dst);
+}
+
+void emit_mov_ri(struct emitter *e, unsigned dst, uint64_t imm)
+{
+	if (imm == (uint32_t)imm) {
+		emit_mov_short(e, 4, dst, 4, imm);
+	} else if ((int64_t)imm == (int32_t)imm) {
+		struct encoding enc = make_digit(OP_MOV_MI, 8, 0);
+
+		set_imm(&enc, 4, (int64_t)imm);
+		emit_r(e, &enc, dst);
+	} else {
+		emit_mov_short(e, 8, dst, 8, imm);
+	}
+}
+
+void emit_mov_ri_part(struct emitter *e, unsigned size, unsigned dst, int32_t imm)
+{
+	emit_mov_short(e, size, dst, size, (uint64_t)imm);
+}
+
+/* MOVZX and MOVSX: `size` bytes to dst_size. */
+static struct encoding make_extend(unsigned opcode, unsigned dst_size, unsigned size, unsigned dst)
+{
+	struct encoding enc = make(opcode, dst_size, dst);
+
+	enc.opcode = (uint8_t)(opcode | (size != 1));
+	enc.flags =
+		(uint16_t)((enc.flags & ~ENCODING_BYTE_REG) | (size == 1 ? ENCODING_BYTE_RM : 0));
+	return enc;
+}
+
+void emit_movzx_rr(struct emitter *e, unsigned size, unsigned dst, unsigned src)
+{
+	struct encoding enc = make_extend(OP_MOVZX, 4, size, dst);
+
+	if (size >= 4)
+		emit_mov_rr(e, size, dst, src);
+	else
+		emit_r(e, &enc, src);
+}
+
+void emit_movzx_rm(struct emitter *e, unsigned size, unsigned dst, struct host_mem src)
+{
+	struct encoding enc = make_extend(OP_MOVZX, 4, size, dst);
+
+	if (size >= 4)
+		emit_mov_rm(e, size, dst, src);
+	else
+		emit_m(e, &enc, src);
+}
+
+static struct encoding make_movsx(unsigned dst_size, unsigned src_size, unsigned dst)
+{
+	return src_size == 4 ? make(OP_MOVSXD, dst_size, dst)
+			     : make_extend(OP_MOVSX, dst_size, src_size, dst);
+}
+
+void emit_movsx_rr(struct emitter *e, unsigned dst_size, unsigned src_size, unsigned dst,
+		   unsigned src)
+{
+	struct encoding enc = make_movsx(dst_size, src_size, dst);
+
+	emit_r(e, &enc, src);
+}
+
+void emit_movsx_rm(struct emitter *e, unsigned dst_size, unsigned src_size, unsigned dst,
+		   struct host_mem src)
+{
+	struct encoding enc = make_movsx(dst_size, src_size, dst);
+
+	emit_m(e, &enc, src);
+}
+
+void emit_lea(struct emitter *e, unsigned size, unsigned dst, struct host_mem src)
+{
+	src.is_gs = false;
+	op_m(e, OP_LEA, size, dst, src);
+}
+
+void emit_xchg_rr(struct emitter *e, unsigned size, unsigned a, unsigned b)
+{
+	op_r(e, OP_XCHG, size, b, a);
+}
+
+/* An instruction with its one register in the opcode. */
+static void op_in_opcode(struct emitter *e, unsigned opcode, unsigned size, unsigned reg)
+{
+	struct encoding enc = make_digit(opcode, size, 0);
+
+	enc.flags = (uint16_t)((enc.flags | ENCODING_IN_OPCODE) & ~ENCODING_MODRM);
+	emit_r(e, &enc, reg);
+}
+
+void emit_bswap(struct emitter *e, unsigned size, unsigned reg)
+{
+	op_in_opcode(e, OP_BSWAP, size, reg);
+}
+
+void emit_push_r(struct emitter *e, unsigned reg)
+{
+	op_in_opcode(e, 0x50, 4, reg);
+}
+
+void emit_pop_r(struct emitter *e, unsigned reg)
+{
+	op_in_opcode(e, 0x58, 4, reg);
+}
+
+void emit_push_i(struct emitter *e, int32_t imm)
+{
+	struct encoding enc = { .opcode = is_imm8(imm) ? OP_PUSH_I8 : OP_PUSH_I32 };
+
+	set_imm(&enc, is_imm8(imm) ? 1 : 4, imm);
+	emit_r(e, &enc, 0);
+}
+
+void emit_push_m(struct emitter *e, struct host_mem mem)
+{
+	op_digit_m(e, OP_BRANCH_M, 4, PUSH_DIGIT, mem);
+}
+
+void emit_pop_m(struct emitter *e, struct host_mem mem)
+{
+	op_digit_m(e, OP_POP_M, 4, 0, mem);
+}
+
+void emit_rorx(struct emitter *e, unsigned size, unsigned dst, unsigned src, unsigned count)
+{
+	struct encoding enc = make(OP_RORX, size, dst);
+
+	enc.flags |= ENCODING_VEX;
+	enc.prefixes = PREFIX_F2;
+	set_imm(&enc, 1, count);
+	emit_r(e, &enc, src);
+}
+
+/* --- arithmetic ---------------------------------------------------------------------------------
+ */
+
+void emit_alu_rr(struct emitter *e, enum emit_alu op, unsigned size, unsigned dst, unsigned src)
+{
+	op_r(e, OP_ALU_MR | (unsigned)op << 3, size, src, dst);
+}
+
+void emit_alu_rm(struct emitter *e, enum emit_alu op, unsigned size, unsigned dst,
+		 struct host_mem src)
+{
+	op_m(e, OP_ALU_RM | (unsigned)op << 3, size, dst, src);
+}
+
+void emit_alu_mr(struct emitter *e, enum emit_alu op, unsigned size, struct host_mem dst,
+		 unsigned src)
+{
+	op_m(e, OP_ALU_MR | (unsigned)op << 3, size, src, dst);
+}
+
+static struct encoding make_alu_i(enum emit_alu op, unsigned size, int32_t imm)
+{
+	bool is_short = size > 1 && is_imm8(imm);
+	struct encoding enc = make_digit(is_short ? OP_ALU_I8 : OP_ALU_I32, size, op);
+
+	set_imm(&enc, is_short ? 1 : imm_bytes(size), imm);
+	return enc;
+}
+
+void emit_alu_ri(struct emitter *e, enum emit_alu op, unsigned size, unsigned dst, int32_t imm)
+{
+	struct encoding enc = make_alu_i(op, size, imm);
+
+	emit_r(e, &enc, dst);
+}
+
+void emit_alu_mi(struct emitter *e, enum emit_alu op, unsigned size, struct host_mem dst,
+		 int32_t imm)
+{
+	struct encoding enc = make_alu_i(op, size, imm);
+
+	emit_m(e, &enc, dst);
+}
+
+void emit_test_rr(struct emitter *e, unsigned size, unsigned a, unsigned b)
+{
+	op_r(e, OP_TEST, size, b, a);
+}
+
+void emit_test_mr(struct emitter *e, unsigned size, struct host_mem a, unsigned b)
+{
+	op_m(e, OP_TEST, size, b, a);
+}
+
+static struct encoding make_test_i(unsigned size, int32_t imm)
+{
+	struct encoding enc = make_digit(OP_UNARY, size, 0);
+
+	set_imm(&enc, imm_bytes(size), imm);
+	return enc;
+}
+
+void emit_test_ri(struct emitter *e, unsigned size, unsigned a, int32_t imm)
+{
+	struct encoding enc = make_test_i(size, imm);
+
+	emit_r(e, &enc, a);
+}
+
+void emit_test_mi(struct emitter *e, unsigned size, struct host_mem a, int32_t imm)
+{
+	struct encoding enc = make_test_i(size, imm);
+
+	emit_m(e, &enc, a);
+}
+
+void emit_unary_r(struct emitter *e, enum emit_unary op, unsigned size, unsigned reg)
+{
+	op_digit_r(e, OP_UNARY, size, op, reg);
+}
+
+void emit_unary_m(struct emitter *e, enum emit_unary op, unsigned size, struct host_mem mem)
+{
+	op_digit_m(e, OP_UNARY, size, op, mem);
+}
+
+void emit_inc_r(struct emitter *e, unsigned size, unsigned reg)
+{
+	op_digit_r(e, OP_INC_DEC, size, 0, reg);
+}
+
+void emit_inc_m(struct emitter *e, unsigned size, struct host_mem mem)
+{
+	op_digit_m(e, OP_INC_DEC, size, 0, mem);
+}
+
+void emit_dec_r(struct emitter *e, unsigned size, unsigned reg)
+{
+	op_digit_r(e, OP_INC_DEC, size, 1, reg);
+}
+
+void emit_dec_m(struct emitter *e, unsigned size, struct host_mem mem)
+{
+	op_digit_m(e, OP_INC_DEC, size, 1, mem);
+}
+
+void emit_imul_rr(struct emitter *e, unsigned size, unsigned dst, unsigned src)
+{
+	op_r(e, OP_IMUL, size, dst, src);
+}
+
+void emit_imul_rm(struct emitter *e, unsigned size, unsigned dst, struct host_mem src)
+{
+	op_m(e, OP_IMUL, size, dst, src);
+}
+
+static struct encoding make_imul_i(unsigned size, unsigned dst, int32_t imm)
+{
+	struct encoding enc = make(is_imm8(imm) ? OP_IMUL_I8 : OP_IMUL_I32, size, dst);
+
+	set_imm(&enc, is_imm8(imm) ? 1 : imm_bytes(size), imm);
+	return enc;
+}
+
+void emit_imul_rri(struct emitter *e, unsigned size, unsigned dst, unsigned src, int32_t imm)
+{
+	struct encoding enc = make_imul_i(size, dst, imm);
+
+	emit_r(e, &enc, src);
+}
+
+void emit_imul_rmi(struct emitter *e, unsigned size, unsigned dst, struct host_mem src, int32_t imm)
+{
+	struct encoding enc = make_imul_i(size, dst, imm);
+
+	emit_m(e, &enc, src);
+}
+
+static struct encoding make_shift(enum emit_shift op, unsigned size, unsigned count)
+{
+	struct encoding enc = make_digit(count == 1 ? OP_SHIFT_1 : OP_SHIFT_I8, size, op);
+
+	if (count != 1)
+		set_imm(&enc, 1, count);
+	return enc;
+}
+
+void emit_shift_ri(struct emitter *e, enum emit_shift op, unsigned size, unsigned reg,
+		   unsigned count)
+{
+	struct encoding enc = make_shift(op, size, count);
+
+	emit_r(e, &enc, reg);
+}
+
+void emit_shift_mi(struct emitter *e, enum emit_shift op, unsigned size, struct host_mem mem,
+		   unsigned count)
+{
+	struct encoding enc = make_shift(op, size, count);
+
+	emit_m(e, &enc, mem);
+}
+
+void emit_shift_rc(struct emitter *e, enum emit_shift op, unsigned size, unsigned reg)
+{
+	op_digit_r(e, OP_SHIFT_CL, size, op, reg);
+}
+
+void emit_shift_mc(struct emitter *e, enum emit_shift op, unsigned size, struct host_mem mem)
+{
+	op_digit_m(e, OP_SHIFT_CL, size, op, mem);
+}
+
+static void emit_double_shift(struct emitter *e, unsigned opcode, unsigned size, unsigned dst,
+			      unsigned src, unsigned count)
+{
+	struct encoding enc = make(opcode, size, src);
+
+	set_imm(&enc, 1, count);
+	emit_r(e, &enc, dst);
+}
+
+void emit_shld_rri(struct emitter *e, unsigned size, unsigned dst, unsigned src, unsigned count)
+{
+	emit_double_shift(e, OP_SHLD_I8, size, dst, src, count);
+}
+
+void emit_shrd_rri(struct emitter *e, unsigned size, unsigned dst, unsigned src, unsigned count)
+{
+	emit_double_shift(e, OP_SHRD_I8, size, dst, src, count);
+}
+
+void emit_bit_ri(struct emitter *e, enum emit_bit op, unsigned size, unsigned reg, unsigned bit)
+{
+	struct encoding enc = make_digit(OP_BIT_I8, size, op);
+
+	set_imm(&enc, 1, bit);
+	emit_r(e, &enc, reg);
+}
+
+void emit_bit_mi(struct emitter *e, enum emit_bit op, unsigned size, struct host_mem mem,
+		 unsigned bit)
+{
+	struct encoding enc = make_digit(OP_BIT_I8, size, op);
+
+	set_imm(&enc, 1, bit);
+	emit_m(e, &enc, mem);
+}
+
+void emit_bit_rr(struct emitter *e, enum emit_bit op, unsigned size, unsigned reg, unsigned bit)
+{
+	op_r(e, OP_BIT_R | (unsigned)op << 3, size, bit, reg);
+}
+
+/* --- conditions and flags ------------------------------------------------------------------------
+ */
+
+void emit_cmov_rr(struct emitter *e, enum emit_condition cc, unsigned size, unsigned dst,
+		  unsigned src)
+{
+	op_r(e, OP_CMOV | (unsigned)cc, size, dst, src);
+}
+
+void emit_cmov_rm(struct emitter *e, enum emit_condition cc, unsigned size, unsigned dst,
+		  struct host_mem src)
+{
+	op_m(e, OP_CMOV | (unsigned)cc, size, dst, src);
+}
+
+void emit_set_r(struct emitter *e, enum emit_condition cc, unsigned reg)
+{
+	op_digit_r(e, OP_SET | (unsigned)cc, 1, 0, reg);
+}
+
+void emit_set_m(struct emitter *e, enum emit_condition cc, struct host_mem mem)
+{
+	op_digit_m(e, OP_SET | (unsigned)cc, 1, 0, mem);
+}
+
+void emit_lahf(struct emitter *e)
+{
+	emit_byte(e, 0x9f);
+}
+
+void emit_sahf(struct emitter *e)
+{
+	emit_byte(e, 0x9e);
+}
+
+void emit_pushf(struct emitter *e)
+{
+	emit_byte(e, 0x9c);
+}
+
+void emit_popf(struct emitter *e)
+{
+	emit_byte(e, 0x9d);
+}
+
+void emit_clc(struct emitter *e)
+{
+	emit_byte(e, 0xf8);
+}
+
+void emit_stc(struct emitter *e)
+{
+	emit_byte(e, 0xf9);
+}
+
+void emit_cmc(struct emitter *e)
+{
+	emit_byte(e, 0xf5);
+}
+
+void emit_cld(struct emitter *e)
+{
+	emit_byte(e, 0xfc);
+}
+
+void emit_std(struct emitter *e)
+{
+	emit_byte(e, 0xfd);
+}
+
+/* --- jumps --------------------------------------------------------------------------------------
+ */
+
+/* Opcode bytes, then a displacement that is still to be written: returns where. */
+static struct emit_jump emit_open(struct emitter *e, const uint8_t *opcode, unsigned len,
+				  unsigned bytes)
+{
+	if (!has_room(e, len + bytes))
+		return (struct emit_jump){ NULL, (uint8_t)bytes };
+	emit_bytes(e, opcode, len);
+	memset(e->at, 0, bytes);
+	e->at += bytes;
+	return (struct emit_jump){ e->at - bytes, (uint8_t)bytes };
+}
+
+/* False: it does not reach. */
+static bool close_jump(struct emit_jump jump, const uint8_t *target)
+{
+	int64_t distance = target - (jump.at + jump.bytes);
+
+	store_le(jump.at, (uint64_t)distance, jump.bytes);
+	return jump.bytes == REL8_BYTES ? is_imm8(distance) : distance == (int32_t)distance;
+}
+
+void emit_land(struct emitter *e, struct emit_jump jump)
+{
+	if (jump.at && !close_jump(jump, e->at))
+		e->failed = true;
+}
+
+struct emit_jump emit_jmp(struct emitter *e, bool is_short)
+{
+	uint8_t opcode = is_short ? JMP_SHORT : JMP_NEAR;
+
+	return emit_open(e, &opcode, 1, is_short ? REL8_BYTES : REL32_BYTES);
+}
+
+struct emit_jump emit_jcc(struct emitter *e, enum emit_condition cc, bool is_short)
+{
+	uint8_t opcode[] = { 0x0f, (uint8_t)(JCC_NEAR | cc) };
+	uint8_t short_opcode = (uint8_t)(JCC_SHORT | cc);
+
+	return is_short ? emit_open(e, &short_opcode, 1, REL8_BYTES)
+			: emit_open(e, opcode, sizeof(opcode), REL32_BYTES);
+}
+
+struct emit_jump emit_jrcxz(struct emitter *e)
+{
+	return emit_open(e, &(uint8_t){ 0xe3 }, 1, REL8_BYTES);
+}
+
+static void emit_close(struct emitter *e, struct emit_jump jump, const uint8_t *target)
+{
+	if (jump.at && !close_jump(jump, target))
+		e->failed = true;
+}
+
+/* Whether a short jump from here reaches. */
+static bool is_near_by(const struct emitter *e, const uint8_t *target)
+{
+	return is_imm8(target - (e->at + 2));
+}
+
+void emit_jmp_to(struct emitter *e, const uint8_t *target)
+{
+	emit_close(e, emit_jmp(e, is_near_by(e, target)), target);
+}
+
+void emit_jcc_to(struct emitter *e, enum emit_condition cc, const uint8_t *target)
+{
+	emit_close(e, emit_jcc(e, cc, is_near_by(e, target)), target);
+}
+
+void emit_call_to(struct emitter *e, const uint8_t *target)
+{
+	emit_close(e, emit_open(e, &(uint8_t){ CALL_NEAR }, 1, REL32_BYTES), target);
+}
+
+/* NOPs, so that what lies `ahead` bytes from here is aligned. */
+static void align_ahead(struct emitter *e, unsigned ahead)
+{
+	emit_nops(e, -(unsigned)((uintptr_t)e->at + ahead) & (REL32_BYTES - 1));
+}
+
+uint8_t *emit_jmp_patchable(struct emitter *e, const uint8_t *target)
+{
+	struct emit_jump jump;
+
+	align_ahead(e, 1);
+	jump = emit_jmp(e, false);
+	emit_close(e, jump, target);
+	return jump.at;
+}
+
+uint8_t *emit_jcc_patchable(struct emitter *e, enum emit_condition cc, const uint8_t *target)
+{
+	struct emit_jump jump;
+
+	align_ahead(e, 2);
+	jump = emit_jcc(e, cc, false);
+	emit_close(e, jump, target);
+	return jump.at;
+}
+
+void emit_patch(uint8_t *at, const uint8_t *target)
+{
+	int32_t distance = (int32_t)(target - (at + REL32_BYTES));
+
+	__atomic_store_n((int32_t *)(void *)at, distance, __ATOMIC_RELEASE);
+}
+
+void emit_jmp_r(struct emitter *e, unsigned reg)
+{
+	op_digit_r(e, OP_BRANCH_M, 4, JMP_DIGIT, reg);
+}
+
+void emit_jmp_m(struct emitter *e, struct host_mem mem)
+{
+	op_digit_m(e, OP_BRANCH_M, 4, JMP_DIGIT, mem);
+}
+
+void emit_call_r(struct emitter *e, unsigned reg)
+{
+	op_digit_r(e, OP_BRANCH_M, 4, CALL_DIGIT, reg);
+}
+
+void emit_call_m(struct emitter *e, struct host_mem mem)
+{
+	op_digit_m(e, OP_BRANCH_M, 4, CALL_DIGIT, mem);
+}
+
+void emit_ret(struct emitter *e)
+{
+	emit_byte(e, 0xc3);
+}
+
+void emit_ret_i(struct emitter *e, unsigned bytes)
+{
+	uint8_t code[] = { 0xc2, (uint8_t)bytes, (uint8_t)(bytes >> 8) };
+
+	emit_bytes(e, code, sizeof(code));
+}
+
+/* --- the rest -----------------------------------------------------------------------------------
+ */
+
+/* SDM2: "NOP", recommended multi-byte sequences. */
+void emit_nops(struct emitter *e, unsigned bytes)
+{
+	static const uint8_t nops[][8] = {
+		{ 0x90 },
+		{ 0x66, 0x90 },
+		{ 0x0f, 0x1f, 0x00 },
+		{ 0x0f, 0x1f, 0x40, 0x00 },
+		{ 0x0f, 0x1f, 0x44, 0x00, 0x00 },
+		{ 0x66, 0x0f, 0x1f, 0x44, 0x00, 0x00 },
+		{ 0x0f, 0x1f, 0x80, 0x00, 0x00, 0x00, 0x00 },
+		{ 0x0f, 0x1f, 0x84, 0x00, 0x00, 0x00, 0x00, 0x00 },
+	};
+
+	while (bytes) {
+		unsigned n = MIN(bytes, (unsigned)ARRAY_SIZE(nops));
+
+		emit_bytes(e, nops[n - 1], n);
+		bytes -= n;
+	}
+}
+
+void emit_align(struct emitter *e, unsigned power_of_two)
+{
+	emit_nops(e, -(unsigned)(uintptr_t)e->at & (power_of_two - 1));
+}
+
+void emit_ud2(struct emitter *e)
+{
+	emit_bytes(e, "\x0f\x0b", 2);
+}
+
+static void emit_vmovups(struct emitter *e, unsigned opcode, unsigned ymm, struct host_mem mem)
+{
+	struct encoding enc = make(opcode, 4, ymm);
+
+	enc.flags |= ENCODING_VEX | ENCODING_L;
+	emit_m(e, &enc, mem);
+}
+
+void emit_ymm_load(struct emitter *e, unsigned ymm, struct host_mem mem)
+{
+	emit_vmovups(e, OP_VMOVUPS_RM, ymm, mem);
+}
+
+void emit_ymm_store(struct emitter *e, struct host_mem mem, unsigned ymm)
+{
+	emit_vmovups(e, OP_VMOVUPS_MR, ymm, mem);
+}

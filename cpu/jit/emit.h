@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Writes host code: what a one-pass translator from x86-64 to x86-64 needs, and no more.
+ *
+ * An emitter appends to a buffer. What does not fit, or has no encoding, sets `failed` and is left
+ * out; from then on everything is. So a translator emits a whole block and looks once.
+ *
+ * Registers are cpu/cpu.h's RAX to R15, here the host's, and HOST_HIGH(n) for byte operands; memory
+ * operands are struct host_mem. `size` is that of the operands in bytes: 1, 2, 4 or 8. Writing 4
+ * bytes of a register clears its upper half, writing 1 or 2 leaves the rest. Names say where the
+ * operands are, destination first: r register, m memory, i immediate. Immediates are sign-extended
+ * from 32 bits, but for mov_ri. What is said to spare the flags touches none of them.
+ */
+#ifndef CPU_JIT_EMIT_H
+#define CPU_JIT_EMIT_H
+
+#include "cpu/cpu.h"
+#include "cpu/decode/encoding.h"
+
+struct emitter {
+	uint8_t *at; /* the next byte */
+	uint8_t *start, *end;
+	bool failed;
+};
+
+static inline void emit_init(struct emitter *e, uint8_t *start, uint8_t *end)
+{
+	*e = (struct emitter){ .at = start, .start = start, .end = end };
+}
+
+/* --- memory operands ----------------------------------------------------------------------------
+ */
+
+static inline struct host_mem mem_at(unsigned base, int32_t disp)
+{
+	return (struct host_mem){ (uint8_t)base, HOST_NONE, 0, false, disp };
+}
+
+static inline struct host_mem mem_index(unsigned base, unsigned index, unsigned scale_log2,
+					int32_t disp)
+{
+	return (struct host_mem){ (uint8_t)base, (uint8_t)index, (uint8_t)scale_log2, false, disp };
+}
+
+/* gs:[disp] */
+static inline struct host_mem mem_gs(int32_t disp)
+{
+	return (struct host_mem){ HOST_NONE, HOST_NONE, 0, true, disp };
+}
+
+/* gs:[base + disp] */
+static inline struct host_mem mem_gs_at(unsigned base, int32_t disp)
+{
+	return (struct host_mem){ (uint8_t)base, HOST_NONE, 0, true, disp };
+}
+
+/* --- moves; they spare the flags -----------------------------------------------------------------
+ */
+
+void emit_mov_rr(struct emitter *e, unsigned size, unsigned dst, unsigned src);
+void emit_mov_rm(struct emitter *e, unsigned size, unsigned dst, struct host_mem src);
+void emit_mov_mr(struct emitter *e, unsigned size, struct host_mem dst, unsigned src);
+void emit_mov_mi(struct emitter *e, unsigned size, struct host_mem dst, int32_t imm);
+/* The whole register, in the shortest form. */
+void emit_mov_ri(struct emitter *e, unsigned dst, uint64_t imm);
+/* Its low byte or word. */
+void emit_mov_ri_part(struct emitter *e, unsigned size, unsigned dst, int32_t imm);
+/* To the whole register from `size` bytes (any size). */
+void emit_movzx_rr(struct emitter *e, unsigned size, unsigned dst, unsigned src);
+void emit_movzx_rm(struct emitter *e, unsigned size, unsigned dst, struct host_mem src);
+/* From src_size bytes to more, dst_size. */
+void emit_movsx_rr(struct emitter *e, unsigned dst_size, unsigned src_size, unsigned dst,
+		   unsigned src);
+void emit_movsx_rm(struct emitter *e, unsigned dst_size, unsigned src_size, unsigned dst,
+		   struct host_mem src);
+/* The address: gs counts for nothing. 4 bytes wrap. */
+void emit_lea(struct emitter *e, unsigned size, unsigned dst, struct host_mem src);
+void emit_xchg_rr(struct emitter *e, unsigned size, unsigned a, unsigned b);
+void emit_bswap(struct emitter *e, unsigned size, unsigned reg); /* 4 or 8 */
+void emit_push_r(struct emitter *e, unsigned reg);
+void emit_push_i(struct emitter *e, int32_t imm);
+void emit_push_m(struct emitter *e, struct host_mem mem);
+void emit_pop_r(struct emitter *e, unsigned reg);
+void emit_pop_m(struct emitter *e, struct host_mem mem);
+/* dst = src rotated right, by BMI2. */
+void emit_rorx(struct emitter *e, unsigned size, unsigned dst, unsigned src, unsigned count);
+
+/* --- arithmetic ---------------------------------------------------------------------------------
+ */
+
+enum emit_alu { ALU_ADD, ALU_OR, ALU_ADC, ALU_SBB, ALU_AND, ALU_SUB, ALU_XOR, ALU_CMP };
+
+void emit_alu_rr(struct emitter *e, enum emit_alu op, unsigned size, unsigned dst, unsigned src);
+void emit_alu_rm(struct emitter *e, enum emit_alu op, unsigned size, unsigned dst,
+		 struct host_mem src);
+void emit_alu_mr(struct emitter *e, enum emit_alu op, unsigned size, struct host_mem dst,
+		 unsigned src);
+void emit_alu_ri(struct emitter *e, enum emit_alu op, unsigned size, unsigned dst, int32_t imm);
+void emit_alu_mi(struct emitter *e, enum emit_alu op, unsigned size, struct host_mem dst,
+		 int32_t imm);
+void emit_test_rr(struct emitter *e, unsigned size, unsigned a, unsigned b);
+void emit_test_mr(struct emitter *e, unsigned size, struct host_mem a, unsigned b);
+void emit_test_ri(struct emitter *e, unsigned size, unsigned a, int32_t imm);
+void emit_test_mi(struct emitter *e, unsigned size, struct host_mem a, int32_t imm);
+
+enum emit_unary { UNARY_NOT = 2, UNARY_NEG, UNARY_MUL, UNARY_IMUL, UNARY_DIV, UNARY_IDIV };
+
+void emit_unary_r(struct emitter *e, enum emit_unary op, unsigned size, unsigned reg);
+void emit_unary_m(struct emitter *e, enum emit_unary op, unsigned size, struct host_mem mem);
+void emit_inc_r(struct emitter *e, unsigned size, unsigned reg);
+void emit_inc_m(struct emitter *e, unsigned size, struct host_mem mem);
+void emit_dec_r(struct emitter *e, unsigned size, unsigned reg);
+void emit_dec_m(struct emitter *e, unsigned size, struct host_mem mem);
+void emit_imul_rr(struct emitter *e, unsigned size, unsigned dst, unsigned src);
+void emit_imul_rm(struct emitter *e, unsigned size, unsigned dst, struct host_mem src);
+void emit_imul_rri(struct emitter *e, unsigned size, unsigned dst, unsigned src, int32_t imm);
+void emit_imul_rmi(struct emitter *e, unsigned size, unsigned dst, struct host_mem src,
+		   int32_t imm);
+
+enum emit_shift { SHIFT_ROL, SHIFT_ROR, SHIFT_RCL, SHIFT_RCR, SHIFT_SHL, SHIFT_SHR, SHIFT_SAR = 7 };
+
+/* By a constant, and by CL. */
+void emit_shift_ri(struct emitter *e, enum emit_shift op, unsigned size, unsigned reg,
+		   unsigned count);
+void emit_shift_mi(struct emitter *e, enum emit_shift op, unsigned size, struct host_mem mem,
+		   unsigned count);
+void emit_shift_rc(struct emitter *e, enum emit_shift op, unsigned size, unsigned reg);
+void emit_shift_mc(struct emitter *e, enum emit_shift op, unsigned size, struct host_mem mem);
+/* SHLD and SHRD by a constant. */
+void emit_shld_rri(struct emitter *e, unsigned size, unsigned dst, unsigned src, unsigned count);
+void emit_shrd_rri(struct emitter *e, unsigned size, unsigned dst, unsigned src, unsigned count);
+
+enum emit_bit { BIT_TEST = 4, BIT_SET, BIT_RESET, BIT_COMPLEMENT };
+
+void emit_bit_ri(struct emitter *e, enum emit_bit op, unsigned size, unsigned reg, unsigned bit);
+void emit_bit_mi(struct emitter *e, enum emit_bit op, unsigned size, struct host_mem mem,
+		 unsigned bit);
+void emit_bit_rr(struct emitter *e, enum emit_bit op, unsigned size, unsigned reg, unsigned bit);
+
+/* --- conditions and flags ------------------------------------------------------------------------
+ */
+
+/* The low four bits of Jcc, SETcc and CMOVcc; the lowest negates. */
+enum emit_condition {
+	COND_O,
+	COND_NO,
+	COND_B,
+	COND_AE,
+	COND_E,
+	COND_NE,
+	COND_BE,
+	COND_A,
+	COND_S,
+	COND_NS,
+	COND_P,
+	COND_NP,
+	COND_L,
+	COND_GE,
+	COND_LE,
+	COND_G,
+};
+
+void emit_cmov_rr(struct emitter *e, enum emit_condition cc, unsigned size, unsigned dst,
+		  unsigned src);
+void emit_cmov_rm(struct emitter *e, enum emit_condition cc, unsigned size, unsigned dst,
+		  struct host_mem src);
+void emit_set_r(struct emitter *e, enum emit_condition cc, unsigned reg); /* its low byte */
+void emit_set_m(struct emitter *e, enum emit_condition cc, struct host_mem mem);
+void emit_lahf(struct emitter *e);
+void emit_sahf(struct emitter *e);
+void emit_pushf(struct emitter *e);
+void emit_popf(struct emitter *e);
+void emit_clc(struct emitter *e);
+void emit_stc(struct emitter *e);
+void emit_cmc(struct emitter *e);
+void emit_cld(struct emitter *e);
+void emit_std(struct emitter *e);
+
+/* --- jumps --------------------------------------------------------------------------------------
+ */
+
+/* A jump whose target is not known yet: where its displacement is. NULL `at`: it was left out. */
+struct emit_jump {
+	uint8_t *at;
+	uint8_t bytes; /* 1 or 4 */
+};
+
+/* Forward jumps. `is_short`: emit_land comes within 127 bytes, else the emitter has failed. */
+struct emit_jump emit_jmp(struct emitter *e, bool is_short);
+struct emit_jump emit_jcc(struct emitter *e, enum emit_condition cc, bool is_short);
+struct emit_jump emit_jrcxz(struct emitter *e); /* always short; spares the flags */
+/* The jump lands here. */
+void emit_land(struct emitter *e, struct emit_jump jump);
+
+/* To a place in the same buffer, as far as the emitter's view of it goes, in the shortest form. */
+void emit_jmp_to(struct emitter *e, const uint8_t *target);
+void emit_jcc_to(struct emitter *e, enum emit_condition cc, const uint8_t *target);
+void emit_call_to(struct emitter *e, const uint8_t *target);
+
+/*
+ * Jumps that may be redirected while other threads run them: their displacement is 4 bytes and
+ * aligned to 4. Returns where it is, or NULL where the jump was left out.
+ */
+uint8_t *emit_jmp_patchable(struct emitter *e, const uint8_t *target);
+uint8_t *emit_jcc_patchable(struct emitter *e, enum emit_condition cc, const uint8_t *target);
+/* Redirects one (atomically). */
+void emit_patch(uint8_t *at, const uint8_t *target);
+
+void emit_jmp_r(struct emitter *e, unsigned reg);
+void emit_jmp_m(struct emitter *e, struct host_mem mem);
+void emit_call_r(struct emitter *e, unsigned reg);
+void emit_call_m(struct emitter *e, struct host_mem mem);
+void emit_ret(struct emitter *e);
+void emit_ret_i(struct emitter *e, unsigned bytes);
+
+/* --- the rest -----------------------------------------------------------------------------------
+ */
+
+void emit_nops(struct emitter *e, unsigned bytes);
+/* NOPs up to a multiple of a power of two. */
+void emit_align(struct emitter *e, unsigned power_of_two);
+void emit_ud2(struct emitter *e);
+/* VMOVUPS of a whole YMM register. */
+void emit_ymm_load(struct emitter *e, unsigned ymm, struct host_mem mem);
+void emit_ymm_store(struct emitter *e, struct host_mem mem, unsigned ymm);
+void emit_bytes(struct emitter *e, const void *bytes, unsigned len);
+
+/*
+ * A guest's instruction, as encoding_take_apart (cpu/decode/encoding.h) gave it and with its
+ * registers mapped by encoding_map_gprs; `mem` takes the place of its memory operand, if it has
+ * one. false: a high-byte register meets one that needs REX, so there is no such instruction, and
+ * nothing was done.
+ */
+bool emit_encoding(struct emitter *e, const struct encoding *encoding, struct host_mem mem);
+
+#endif
