@@ -74,6 +74,8 @@ struct virt_access {
 	bool is_linear_valid;
 	bool is_walk; /* to a paging structure (then `linear` is what is being translated) */
 	bool is_read, is_write, is_fetch, is_user;
+	/* What the guest's own paging says of the page; valid where `linear` is and not is_walk. */
+	bool page_is_user, page_is_writable, page_is_no_execute;
 };
 
 struct virt_page {

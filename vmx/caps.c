@@ -43,7 +43,8 @@ static const struct offer {
 	  PROC2_APIC_ACCESS | PROC2_EPT | PROC2_DESCRIPTOR_TABLE | PROC2_X2APIC |
 		  PROC2_APIC_REGISTERS | PROC2_VIRTUAL_INTERRUPTS | PROC2_VPID | PROC2_WBINVD |
 		  PROC2_UNRESTRICTED_GUEST | PROC2_PAUSE_LOOP | PROC2_VMFUNC |
-		  PROC2_VMCS_SHADOWING | PROC2_PML | PROC2_EPT_VE | PROC2_TSC_SCALING },
+		  PROC2_VMCS_SHADOWING | PROC2_PML | PROC2_EPT_VE | PROC2_MODE_BASED_EXECUTE |
+		  PROC2_TSC_SCALING },
 	{ PROC_CONTROLS2, FEATURE_RDTSCP, PROC2_RDTSCP },
 	{ PROC_CONTROLS2, FEATURE_RDRAND, PROC2_RDRAND },
 	{ PROC_CONTROLS2, FEATURE_RDSEED, PROC2_RDSEED },
@@ -116,6 +117,7 @@ static const struct need {
 #define EPT_1G           BIT(17)
 #define EPT_INVEPT       BIT(20)
 #define EPT_ACCESSED     BIT(21)
+#define EPT_ADVANCED     BIT(22) /* exits say what the guest's own paging structures do */
 #define EPT_INVEPT_TYPES (BIT(25) | BIT(26))
 #define VPID_INVVPID     BIT(32)
 #define VPID_TYPES       (BIT(40) | BIT(41) | BIT(42) | BIT(43))
@@ -166,7 +168,7 @@ uint64_t vmx_caps_ept_vpid(const struct cpu *cpu)
 {
 	(void)cpu;
 	return EPT_EXECUTE_ONLY | EPT_4_LEVELS | EPT_UC | EPT_WB | EPT_2M | EPT_1G | EPT_INVEPT |
-	       EPT_ACCESSED | EPT_INVEPT_TYPES | VPID_INVVPID | VPID_TYPES;
+	       EPT_ACCESSED | EPT_ADVANCED | EPT_INVEPT_TYPES | VPID_INVVPID | VPID_TYPES;
 }
 
 bool vmx_caps_cr0_valid(const struct cpu *cpu, uint64_t cr0, bool is_unrestricted)

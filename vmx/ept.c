@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The extended page tables: the second stage of an L2's addresses. Four levels, pages of 4 KiB,
- * 2 MiB and 1 GiB, accessed and dirty flags, page-modification logging, virtualization exceptions.
+ * 2 MiB and 1 GiB, mode-based execute control, accessed and dirty flags, page-modification logging,
+ * virtualization exceptions.
  *
  * What is wrong with a translation is found in the manual's order: a misconfigured entry on the way
  * down comes before a right that an entry further up does not give. Flags are set when nothing is
@@ -12,15 +13,16 @@
 #include "cpu/soft.h"
 #include "vmx/vmx.h"
 
-#define EPT_READ        BIT(0)
-#define EPT_WRITE       BIT(1)
-#define EPT_EXECUTE     BIT(2)
-#define EPT_RIGHTS      (EPT_READ | EPT_WRITE | EPT_EXECUTE)
-#define EPT_PAGE        BIT(7) /* in levels above the last: maps a page */
-#define EPT_A           BIT(8)
-#define EPT_D           BIT(9)
-#define EPT_ADDRESS     (BIT(PHYSICAL_BITS) - PAGE_BYTES)
-#define EPT_SUPPRESS_VE BIT(63)
+#define EPT_READ         BIT(0)
+#define EPT_WRITE        BIT(1)
+#define EPT_EXECUTE      BIT(2)
+#define EPT_RIGHTS       (EPT_READ | EPT_WRITE | EPT_EXECUTE)
+#define EPT_PAGE         BIT(7) /* in levels above the last: maps a page */
+#define EPT_A            BIT(8)
+#define EPT_D            BIT(9)
+#define EPT_USER_EXECUTE BIT(10) /* with mode-based execute control: bit 2 is supervisors' then */
+#define EPT_ADDRESS      (BIT(PHYSICAL_BITS) - PAGE_BYTES)
+#define EPT_SUPPRESS_VE  BIT(63)
 
 #define EPT_RESERVED_ADDRESS (BIT(52) - BIT(PHYSICAL_BITS))
 #define EPT_RESERVED_TABLE   (BIT(7) - BIT(3))
@@ -44,16 +46,20 @@
 #define CAP_AD        BIT(21)
 
 /* Exit qualification. SDM3: "Exit Qualification for EPT Violations" */
-#define QUAL_READ         BIT(0)
-#define QUAL_WRITE        BIT(1)
-#define QUAL_FETCH        BIT(2)
-#define QUAL_RIGHTS_SHIFT 3
-#define QUAL_LINEAR       BIT(7) /* the linear address is valid */
-#define QUAL_FINAL        BIT(8) /* and this was the access to its translation */
+#define QUAL_READ            BIT(0)
+#define QUAL_WRITE           BIT(1)
+#define QUAL_FETCH           BIT(2)
+#define QUAL_RIGHTS_SHIFT    3
+#define QUAL_USER_EXECUTE    BIT(6)
+#define QUAL_LINEAR          BIT(7) /* the linear address is valid */
+#define QUAL_FINAL           BIT(8) /* and this was the access to its translation: */
+#define QUAL_PAGE_USER       BIT(9)
+#define QUAL_PAGE_WRITABLE   BIT(10)
+#define QUAL_PAGE_NO_EXECUTE BIT(11)
 
 #define PML_ENTRIES 512
 
-_Static_assert(QUAL_READ == EPT_READ && QUAL_WRITE == EPT_WRITE && QUAL_FETCH == EPT_EXECUTE,
+_Static_assert(QUAL_READ == EPT_READ && QUAL_WRITE == EPT_WRITE,
 	       "an access is what it needs of the rights");
 
 struct ept_walk {
@@ -98,6 +104,17 @@ static uint64_t page_bytes_at(unsigned level)
 	return PAGE_BYTES << (INDEX_BITS * level);
 }
 
+static bool is_mode_based(const struct cpu *cpu)
+{
+	return vmx_of(cpu)->proc2 & PROC2_MODE_BASED_EXECUTE;
+}
+
+/* The bits of an entry that give rights. Where none is set, the entry is not present. */
+static uint64_t rights_defined(const struct cpu *cpu)
+{
+	return is_mode_based(cpu) ? EPT_RIGHTS | EPT_USER_EXECUTE : EPT_RIGHTS;
+}
+
 static bool is_misconfigured(uint64_t value, unsigned level, bool is_leaf)
 {
 	if ((value & EPT_WRITE) && !(value & EPT_READ))
@@ -117,7 +134,7 @@ static enum walk_result walk_levels(struct cpu *cpu, l2pa_t addr, struct ept_wal
 	const struct memory *mem = cpu->soft->config.memory;
 	gpa_t table = vmx_of(cpu)->eptp & EPT_ADDRESS;
 
-	walk->rights = EPT_RIGHTS;
+	walk->rights = rights_defined(cpu);
 	for (unsigned level = LEVELS - 1;; level--) {
 		unsigned shift = PAGE_BITS + INDEX_BITS * level;
 		uint64_t index = bits(addr, shift + INDEX_BITS - 1, shift);
@@ -127,7 +144,7 @@ static enum walk_result walk_levels(struct cpu *cpu, l2pa_t addr, struct ept_wal
 
 		walk->rights &= value;
 		walk->last = value;
-		if (!(value & EPT_RIGHTS))
+		if (!(value & rights_defined(cpu)))
 			return WALK_NOT_PRESENT;
 		if (is_misconfigured(value, level, is_leaf))
 			return WALK_MISCONFIGURED;
@@ -227,20 +244,38 @@ static _Noreturn void raise_ve(struct cpu *cpu, const struct ve_information *inf
 	cpu_raise(cpu, EXC_VE);
 }
 
+static uint64_t qualification_of(const struct ept_walk *walk, uint64_t need,
+				 const struct virt_access *access)
+{
+	uint64_t qualification = (need & (EPT_READ | EPT_WRITE)) | (walk->rights & EPT_RIGHTS)
+									   << QUAL_RIGHTS_SHIFT;
+
+	if (access->is_fetch)
+		qualification |= QUAL_FETCH;
+	if (walk->rights & EPT_USER_EXECUTE)
+		qualification |= QUAL_USER_EXECUTE;
+	if (!access->is_linear_valid)
+		return qualification;
+	if (access->is_walk)
+		return qualification | QUAL_LINEAR;
+	return qualification | QUAL_LINEAR | QUAL_FINAL |
+	       (access->page_is_user ? QUAL_PAGE_USER : 0) |
+	       (access->page_is_writable ? QUAL_PAGE_WRITABLE : 0) |
+	       (access->page_is_no_execute ? QUAL_PAGE_NO_EXECUTE : 0);
+}
+
 static _Noreturn void exit_violation(struct cpu *cpu, l2pa_t addr, uint64_t need,
 				     const struct ept_walk *walk, const struct virt_access *access)
 {
-	struct ve_information info = {
+	const struct ve_information info = {
 		.reason = EXIT_EPT_VIOLATION,
 		.busy = VE_BUSY,
-		.qualification = need | (walk->rights & EPT_RIGHTS) << QUAL_RIGHTS_SHIFT,
+		.qualification = qualification_of(walk, need, access),
 		.linear = access->is_linear_valid ? access->linear : 0,
 		.physical = addr,
 		.eptp_index = (uint16_t)vmcs_get(cpu, EPTP_INDEX),
 	};
 
-	if (access->is_linear_valid)
-		info.qualification |= access->is_walk ? QUAL_LINEAR : QUAL_LINEAR | QUAL_FINAL;
 	if (is_convertible(cpu, walk))
 		raise_ve(cpu, &info);
 	vmcs_set(cpu, GUEST_PHYSICAL_ADDRESS, addr);
@@ -248,9 +283,16 @@ static _Noreturn void exit_violation(struct cpu *cpu, l2pa_t addr, uint64_t need
 	vmx_exit(cpu, EXIT_EPT_VIOLATION, info.qualification);
 }
 
+/* What lets code be fetched from the page. */
+static uint64_t execute_right(const struct cpu *cpu, const struct virt_access *access)
+{
+	return is_mode_based(cpu) && access->page_is_user ? EPT_USER_EXECUTE : EPT_EXECUTE;
+}
+
 /* The rights that the access needs. With the flags on, every access to L2's paging structures
  * counts as a write too. */
-static uint64_t rights_needed(const struct virt_access *access, bool has_flags)
+static uint64_t rights_needed(const struct cpu *cpu, const struct virt_access *access,
+			      bool has_flags)
 {
 	uint64_t need = 0;
 
@@ -259,7 +301,7 @@ static uint64_t rights_needed(const struct virt_access *access, bool has_flags)
 	if (access->is_write || (access->is_walk && has_flags))
 		need |= EPT_WRITE;
 	if (access->is_fetch)
-		need |= EPT_EXECUTE;
+		need |= execute_right(cpu, access);
 	return need;
 }
 
@@ -267,7 +309,7 @@ void vmx_translate(struct cpu *cpu, l2pa_t addr, const struct virt_access *acces
 		   struct virt_page *out)
 {
 	bool has_flags = vmx_of(cpu)->eptp & EPTP_AD;
-	uint64_t need = rights_needed(access, has_flags), leaf;
+	uint64_t need = rights_needed(cpu, access, has_flags), leaf;
 	struct ept_walk walk;
 
 	do {
@@ -284,5 +326,5 @@ void vmx_translate(struct cpu *cpu, l2pa_t addr, const struct virt_access *acces
 	out->page = (leaf & EPT_ADDRESS) | (addr & (out->size_bytes - 1) & PAGE_MASK);
 	out->is_readable = walk.rights & EPT_READ;
 	out->is_writable = (walk.rights & EPT_WRITE) && (!has_flags || (leaf & EPT_D));
-	out->is_executable = walk.rights & EPT_EXECUTE;
+	out->is_executable = walk.rights & execute_right(cpu, access);
 }

@@ -95,8 +95,9 @@ struct mmu {
 /* The translation of one page. */
 struct walk {
 	gpa_t page;
-	uint64_t rights; /* RIGHTS_WRITE only where the page is dirty */
-	uint64_t flags;  /* PAGE_GLOBAL, PAGE_KEYED, size and key */
+	uint64_t rights;                          /* RIGHTS_WRITE only where the page is dirty */
+	uint64_t flags;                           /* PAGE_GLOBAL, PAGE_KEYED, size and key */
+	bool is_user, is_writable, is_no_execute; /* as the first stage's entries say */
 };
 
 /*

@@ -241,6 +241,9 @@ static inline void finish(struct cpu *cpu, gva_t addr, const struct steps *steps
 	if (is_keyed(cpu, steps))
 		out->flags |= PAGE_KEYED | bits(leaf, PTE_KEY_SHIFT + 3, PTE_KEY_SHIFT)
 						   << PAGE_KEY_SHIFT;
+	out->is_user = steps->all & PTE_US;
+	out->is_writable = steps->all & PTE_RW;
+	out->is_no_execute = steps->any & PTE_NX;
 }
 
 static inline __attribute__((always_inline)) void walk(struct cpu *cpu, gva_t addr, gpa_t table,
@@ -264,7 +267,10 @@ static inline __attribute__((always_inline)) void walk(struct cpu *cpu, gva_t ad
 static void walk_first(struct cpu *cpu, gva_t addr, uint64_t want, struct walk *out)
 {
 	if (!(cpu->cr0 & CR0_PG)) {
-		*out = (struct walk){ .page = addr & PAGE_MASK, .rights = RIGHTS_ALL };
+		*out = (struct walk){ .page = addr & PAGE_MASK,
+				      .rights = RIGHTS_ALL,
+				      .is_user = true,
+				      .is_writable = true };
 	} else if (cpu_in_long_mode(cpu)) {
 		walk(cpu, addr, cpu->cr3 & PTE_ADDRESS, (struct shape){ 3, 9, 8 }, want, out);
 	} else if (cpu->cr4 & CR4_PAE) {
@@ -286,7 +292,10 @@ static void walk_second(struct cpu *cpu, gva_t addr, uint64_t want, struct walk 
 				      .is_read = want & ~(RIGHTS_WRITE | RIGHTS_FETCH),
 				      .is_write = want & RIGHTS_WRITE,
 				      .is_fetch = want & RIGHTS_FETCH,
-				      .is_user = want & RIGHTS_USER };
+				      .is_user = want & RIGHTS_USER,
+				      .page_is_user = out->is_user,
+				      .page_is_writable = out->is_writable,
+				      .page_is_no_execute = out->is_no_execute };
 	struct virt_page page;
 
 	cpu->virt->translate(cpu, out->page + addr % PAGE_BYTES, &access, &page);

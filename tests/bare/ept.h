@@ -15,6 +15,7 @@
 #define PS (1ull << 7)
 #define A  (1ull << 8)
 #define D  (1ull << 9)
+#define XU (1ull << 10)
 
 #define EPTP_BITS  (6 | 3 << 3)
 #define EPTP_FLAGS (1ull << 6)
@@ -34,14 +35,14 @@ static inline void ept_make(struct ept *ept, const void *address)
 	*ept = (struct ept){ .root = page_alloc(),
 			     .level0 = page_alloc(),
 			     .base = ADDRESS(address) & ~0x1fffffull };
-	ept->root[0] = ADDRESS(level2) | R | W | X;
+	ept->root[0] = ADDRESS(level2) | R | W | X | XU;
 	for (unsigned i = 0; i < 4; i++) {
 		level1 = page_alloc();
-		level2[i] = ADDRESS(level1) | R | W | X;
+		level2[i] = ADDRESS(level1) | R | W | X | XU;
 		for (uint64_t j = 0; j < 512; j++)
 			level1[j] = (i * 512 + j) << 21 | R | W | X | WB | PS;
 		if (i == ept->base >> 30)
-			level1[ept->base >> 21 & 511] = ADDRESS(ept->level0) | R | W | X;
+			level1[ept->base >> 21 & 511] = ADDRESS(ept->level0) | R | W | X | XU;
 	}
 	for (uint64_t i = 0; i < 512; i++)
 		ept->level0[i] = (ept->base + i * 4096) | R | W | X | WB;

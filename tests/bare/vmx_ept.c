@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * VT-x: the second stage (violations, misconfigurations, accessed and dirty flags, the log of
- * modified pages, INVEPT and INVVPID) and the virtual APIC.
+ * VT-x: the second stage (violations, misconfigurations, mode-based execute control, accessed and
+ * dirty flags, the log of modified pages, INVEPT and INVVPID) and the virtual APIC.
  */
 #include "ept.h"
 
@@ -15,6 +15,7 @@
 #define REGISTERS     (1u << 8)
 #define INTERRUPTS    (1u << 9)
 #define PML           (1u << 17)
+#define MODE_BASED    (1u << 22)
 #define PIN_INTERRUPT (1u << 0)
 #define ACK_INTERRUPT (1u << 15)
 
@@ -78,24 +79,55 @@ static void test_rights(void)
 	check(vmx_enter_at(code_read) == VMCALL && guest.rax == 0xc3, "a guest behind EPT reads");
 	fresh(0, EPT, 0);
 	*entry(data[0]) = 0;
-	check(violates(code_read, 0x181), "a read of what is not present: %#lx, %#lx",
+	check(violates(code_read, 0x581), "a read of what is not present: %lx, %lx",
 	      vmread(EXIT_REASON), vmread(EXIT_QUALIFICATION));
 	check(vmread(GUEST_RIP) == ADDRESS(code_read), "and RIP is that of the instruction");
 	*entry(data[0]) = ADDRESS(data[0]) | R | WB;
 	check(vmx_enter() == VMCALL, "it goes on with a page that is there");
 	guest.rsi = 0xc3c3;
-	check(violates(code_write, 0x18a), "a write to a read-only page");
-	check(violates(code_call, 0x18c), "a fetch from a page without execution");
+	check(violates(code_write, 0x58a), "a write to a read-only page");
+	check(violates(code_call, 0x58c), "a fetch from a page without execution");
 	*entry(data[0]) = ADDRESS(data[0]) | X | WB;
 	invept(1, vmread(EPT_POINTER), 0);
 	check(vmx_enter_at(code_call) == VMCALL, "code runs in an execute-only page");
-	check(violates(code_read, 0x1a1), "which may not be read");
+	check(violates(code_read, 0x5a1), "which may not be read");
 	*entry(data[0]) = ADDRESS(data[0]) | W | WB;
 	invept(1, vmread(EPT_POINTER), 0);
 	check(vmx_enter_at(code_read) == MISCONFIGURATION && vmread(GUEST_PHYSICAL) == guest.rdi,
 	      "a page that may be written but not read is a misconfiguration");
 	*entry(data[0]) = ADDRESS(data[0]) | R | 2 << 3;
 	check(vmx_enter_at(code_read) == MISCONFIGURATION, "so is a reserved memory type");
+}
+
+static uint32_t call_with(uint64_t rights)
+{
+	*entry(data[0]) = ADDRESS(data[0]) | WB | rights;
+	invept(2, 0, 0);
+	return vmx_enter_at(code_call);
+}
+
+/* The page decides which of the two bits counts, not the privilege level. */
+static void test_mode_based_execute(void)
+{
+	*(uint64_t *)(void *)(data[0] + 0x128) = 0xc3;
+	fresh(0, EPT | MODE_BASED, 0);
+	check(call_with(R | X) == VMCALL, "a supervisor's page: bit 2 lets code run");
+	check(call_with(X) == VMCALL, "alone, too");
+	check(call_with(R | XU) == VIOLATION && vmread(EXIT_QUALIFICATION) == 0x5cc,
+	      "bit 10 does not: %lx", vmread(EXIT_QUALIFICATION));
+	make_user(data[0]);
+	check(call_with(R | XU) == VMCALL, "a user's page: bit 10 lets code run");
+	check(call_with(XU) == VMCALL, "alone, too");
+	check(call_with(R | X) == VIOLATION && vmread(EXIT_QUALIFICATION) == 0x7ac,
+	      "bit 2 does not: %lx", vmread(EXIT_QUALIFICATION));
+	check(call_with(W | XU) == MISCONFIGURATION, "writable and not readable stays wrong");
+	fresh(0, EPT, 0);
+	check(call_with(R | X) == VMCALL && call_with(XU) == VIOLATION &&
+		      vmread(EXIT_QUALIFICATION) == 0x784,
+	      "without the control bit 10 does not count: %lx", vmread(EXIT_QUALIFICATION));
+	fresh(0, MODE_BASED, 0);
+	check(vmx_enter() == NO_ENTRY && vmread(INSTRUCTION_ERROR) == 7, "it needs EPT");
+	set_pte(data[0], 0, PTE_U);
 }
 
 static void test_flags(void)
@@ -297,6 +329,7 @@ void test_main(void)
 	vmx_set_up();
 	ept_make(&ept, data);
 	test_rights();
+	test_mode_based_execute();
 	test_flags();
 	test_log();
 	test_invalidation();

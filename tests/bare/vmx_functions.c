@@ -48,7 +48,7 @@ static void test_availability(void)
 {
 	uint64_t supported = rdmsr(MSR_VMFUNC);
 
-	check(supported == EPTP_SWITCHING, "there is one VM function: %#lx", supported);
+	check(supported == EPTP_SWITCHING, "there is one VM function: %lx", supported);
 	check(TRY("xor %%eax, %%eax; vmfunc", "i"(0)) == UD, "VMFUNC in root operation is #UD");
 	fresh(EPT);
 	vmwrite(EXCEPTION_BITMAP, 1u << UD);
@@ -103,7 +103,7 @@ static void test_bad_pointers(void)
 		check(call(code_switch, 0, 1) == VMFUNC_EXIT &&
 			      vmread(EPT_POINTER) == ept_pointer(&ept[0]) &&
 			      vmread(GUEST_RIP) == ADDRESS(code_switch) + 3,
-		      "a bad pointer exits: %#lx", bad[i]);
+		      "a bad pointer exits: %lx", bad[i]);
 	}
 	*ept_entry(&ept[1], data[0]) = 0;
 	fresh(EPT | VMFUNC);

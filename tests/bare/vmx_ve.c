@@ -81,25 +81,25 @@ static void test_delivery(void)
 {
 	*(uint64_t *)(void *)(data[0] + 8) = 0xc3; /* RET */
 	fresh(0);
-	check(vmx_enter_at(code_read) == VMCALL && guest.rax == 0xc3 && sees(0x181, 7),
-	      "a read of what is not present is the guest's, qualification %#lx",
+	check(vmx_enter_at(code_read) == VMCALL && guest.rax == 0xc3 && sees(0x581, 7),
+	      "a read of what is not present is the guest's, qualification %lx",
 	      seen.qualification);
 	check(!taken_error, "without an error code");
 	fresh(0);
 	*entry(data[0]) = ADDRESS(data[0]) | R | X | WB;
-	check(vmx_enter_at(code_write) == VMCALL && sees(0x1aa, 7), "so is a write");
+	check(vmx_enter_at(code_write) == VMCALL && sees(0x5aa, 7), "so is a write");
 	*(uint64_t *)(void *)(data[0] + 8) = 0xc3;
 	fresh(VPID_ON);
 	*entry(data[0]) = ADDRESS(data[0]) | R | W | WB;
 	vmwrite(0, 1); /* VPID */
-	check(vmx_enter_at(code_call) == VMCALL && sees(0x19c, 7), "and a fetch");
+	check(vmx_enter_at(code_call) == VMCALL && sees(0x59c, 7), "and a fetch");
 	fresh(VMFUNC);
 	list[3] = ept_pointer(&ept);
 	vmwrite(FUNCTION_CONTROLS, 1);
 	vmwrite(EPTP_LIST, ADDRESS(list));
 	guest.rax = 0;
 	guest.rcx = 3;
-	check(vmx_enter_at(code_switch) == VMCALL && sees(0x181, 3), "VMFUNC sets the index");
+	check(vmx_enter_at(code_switch) == VMCALL && sees(0x581, 3), "VMFUNC sets the index");
 }
 
 static void test_exits(void)

@@ -14,6 +14,7 @@
 #define PS BIT(7)
 #define A  BIT(8)
 #define D  BIT(9)
+#define XU BIT(10)
 
 #define ROOT   0x300000ull
 #define LEVEL2 0x301000ull
@@ -140,6 +141,46 @@ static void test_rights(void **state)
 	*leaf(b) = PAGE | R | W | X | WB;
 	*bench_at(b, ROOT) &= ~W;
 	assert_violation(b, &write_access, BIT(1) | BIT(3) | BIT(5) | BIT(7) | BIT(8));
+}
+
+static void test_mode_based_execute(void **state)
+{
+	struct virt_access user = fetch_access, fetch = fetch_access;
+	struct bench *b = *state;
+
+	user.page_is_user = true;
+	enter(b, EPTP, PROC2_MODE_BASED_EXECUTE);
+	assert_violation(b, &user, BIT(2) | BIT(3) | BIT(4) | BIT(5) | BIT(7) | BIT(8) | BIT(9));
+	assert_int_equal(translate(b, &fetch), DONE);
+	*leaf(b) = PAGE | R | XU | WB;
+	assert_violation(b, &user, BIT(2) | BIT(3) | BIT(7) | BIT(8) | BIT(9));
+	*bench_at(b, ROOT) |= XU;
+	*bench_at(b, LEVEL2) |= XU;
+	*bench_at(b, LEVEL1 + (ADDR >> 21 & 511) * 8) |= XU;
+	assert_int_equal(translate(b, &user), DONE);
+	assert_true(page.is_executable);
+	assert_int_equal(translate(b, &read_access), DONE);
+	assert_false(page.is_executable);
+	assert_violation(b, &fetch, BIT(2) | BIT(3) | BIT(6) | BIT(7) | BIT(8));
+	*leaf(b) = PAGE | XU | WB;
+	assert_int_equal(translate(b, &user), DONE);
+	enter(b, EPTP, 0);
+	vmx_of(b->cpu)->proc2 &= ~(uint32_t)PROC2_MODE_BASED_EXECUTE;
+	assert_violation(b, &user, BIT(2) | BIT(7) | BIT(8) | BIT(9));
+}
+
+static void test_what_the_first_stage_says(void **state)
+{
+	struct virt_access access = write_access;
+	struct bench *b = *state;
+
+	*leaf(b) = PAGE | R | WB;
+	access.page_is_writable = true;
+	assert_violation(b, &access, BIT(1) | BIT(3) | BIT(7) | BIT(8) | BIT(10));
+	access.page_is_no_execute = true;
+	assert_violation(b, &access, BIT(1) | BIT(3) | BIT(7) | BIT(8) | BIT(10) | BIT(11));
+	access.is_walk = true;
+	assert_violation(b, &access, BIT(1) | BIT(3) | BIT(7));
 }
 
 static void test_misconfigurations(void **state)
@@ -281,6 +322,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(sizes),
 		TEST(rights),
+		TEST(mode_based_execute),
+		TEST(what_the_first_stage_says),
 		TEST(misconfigurations),
 		TEST(ignored_bits),
 		TEST(tables_outside_memory),

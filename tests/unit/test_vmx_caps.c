@@ -93,7 +93,8 @@ static void what_hypervisors_demand(void **state)
 			      PROC_MSR_BITMAPS | PROC_SECONDARY);
 	assert_offers(v, MSR_VMX_PROCBASED_CTLS2,
 		      PROC2_EPT | PROC2_VPID | PROC2_UNRESTRICTED_GUEST | PROC2_APIC_ACCESS |
-			      PROC2_RDTSCP | PROC2_INVPCID | PROC2_XSAVES);
+			      PROC2_RDTSCP | PROC2_INVPCID | PROC2_XSAVES | PROC2_VMFUNC |
+			      PROC2_EPT_VE | PROC2_MODE_BASED_EXECUTE);
 	assert_offers(v, MSR_VMX_TRUE_EXIT_CTLS,
 		      EXITC_HOST_64 | EXITC_SAVE_DEBUG | EXITC_ACK_INTERRUPT | EXITC_SAVE_PAT |
 			      EXITC_LOAD_PAT | EXITC_SAVE_EFER | EXITC_LOAD_EFER);
@@ -106,7 +107,6 @@ static void what_is_not_implemented(void **state)
 {
 	struct vcpu *v = *state;
 
-	assert_false(HIGH(cap(v, MSR_VMX_PROCBASED_CTLS2)) & PROC2_MODE_BASED_EXECUTE);
 	assert_false(HIGH(cap(v, MSR_VMX_TRUE_ENTRY_CTLS)) &
 		     (ENTRYC_SMM | ENTRYC_DEACTIVATE_DUAL | ENTRYC_LOAD_PERF_GLOBAL_CTRL));
 	assert_false(HIGH(cap(v, MSR_VMX_TRUE_EXIT_CTLS)) & EXITC_LOAD_PERF_GLOBAL_CTRL);
@@ -177,8 +177,8 @@ static void ept_and_vpid(void **state)
 
 	assert_int_equal(value, vmx_caps_ept_vpid(v->cpu));
 	assert_int_equal(value, BIT(0) | BIT(6) | BIT(8) | BIT(14) | BIT(16) | BIT(17) | BIT(20) |
-					BIT(21) | BIT(25) | BIT(26) | BIT(32) | BIT(40) | BIT(41) |
-					BIT(42) | BIT(43));
+					BIT(21) | BIT(22) | BIT(25) | BIT(26) | BIT(32) | BIT(40) |
+					BIT(41) | BIT(42) | BIT(43));
 }
 
 static void the_highest_index_is_of_a_field_that_exists(void **state)
