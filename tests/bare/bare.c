@@ -22,6 +22,8 @@ struct __attribute__((packed)) tss {
 
 struct trap trap;
 uint64_t recover_rip, recover_rsp;
+struct frame *running_frame;
+uint32_t boot_info; /* start.S: multiboot's */
 struct tss tss;
 struct table_pointer idt_pointer;
 extern char stubs[], ap_trampoline[], ap_trampoline_end[];
@@ -33,6 +35,7 @@ static uint64_t tables[16][512] __attribute__((aligned(4096)));
 static unsigned pool_used, tables_used;
 static uint8_t kernel_stack[16384] __attribute__((aligned(16)));
 static uint8_t exception_stack[16384] __attribute__((aligned(16)));
+static uint8_t frame_stack[4096] __attribute__((aligned(4096)));
 static uint8_t user_stack[4096] __attribute__((aligned(4096)));
 uint8_t user_code[4096] __attribute__((aligned(4096)));
 static unsigned tests, failures;
@@ -148,6 +151,10 @@ static void catch (struct frame *frame)
 			      .rax = frame->rax,
 			      .cr2 = READ_CR(2),
 			      .dr6 = READ_DR(6) };
+	if (running_frame) {
+		*running_frame = *frame;
+		running_frame = NULL;
+	}
 	frame->rip = recover_rip;
 	frame->cs = SEL_CODE64;
 	frame->rsp = recover_rsp;
@@ -167,6 +174,61 @@ void bare_trap(struct frame *frame)
 		failures++;
 		bare_exit();
 	}
+}
+
+struct frame frame_at(const void *rip)
+{
+	return (struct frame){ .rip = (uintptr_t)rip,
+			       .cs = SEL_CODE64,
+			       .rflags = 2,
+			       .rsp = (uintptr_t)frame_stack + sizeof(frame_stack) - 512,
+			       .ss = SEL_DATA };
+}
+
+struct frame user_frame_at(const void *rip, unsigned selector)
+{
+	make_user(user_stack);
+	return (struct frame){ .rip = (uintptr_t)rip,
+			       .cs = selector,
+			       .rflags = 2,
+			       .rsp = (uintptr_t)user_stack + sizeof(user_stack) - 512,
+			       .ss = SEL_USER_DATA };
+}
+
+void *place_code(void *at, const uint8_t *code, const uint8_t *end)
+{
+	uint8_t *to = at;
+
+	while (code < end)
+		*to++ = *code++;
+	return at;
+}
+
+/* ---- the command line ---- */
+
+static bool has_prefix(const char *text, const char *prefix)
+{
+	while (*prefix)
+		if (*text++ != *prefix++)
+			return false;
+	return true;
+}
+
+uint64_t boot_number(const char *word, uint64_t otherwise)
+{
+	const uint32_t *info = (uint32_t *)(uintptr_t)boot_info;
+	const char *text = info[0] & 4 ? (char *)(uintptr_t)info[4] : "";
+	uint64_t number = 0;
+
+	while (*text && !has_prefix(text, word))
+		text++;
+	if (!*text)
+		return otherwise;
+	while (*text && (*text < '0' || *text > '9'))
+		text++;
+	for (; *text >= '0' && *text <= '9'; text++)
+		number = number * 10 + (uint64_t)(*text - '0');
+	return number;
 }
 
 void set_handler(unsigned vector, void (*fn)(struct frame *frame))

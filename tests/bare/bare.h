@@ -37,7 +37,7 @@ struct frame {
 	uint64_t vector, error, rip, cs, rflags, rsp, ss;
 };
 
-/* The last exception that TRY or run_user caught; vector is -1 where there was none. */
+/* The last exception that TRY, run_user or run_frame caught; vector is -1 where there was none. */
 struct trap {
 	int64_t vector;
 	uint64_t error, rip, cs, rflags, rsp, cr2, dr6, rcx, rax;
@@ -75,6 +75,31 @@ void make_user(const void *address);
 #define RUN_USER(code, selector) run_user(code, sizeof(code), selector)
 void run_user(const void *code, size_t size, unsigned selector);
 extern uint8_t user_code[4096];
+
+/*
+ * Runs from the state in *frame (with CS, SS, RSP and RFLAGS) until its first exception, whose
+ * frame it then holds. Returns the vector. Code ends with UD2, say.
+ */
+int64_t run_frame(struct frame *frame);
+/* A frame for run_frame: kernel mode at `rip`, on a stack of its own, all other registers zero. */
+struct frame frame_at(const void *rip);
+/* The same in user mode, at a page that make_user knows, with the code segment `selector`. */
+struct frame user_frame_at(const void *rip, unsigned selector);
+
+/*
+ * CODE(name, "instructions"): machine code that is data here, from name to name_end, to be copied
+ * to where it is to run. It must not depend on its place.
+ */
+#define CODE(name, ...)                                                             \
+	extern const uint8_t name[], name##_end[];                                  \
+	asm(".pushsection .rodata\n" #name ":\n" __VA_ARGS__ "\n" #name "_end:\n\t" \
+	    ".popsection")
+/* Copies it to `at`, and returns that. */
+#define PLACE(at, name) place_code(at, name, name##_end)
+void *place_code(void *at, const uint8_t *code, const uint8_t *end);
+
+/* A number that stands behind `word` on the kernel's command line; `otherwise` where none does. */
+uint64_t boot_number(const char *word, uint64_t otherwise);
 
 /* Starts the second processor at fn; false where there is none. */
 bool start_ap(void (*fn)(void));

@@ -5,6 +5,7 @@
  */
 #define CR4_PAE 0x20
 #define EFER_LME_NXE 0x900
+#define FRAME_BYTES  (22 * 8) /* struct frame */
 
 	.section .multiboot, "a"
 	.align 4
@@ -97,6 +98,36 @@ ap64:
 1:	hlt
 	jmp 1b
 
+/*
+ * int64_t run_frame(struct frame *frame): bare.h. IRETQ makes the first instruction the guest code's
+ * own, whatever its mode, stack and flags are.
+ */
+	.globl run_frame
+run_frame:
+	push %rbx
+	push %rbp
+	push %r12
+	push %r13
+	push %r14
+	push %r15
+	mov %rdi, running_frame
+	mov %rsp, recover_rsp
+	movq $1f, recover_rip
+	mov $FRAME_BYTES / 8 - 1, %ecx
+2:	pushq (%rdi, %rcx, 8)
+	dec %ecx
+	jns 2b
+	jmp leave_frame
+1:	movq $0, recover_rip
+	mov trap, %rax
+	pop %r15
+	pop %r14
+	pop %r13
+	pop %r12
+	pop %rbp
+	pop %rbx
+	ret
+
 /* One stub a vector: pushes an error code where the processor did not, and the vector. */
 	.altmacro
 	.macro stub vector
@@ -141,6 +172,7 @@ common:
 	and $-16, %rsp
 	call bare_trap
 	mov %rbp, %rsp
+leave_frame:
 	pop %r15
 	pop %r14
 	pop %r13
@@ -194,5 +226,3 @@ page_directories: .skip 4 * 4096
 stack_top:
 	.skip 16384
 ap_stack_top:
-	.globl boot_info
-boot_info: .skip 8

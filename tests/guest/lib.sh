@@ -4,9 +4,13 @@
 #
 #   run ARG...            runs `nidus run ARG...`; leaves its exit status in $status, its output in $out and $err (files);
 #                         ended after $limit seconds (default 120)
+#   engines               the engines that bare images run on; ENGINES="interp soft" in the environment chooses others
 #   expect_status N NAME  one test: the last run ended so       expect_output REGEX NAME   its output has such a line
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+# The engines that every bare image runs on.
+read -ra engines <<<"${ENGINES:-soft}"
 
 build=${1:?usage: $0 BUILD}
 nidus=$build/nidus
