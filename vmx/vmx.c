@@ -19,6 +19,7 @@ static void reset(struct cpu *cpu)
 	vmx->is_on = false;
 	vmx->current = NO_VMCS;
 	vmx->feature_control = 0; /* not locked: as a machine without firmware has it */
+	vmx_apic_left(cpu);
 }
 
 static int create(struct cpu *cpu)

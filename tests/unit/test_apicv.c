@@ -295,6 +295,17 @@ static void test_outside_memory(void **state)
 	assert_int_equal(store(b, EOI, 4, 0), DONE);
 }
 
+static void test_reset(void **state)
+{
+	struct bench *b = *state;
+
+	enter(b, ALL);
+	assert_ptr_not_equal(b->cpu->virtual_apic, NULL);
+	virt_vmx.reset(b->cpu);
+	assert_null(b->cpu->virtual_apic);
+	assert_int_equal(b->cpu->apic_access_page, NO_APIC_PAGE);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, set_up, tear_down)
 
 int main(void)
@@ -308,6 +319,7 @@ int main(void)
 		TEST(x2apic),
 		TEST(posted),
 		TEST(outside_memory),
+		TEST(reset),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
