@@ -4,6 +4,7 @@
  * must be found under the manual's heading and blamed on its field; and values that look bad and
  * are not.
  */
+#include "tests/unit/vcpu.h"
 #include "tests/unit/vmcs.h"
 
 #define IO_PAGES     0x10000

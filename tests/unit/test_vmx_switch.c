@@ -3,6 +3,7 @@
  * VM entry and VM exit as changes of state: what is loaded and saved, under which controls; MSR
  * lists, injection, entries that fail late, VMX aborts. No guest code runs.
  */
+#include "tests/unit/vcpu.h"
 #include "tests/unit/vmcs.h"
 
 #include <Zydis/Zydis.h>

@@ -6,7 +6,7 @@
 #ifndef TESTS_UNIT_VMCS_H
 #define TESTS_UNIT_VMCS_H
 
-#include "tests/unit/vcpu.h"
+#include "cpu/soft.h"
 #include "vmx/vmx.h"
 
 #define AR_CODE64 (SEG_P | SEG_S | SEG_CODE | SEG_WRITABLE | SEG_ACCESSED | SEG_L | SEG_G)
