@@ -6,7 +6,7 @@
 #ifndef BARE_EPT_H
 #define BARE_EPT_H
 
-#include "vmx.h"
+#include "tests/bare/vmx/vmx.h"
 
 #define R  1ull
 #define W  2ull
@@ -19,8 +19,6 @@
 
 #define EPTP_BITS  (6 | 3 << 3)
 #define EPTP_FLAGS (1ull << 6)
-
-#define ADDRESS(x) ((uintptr_t)(x))
 
 struct ept {
 	uint64_t *root, *level0;
@@ -57,22 +55,5 @@ static inline uint64_t ept_pointer(const struct ept *ept)
 {
 	return ADDRESS(ept->root) | EPTP_BITS;
 }
-
-#define INVALIDATE(name, mnemonic)                                                 \
-	static inline unsigned name(uint64_t type, uint64_t key, uint64_t address) \
-	{                                                                          \
-		struct {                                                           \
-			uint64_t key, address;                                     \
-		} operand = { key, address };                                      \
-		unsigned outcome;                                                  \
-                                                                                   \
-		asm volatile(mnemonic " %1, %2\n\t" VMX_OUTCOME                    \
-			     : "=&a"(outcome)                                      \
-			     : "m"(operand), "r"(type)                             \
-			     : "cc", "memory");                                    \
-		return outcome;                                                    \
-	}
-INVALIDATE(invept, "invept")
-INVALIDATE(invvpid, "invvpid")
 
 #endif

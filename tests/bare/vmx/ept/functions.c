@@ -2,18 +2,10 @@
 /*
  * VT-x: VM functions, EPTP switching among them.
  */
-#include "ept.h"
-
-#define EPT     (1u << 1)
-#define VPID_ON (1u << 5)
-#define VMFUNC  (1u << 13)
+#include "tests/bare/vmx/ept.h"
 
 #define MSR_VMFUNC     0x491
 #define EPTP_SWITCHING 1
-
-enum { VPID = 0x0, EPTP_INDEX = 0x4, FUNCTION_CONTROLS = 0x2018, EPTP_LIST = 0x2024 };
-enum { GUEST_PHYSICAL = 0x2400 };
-enum { VMCALL = 18, VIOLATION = 48, VMFUNC_EXIT = 59 };
 
 static uint8_t data[2][4096] __attribute__((aligned(4096)));
 static uint64_t list[512] __attribute__((aligned(4096)));
@@ -21,10 +13,8 @@ static struct ept ept[2]; /* the second shows data[1] where data[0] is */
 
 static void fresh(uint32_t proc2)
 {
-	vmx_set_controls();
-	vmx_set_guest();
+	vmx_fresh();
 	vmx_set_proc(0, proc2);
-	vmwrite(VPID, 1);
 	vmwrite(EPT_POINTER, ept_pointer(&ept[0]));
 	vmwrite(FUNCTION_CONTROLS, EPTP_SWITCHING);
 	vmwrite(EPTP_LIST, ADDRESS(list));
@@ -50,45 +40,45 @@ static void test_availability(void)
 
 	check(supported == EPTP_SWITCHING, "there is one VM function: %lx", supported);
 	check(TRY("xor %%eax, %%eax; vmfunc", "i"(0)) == UD, "VMFUNC in root operation is #UD");
-	fresh(EPT);
+	fresh(PROC2_EPT);
 	vmwrite(EXCEPTION_BITMAP, 1u << UD);
 	check(call(code_vmfunc, 0, 0) == 0 && (uint8_t)vmread(EXIT_INTERRUPTION) == UD,
 	      "without the control it is #UD in a guest");
-	fresh(EPT | VMFUNC);
+	fresh(PROC2_EPT | PROC2_VMFUNC);
 	vmwrite(EXCEPTION_BITMAP, 1u << UD);
 	check(call(code_vmfunc, 64, 0) == 0 && (uint8_t)vmread(EXIT_INTERRUPTION) == UD,
 	      "so is function 64");
-	check(call(code_vmfunc, 1, 0) == VMFUNC_EXIT && vmread(EXIT_LENGTH) == 3 &&
+	check(call(code_vmfunc, 1, 0) == EXIT_VMFUNC && vmread(EXIT_LENGTH) == 3 &&
 		      vmread(GUEST_RIP) == ADDRESS(code_vmfunc),
 	      "a function that is not enabled exits");
 	vmwrite(FUNCTION_CONTROLS, 0);
-	check(call(code_vmfunc, 0, 0) == VMFUNC_EXIT, "nor is EPTP switching");
+	check(call(code_vmfunc, 0, 0) == EXIT_VMFUNC, "nor is EPTP switching");
 }
 
 static void test_entry_checks(void)
 {
-	fresh(EPT | VMFUNC);
+	fresh(PROC2_EPT | PROC2_VMFUNC);
 	vmwrite(FUNCTION_CONTROLS, 2);
 	check(vmx_enter() == NO_ENTRY && vmread(INSTRUCTION_ERROR) == 7, "a function too many");
-	fresh(EPT | VMFUNC);
+	fresh(PROC2_EPT | PROC2_VMFUNC);
 	vmwrite(EPTP_LIST, ADDRESS(list) + 8);
 	check(vmx_enter() == NO_ENTRY && vmread(INSTRUCTION_ERROR) == 7, "a list off its page");
-	fresh(VMFUNC);
+	fresh(PROC2_VMFUNC);
 	check(vmx_enter() == NO_ENTRY && vmread(INSTRUCTION_ERROR) == 7, "switching without EPT");
 }
 
 static void test_switching(uint32_t vpid)
 {
-	fresh(EPT | VMFUNC | vpid);
-	check(call(code_switch, 0, 511) == VMCALL && guest.rdx == 1 && guest.rbx == 2,
+	fresh(PROC2_EPT | PROC2_VMFUNC | vpid);
+	check(call(code_switch, 0, 511) == EXIT_VMCALL && guest.rdx == 1 && guest.rbx == 2,
 	      "another second stage, %lu then %lu", guest.rdx, guest.rbx);
 	check(vmread(EPT_POINTER) == list[511] && vmread(EPTP_INDEX) == 511,
 	      "which the VMCS says as well");
-	fresh(EPT | VMFUNC | vpid);
-	check(call(code_there_and_back, 0, 511) == VMCALL && guest.rdx == 2 && guest.rbx == 1,
+	fresh(PROC2_EPT | PROC2_VMFUNC | vpid);
+	check(call(code_there_and_back, 0, 511) == EXIT_VMCALL && guest.rdx == 2 && guest.rbx == 1,
 	      "there and back");
 	check(vmread(EPT_POINTER) == list[0] && vmread(EPTP_INDEX) == 0, "to the first");
-	check(call(code_switch, 0, 511 | 1ull << 32) == VMCALL && guest.rbx == 2,
+	check(call(code_switch, 0, 511 | 1ull << 32) == EXIT_VMCALL && guest.rbx == 2,
 	      "the argument is ECX");
 }
 
@@ -96,29 +86,26 @@ static void test_bad_pointers(void)
 {
 	static const uint64_t bad[] = { 0, 3 << 3 | 7, 6, 6 | 3 << 3 | 1 << 7, 1ull << 60 };
 
-	fresh(EPT | VMFUNC);
-	check(call(code_switch, 0, 512) == VMFUNC_EXIT, "an index beyond the list exits");
+	fresh(PROC2_EPT | PROC2_VMFUNC);
+	check(call(code_switch, 0, 512) == EXIT_VMFUNC, "an index beyond the list exits");
 	for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		list[1] = bad[i];
-		check(call(code_switch, 0, 1) == VMFUNC_EXIT &&
+		check(call(code_switch, 0, 1) == EXIT_VMFUNC &&
 			      vmread(EPT_POINTER) == ept_pointer(&ept[0]) &&
 			      vmread(GUEST_RIP) == ADDRESS(code_switch) + 3,
 		      "a bad pointer exits: %lx", bad[i]);
 	}
 	*ept_entry(&ept[1], data[0]) = 0;
-	fresh(EPT | VMFUNC);
-	check(call(code_switch, 0, 511) == VIOLATION && vmread(GUEST_PHYSICAL) == guest.rdi &&
+	fresh(PROC2_EPT | PROC2_VMFUNC);
+	check(call(code_switch, 0, 511) == EXIT_VIOLATION && vmread(GUEST_PHYSICAL) == guest.rdi &&
 		      vmread(GUEST_RIP) == ADDRESS(code_switch) + 6,
 	      "a violation of the second stage that was switched to");
 }
 
 void test_main(void)
 {
-	if (!vmx_start()) {
-		check(false, "VMX operation");
+	if (!vmx_begin())
 		return;
-	}
-	vmx_set_up();
 	for (unsigned i = 0; i < 2; i++) {
 		ept_make(&ept[i], data);
 		*(uint64_t *)(void *)data[i] = i + 1;
@@ -129,6 +116,6 @@ void test_main(void)
 	test_availability();
 	test_entry_checks();
 	test_switching(0);
-	test_switching(VPID_ON);
+	test_switching(PROC2_VPID);
 	test_bad_pointers();
 }

@@ -2,18 +2,9 @@
 /*
  * VT-x: EPT violations that the guest takes itself, as virtualization exceptions.
  */
-#include "ept.h"
+#include "tests/bare/vmx/ept.h"
 
-#define EPT         (1u << 1)
-#define VPID_ON     (1u << 5)
-#define VMFUNC      (1u << 13)
-#define VE          (1u << 18)
 #define SUPPRESS_VE (1ull << 63)
-
-enum { EPTP_INDEX = 0x4, FUNCTION_CONTROLS = 0x2018, EPTP_LIST = 0x2024, VE_AREA = 0x202a };
-enum { GUEST_PHYSICAL = 0x2400 };
-enum { EXCEPTION = 0, VMCALL = 18, VIOLATION = 48, MISCONFIGURATION = 49 };
-enum { VE_VECTOR = 20 };
 
 static struct {
 	uint32_t reason, busy;
@@ -44,15 +35,14 @@ static void on_ve(struct frame *frame)
 
 static void fresh(uint32_t proc2)
 {
-	vmx_set_controls();
-	vmx_set_guest();
-	vmx_set_proc(0, EPT | VE | proc2);
+	vmx_fresh();
+	vmx_set_proc(0, PROC2_EPT | PROC2_VE | proc2);
 	vmwrite(EPT_POINTER, ept_pointer(&ept));
 	vmwrite(EPTP_INDEX, 7);
 	vmwrite(VE_AREA, ADDRESS(&area));
 	*entry(data[0]) = *entry(data[1]) = 0;
 	invept(2, 0, 0);
-	set_handler(VE_VECTOR, on_ve);
+	set_handler(VE, on_ve);
 	guest.rdi = ADDRESS(data[0]) + 8;
 	guest.rsi = 0x1234;
 	area.busy = 0;
@@ -67,12 +57,13 @@ GUEST_CODE(code_switch, "vmfunc; mov (%rdi), %rax");
 
 static bool is_violation(const void *code)
 {
-	return vmx_enter_at(code) == VIOLATION && vmread(GUEST_PHYSICAL) == guest.rdi && !taken;
+	return vmx_enter_at(code) == EXIT_VIOLATION && vmread(GUEST_PHYSICAL) == guest.rdi &&
+	       !taken;
 }
 
 static bool sees(uint64_t qualification, uint16_t index)
 {
-	return taken == 1 && seen.reason == VIOLATION && seen.busy == 0xffffffff &&
+	return taken == 1 && seen.reason == EXIT_VIOLATION && seen.busy == 0xffffffff &&
 	       seen.qualification == qualification && seen.linear == guest.rdi &&
 	       seen.physical == guest.rdi && seen.eptp_index == index;
 }
@@ -81,25 +72,24 @@ static void test_delivery(void)
 {
 	*(uint64_t *)(void *)(data[0] + 8) = 0xc3; /* RET */
 	fresh(0);
-	check(vmx_enter_at(code_read) == VMCALL && guest.rax == 0xc3 && sees(0x581, 7),
+	check(vmx_enter_at(code_read) == EXIT_VMCALL && guest.rax == 0xc3 && sees(0x581, 7),
 	      "a read of what is not present is the guest's, qualification %lx",
 	      seen.qualification);
 	check(!taken_error, "without an error code");
 	fresh(0);
 	*entry(data[0]) = ADDRESS(data[0]) | R | X | WB;
-	check(vmx_enter_at(code_write) == VMCALL && sees(0x5aa, 7), "so is a write");
+	check(vmx_enter_at(code_write) == EXIT_VMCALL && sees(0x5aa, 7), "so is a write");
 	*(uint64_t *)(void *)(data[0] + 8) = 0xc3;
-	fresh(VPID_ON);
+	fresh(PROC2_VPID);
 	*entry(data[0]) = ADDRESS(data[0]) | R | W | WB;
-	vmwrite(0, 1); /* VPID */
-	check(vmx_enter_at(code_call) == VMCALL && sees(0x59c, 7), "and a fetch");
-	fresh(VMFUNC);
+	check(vmx_enter_at(code_call) == EXIT_VMCALL && sees(0x59c, 7), "and a fetch");
+	fresh(PROC2_VMFUNC);
 	list[3] = ept_pointer(&ept);
 	vmwrite(FUNCTION_CONTROLS, 1);
 	vmwrite(EPTP_LIST, ADDRESS(list));
 	guest.rax = 0;
 	guest.rcx = 3;
-	check(vmx_enter_at(code_switch) == VMCALL && sees(0x581, 3), "VMFUNC sets the index");
+	check(vmx_enter_at(code_switch) == EXIT_VMCALL && sees(0x581, 3), "VMFUNC sets the index");
 }
 
 static void test_exits(void)
@@ -115,16 +105,16 @@ static void test_exits(void)
 	check(is_violation(code_write), "in a present one as well");
 	fresh(0);
 	ept.root[0] |= SUPPRESS_VE;
-	check(vmx_enter_at(code_read) == VMCALL && taken == 1, "but not in one on the way");
+	check(vmx_enter_at(code_read) == EXIT_VMCALL && taken == 1, "but not in one on the way");
 	ept.root[0] &= ~SUPPRESS_VE;
 	fresh(0);
 	vmwrite(VE_AREA, 1ull << 40);
 	check(is_violation(code_read), "it exits where the area is not memory");
 	fresh(0);
 	*entry(data[0]) = W | WB;
-	check(vmx_enter_at(code_read) == MISCONFIGURATION && !taken, "misconfigurations exit");
+	check(vmx_enter_at(code_read) == EXIT_MISCONFIGURATION && !taken, "misconfigurations exit");
 	fresh(0);
-	vmx_set_proc(0, EPT);
+	vmx_set_proc(0, PROC2_EPT);
 	check(is_violation(code_read), "without the control all exit");
 	fresh(0);
 	vmwrite(VE_AREA, ADDRESS(&area) + 4);
@@ -133,36 +123,33 @@ static void test_exits(void)
 
 static void test_priorities(void)
 {
-	uint64_t *gate = idt_gate(VE_VECTOR), present = 1ull << 47;
+	uint64_t *gate = idt_gate(VE), present = 1ull << 47;
 
 	fresh(0);
-	vmwrite(EXCEPTION_BITMAP, 1u << VE_VECTOR);
-	check(vmx_enter_at(code_read) == EXCEPTION &&
-		      vmread(EXIT_INTERRUPTION) == (VALID | 3 << 8 | VE_VECTOR),
+	vmwrite(EXCEPTION_BITMAP, 1u << VE);
+	check(vmx_enter_at(code_read) == EXIT_EXCEPTION &&
+		      vmread(EXIT_INTERRUPTION) == (VALID | 3 << 8 | VE),
 	      "the exception bitmap's bit 20 exits");
 	check(area.busy == 0xffffffff && vmread(GUEST_RIP) == ADDRESS(code_read) &&
 		      vmread(GUEST_RFLAGS) >> 16 & 1,
 	      "as a fault that has written the area");
 	fresh(0);
 	vmwrite(GUEST_RSP, ADDRESS(data[1]) + 0x800);
-	check(vmx_enter_at(code_int) == VIOLATION && !taken &&
+	check(vmx_enter_at(code_int) == EXIT_VIOLATION && !taken &&
 		      vmread(IDT_VECTORING) == (VALID | 4 << 8 | 0x80),
 	      "a violation during the delivery of an event exits");
 	fresh(0);
 	vmwrite(EXCEPTION_BITMAP, 1u << DF);
 	*gate &= ~present;
-	check(vmx_enter_at(code_read) == EXCEPTION && (uint8_t)vmread(EXIT_INTERRUPTION) == DF,
+	check(vmx_enter_at(code_read) == EXIT_EXCEPTION && (uint8_t)vmread(EXIT_INTERRUPTION) == DF,
 	      "a fault during its delivery is a double fault");
 	*gate |= present;
 }
 
 void test_main(void)
 {
-	if (!vmx_start()) {
-		check(false, "VMX operation");
+	if (!vmx_begin())
 		return;
-	}
-	vmx_set_up();
 	ept_make(&ept, data);
 	test_delivery();
 	test_exits();
