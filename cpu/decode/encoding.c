@@ -97,12 +97,17 @@ static bool is_64(const ZydisDecodedInstruction *zydis)
 	return zydis->machine_mode == ZYDIS_MACHINE_MODE_LONG_64;
 }
 
-/* The last of F2h and F3h counts. */
+/*
+ * The last of F2h and F3h counts. One that means nothing is left out, since it may come to mean
+ * something: XCHG with R8 becomes PAUSE where R8 becomes RAX.
+ */
 static void take_legacy_prefixes(const ZydisDecodedInstruction *zydis, struct encoding *out)
 {
 	bool sized = is_sized_by_prefix(zydis);
 
-	for (unsigned i = 0; i < zydis->raw.prefix_count; i++)
+	for (unsigned i = 0; i < zydis->raw.prefix_count; i++) {
+		if (zydis->raw.prefixes[i].type == ZYDIS_PREFIX_TYPE_IGNORED)
+			continue;
 		switch (zydis->raw.prefixes[i].value) {
 		case BYTE_LOCK:
 			out->prefixes |= PREFIX_LOCK;
@@ -119,6 +124,7 @@ static void take_legacy_prefixes(const ZydisDecodedInstruction *zydis, struct en
 		default:
 			break;
 		}
+	}
 	if (sized && zydis->operand_width == 16)
 		out->prefixes |= PREFIX_66;
 }
@@ -227,6 +233,45 @@ static void take_immediates(const ZydisDecodedInstruction *zydis, const uint8_t 
 	}
 }
 
+/* Opcodes of one byte that are something else, or nothing, in 64-bit mode. */
+static bool is_only_32(const ZydisDecodedInstruction *zydis)
+{
+	switch (zydis->opcode) {
+	case 0x06:
+	case 0x07:
+	case 0x0e:
+	case 0x16:
+	case 0x17:
+	case 0x1e:
+	case 0x1f:
+	case 0x27:
+	case 0x2f:
+	case 0x37:
+	case 0x3f:
+	case 0x60 ... 0x63:
+	case 0x82:
+	case 0x9a:
+	case 0xc4:
+	case 0xc5:
+	case 0xce:
+	case 0xd4 ... 0xd6:
+	case 0xea:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* INC and DEC in one byte, which 64-bit mode made REX of, have another encoding. */
+static void lengthen_inc_dec(struct encoding *out)
+{
+	if (out->map || (out->opcode & 0xf0) != 0x40)
+		return;
+	out->reg = out->opcode >> 3 & 1;
+	out->opcode = 0xff;
+	out->flags = (uint16_t)((out->flags & ~ENCODING_IN_OPCODE) | ENCODING_MODRM);
+}
+
 bool encoding_take_apart(const ZydisDecodedInstruction *zydis, const ZydisDecodedOperand *operands,
 			 const uint8_t *bytes, struct encoding *out)
 {
@@ -238,12 +283,21 @@ bool encoding_take_apart(const ZydisDecodedInstruction *zydis, const ZydisDecode
 		take_legacy_prefixes(zydis, out);
 	else
 		return false;
+	if (zydis->meta.branch_type != ZYDIS_BRANCH_TYPE_NONE)
+		return false;
 	if (!(out->flags & ENCODING_VEX) && zydis->raw.rex.W)
 		out->flags |= ENCODING_W;
 	if (zydis->attributes & ZYDIS_ATTRIB_HAS_MODRM)
 		take_modrm(zydis, out);
 	take_immediates(zydis, bytes, out);
-	return take_map(zydis, out) && take_operands(zydis, operands, out);
+	if (!take_map(zydis, out) || !take_operands(zydis, operands, out))
+		return false;
+	if (is_64(zydis))
+		return true;
+	if (out->map == 0 && !(out->flags & ENCODING_VEX) && is_only_32(zydis))
+		return false;
+	lengthen_inc_dec(out);
+	return true;
 }
 
 void encoding_map_gprs(struct encoding *encoding, const uint8_t to[16])

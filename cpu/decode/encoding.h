@@ -65,8 +65,9 @@ struct encoding {
 #define ENCODING_MAX_BYTES 24u /* room: no instruction is longer than 15 */
 
 /*
- * Takes an instruction apart; `bytes` is its encoding. false: it cannot be moved - it is EVEX or
- * the like, or has a memory operand that is not an ordinary r/m one (implicit, moffs, VSIB).
+ * Takes an instruction apart; `bytes` is its encoding. false: it cannot be moved - it is a branch,
+ * has a memory operand that is not an ordinary r/m one (implicit, moffs, VSIB), or is EVEX or not
+ * to be had in 64-bit mode.
  */
 bool encoding_take_apart(const ZydisDecodedInstruction *zydis, const ZydisDecodedOperand *operands,
 			 const uint8_t *bytes, struct encoding *out);

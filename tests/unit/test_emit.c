@@ -1,0 +1,700 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The emitter: what it writes is decoded by Zydis and compared with what was asked for, for every
+ * register and every form of address.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <Zydis/Zydis.h>
+
+#include "cpu/jit/emit.h"
+
+#define CODE_BYTES 512
+
+static const unsigned sizes[] = { 1, 2, 4, 8 };
+
+struct bench {
+	ZydisDecoder decoder;
+	ZydisDecodedInstruction insn;
+	ZydisDecodedOperand operand[ZYDIS_MAX_OPERAND_COUNT];
+	uint8_t code[CODE_BYTES] __attribute__((aligned(64)));
+	struct emitter e;
+};
+
+static void restart(struct bench *b)
+{
+	emit_init(&b->e, b->code, b->code + sizeof(b->code));
+}
+
+static void bench_init(struct bench *b)
+{
+	ZydisDecoderInit(&b->decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
+	restart(b);
+}
+
+/* Decodes the one instruction that was emitted, and starts anew. */
+static void take(struct bench *b, ZydisMnemonic mnemonic)
+{
+	size_t len = (size_t)(b->e.at - b->e.start);
+
+	assert_false(b->e.failed);
+	assert_true(ZYAN_SUCCESS(
+		ZydisDecoderDecodeFull(&b->decoder, b->code, len, &b->insn, b->operand)));
+	assert_int_equal(b->insn.length, len);
+	assert_int_equal(b->insn.mnemonic, mnemonic);
+	restart(b);
+}
+
+static ZydisRegister register_of(unsigned size, unsigned n)
+{
+	static const ZydisRegister first[] = { [1] = ZYDIS_REGISTER_AL,
+					       [2] = ZYDIS_REGISTER_AX,
+					       [4] = ZYDIS_REGISTER_EAX,
+					       [8] = ZYDIS_REGISTER_RAX };
+
+	if (HOST_IS_HIGH(n))
+		return ZYDIS_REGISTER_AH + (n - HOST_HIGH(0));
+	/* Zydis has AH to BH between BL and SPL. */
+	return first[size] + n + (size == 1 && n > RBX ? 4 : 0);
+}
+
+static void is_register(const struct bench *b, unsigned i, unsigned size, unsigned n)
+{
+	assert_int_equal(b->operand[i].type, ZYDIS_OPERAND_TYPE_REGISTER);
+	assert_int_equal(b->operand[i].reg.value, register_of(size, n));
+}
+
+static void is_immediate(const struct bench *b, unsigned i, int64_t value)
+{
+	assert_int_equal(b->operand[i].type, ZYDIS_OPERAND_TYPE_IMMEDIATE);
+	assert_int_equal(b->operand[i].imm.value.s, value);
+}
+
+static ZydisRegister address_register(unsigned n)
+{
+	return n == HOST_NONE  ? ZYDIS_REGISTER_NONE
+	       : n == HOST_RIP ? ZYDIS_REGISTER_RIP
+			       : register_of(8, n);
+}
+
+static void is_memory(const struct bench *b, unsigned i, unsigned size, struct host_mem mem)
+{
+	const ZydisDecodedOperandMem *found = &b->operand[i].mem;
+
+	assert_int_equal(b->operand[i].type, ZYDIS_OPERAND_TYPE_MEMORY);
+	assert_int_equal(found->base, address_register(mem.base));
+	assert_int_equal(found->index, address_register(mem.index));
+	if (mem.index != HOST_NONE)
+		assert_int_equal(found->scale, 1u << mem.scale_log2);
+	assert_int_equal(found->disp.value, mem.disp);
+	assert_int_equal(found->segment == ZYDIS_REGISTER_GS, mem.is_gs);
+	if (size)
+		assert_int_equal(b->operand[i].size, 8 * size);
+}
+
+static void every_address_is_encoded(void **state)
+{
+	static const int32_t disps[] = { 0, 1, -1, 127, -128, 128, -129, INT32_MAX, INT32_MIN };
+	struct bench b;
+
+	(void)state;
+	bench_init(&b);
+	for (unsigned base = 0; base <= HOST_RIP; base++)
+		for (unsigned index = 0; index <= HOST_NONE; index++)
+			for (unsigned i = 0; i < 8 * ARRAY_SIZE(disps); i++) {
+				struct host_mem mem = { (uint8_t)base, (uint8_t)index, i & 3, i & 4,
+							disps[i / 8] };
+
+				if (index == RSP || (base == HOST_RIP && index != HOST_NONE))
+					continue;
+				emit_mov_rm(&b.e, 8, R13, mem);
+				take(&b, ZYDIS_MNEMONIC_MOV);
+				is_register(&b, 0, 8, R13);
+				is_memory(&b, 1, 8, mem);
+			}
+}
+
+typedef void rr_fn(struct emitter *e, unsigned size, unsigned dst, unsigned src);
+typedef void rm_fn(struct emitter *e, unsigned size, unsigned dst, struct host_mem src);
+typedef void mr_fn(struct emitter *e, unsigned size, struct host_mem dst, unsigned src);
+
+static const struct host_mem some_memory = { R12, R9, 3, false, 0x1234 };
+
+/* Two registers, in all sizes from `smallest` on. */
+static void check_rr(rr_fn *emit, ZydisMnemonic mnemonic, unsigned smallest)
+{
+	struct bench b;
+
+	bench_init(&b);
+	for (unsigned i = 0; i < ARRAY_SIZE(sizes) * 256; i++) {
+		unsigned size = sizes[i / 256], dst = i / 16 % 16, src = i % 16;
+
+		if (size < smallest)
+			continue;
+		emit(&b.e, size, dst, src);
+		take(&b, mnemonic);
+		is_register(&b, 0, size, dst);
+		is_register(&b, 1, size, src);
+	}
+}
+
+static void check_rm(rm_fn *emit, ZydisMnemonic mnemonic, unsigned smallest)
+{
+	struct bench b;
+
+	bench_init(&b);
+	for (unsigned i = 0; i < ARRAY_SIZE(sizes) * 16; i++) {
+		if (sizes[i / 16] < smallest)
+			continue;
+		emit(&b.e, sizes[i / 16], i % 16, some_memory);
+		take(&b, mnemonic);
+		is_register(&b, 0, sizes[i / 16], i % 16);
+		is_memory(&b, 1, sizes[i / 16], some_memory);
+	}
+}
+
+static void check_mr(mr_fn *emit, ZydisMnemonic mnemonic)
+{
+	struct bench b;
+
+	bench_init(&b);
+	for (unsigned i = 0; i < ARRAY_SIZE(sizes) * 16; i++) {
+		emit(&b.e, sizes[i / 16], some_memory, i % 16);
+		take(&b, mnemonic);
+		is_memory(&b, 0, sizes[i / 16], some_memory);
+		is_register(&b, 1, sizes[i / 16], i % 16);
+	}
+}
+
+static void moves_of_registers_and_memory(void **state)
+{
+	(void)state;
+	check_rr(emit_mov_rr, ZYDIS_MNEMONIC_MOV, 1);
+	check_rm(emit_mov_rm, ZYDIS_MNEMONIC_MOV, 1);
+	check_mr(emit_mov_mr, ZYDIS_MNEMONIC_MOV);
+	check_rr(emit_xchg_rr, ZYDIS_MNEMONIC_XCHG, 1);
+	check_rr(emit_test_rr, ZYDIS_MNEMONIC_TEST, 1);
+	check_mr(emit_test_mr, ZYDIS_MNEMONIC_TEST);
+	check_rr(emit_imul_rr, ZYDIS_MNEMONIC_IMUL, 2);
+	check_rm(emit_imul_rm, ZYDIS_MNEMONIC_IMUL, 2);
+}
+
+static void high_bytes_where_there_is_no_rex(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	bench_init(&b);
+	for (unsigned n = RAX; n <= RBX; n++) {
+		emit_mov_rr(&b.e, 1, HOST_HIGH(n), RBX);
+		take(&b, ZYDIS_MNEMONIC_MOV);
+		is_register(&b, 0, 1, HOST_HIGH(n));
+		is_register(&b, 1, 1, RBX);
+		emit_movzx_rm(&b.e, 1, n, mem_at(RSP, 8));
+		take(&b, ZYDIS_MNEMONIC_MOVZX);
+		is_memory(&b, 1, 1, mem_at(RSP, 8));
+	}
+	emit_mov_rr(&b.e, 1, HOST_HIGH(RAX), RSI); /* SIL needs REX */
+	assert_true(b.e.failed);
+	restart(&b);
+	emit_mov_mr(&b.e, 1, mem_at(R9, 0), HOST_HIGH(RCX));
+	assert_true(b.e.failed);
+	assert_ptr_equal(b.e.at, b.e.start);
+}
+
+static void immediates_take_the_shortest_form(void **state)
+{
+	static const struct {
+		uint64_t value;
+		unsigned length;
+	} moves[] = { { 0, 5 },
+		      { 0x7fffffff, 5 },
+		      { 0xffffffff, 5 },
+		      { ~0ull, 7 },
+		      { 0xffffffff80000000, 7 },
+		      { 0x100000000, 10 },
+		      { 0xffffffff7fffffff, 10 } };
+	struct bench b;
+
+	(void)state;
+	bench_init(&b);
+	for (unsigned i = 0; i < ARRAY_SIZE(moves); i++) {
+		emit_mov_ri(&b.e, RCX, moves[i].value);
+		take(&b, ZYDIS_MNEMONIC_MOV);
+		is_register(&b, 0, b.insn.length == 5 ? 4 : 8, RCX);
+		assert_int_equal(b.insn.length == 5 ? (uint32_t)b.operand[1].imm.value.u
+						    : b.operand[1].imm.value.u,
+				 moves[i].value);
+		assert_int_equal(b.insn.length, moves[i].length);
+	}
+	for (unsigned i = 0; i < 3; i++) {
+		emit_mov_ri_part(&b.e, sizes[i], RDI, 0x12);
+		take(&b, ZYDIS_MNEMONIC_MOV);
+		is_register(&b, 0, sizes[i], RDI);
+		is_immediate(&b, 1, 0x12);
+	}
+	for (unsigned i = 0; i < ARRAY_SIZE(sizes); i++) {
+		emit_mov_mi(&b.e, sizes[i], some_memory, -2);
+		take(&b, ZYDIS_MNEMONIC_MOV);
+		is_memory(&b, 0, sizes[i], some_memory);
+		is_immediate(&b, 1, -2);
+	}
+}
+
+static void extensions(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	bench_init(&b);
+	for (unsigned i = 0; i < 256; i++)
+		for (unsigned size = 1; size <= 2; size++) {
+			emit_movzx_rr(&b.e, size, i / 16, i % 16);
+			take(&b, ZYDIS_MNEMONIC_MOVZX);
+			is_register(&b, 0, 4, i / 16);
+			is_register(&b, 1, size, i % 16);
+			emit_movsx_rr(&b.e, 8, size, i / 16, i % 16);
+			take(&b, ZYDIS_MNEMONIC_MOVSX);
+			is_register(&b, 0, 8, i / 16);
+			is_register(&b, 1, size, i % 16);
+		}
+	emit_movsx_rr(&b.e, 2, 1, RAX, RSI);
+	take(&b, ZYDIS_MNEMONIC_MOVSX);
+	is_register(&b, 0, 2, RAX);
+	is_register(&b, 1, 1, RSI);
+	emit_movsx_rm(&b.e, 8, 4, R8, some_memory);
+	take(&b, ZYDIS_MNEMONIC_MOVSXD);
+	is_register(&b, 0, 8, R8);
+	is_memory(&b, 1, 4, some_memory);
+	emit_movzx_rm(&b.e, 4, R8, some_memory);
+	take(&b, ZYDIS_MNEMONIC_MOV);
+	is_register(&b, 0, 4, R8);
+}
+
+static const ZydisMnemonic alu_mnemonics[] = { ZYDIS_MNEMONIC_ADD, ZYDIS_MNEMONIC_OR,
+					       ZYDIS_MNEMONIC_ADC, ZYDIS_MNEMONIC_SBB,
+					       ZYDIS_MNEMONIC_AND, ZYDIS_MNEMONIC_SUB,
+					       ZYDIS_MNEMONIC_XOR, ZYDIS_MNEMONIC_CMP };
+
+static void arithmetic_of_two_operands(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	bench_init(&b);
+	for (unsigned op = ALU_ADD; op <= ALU_CMP; op++)
+		for (unsigned i = 0; i < ARRAY_SIZE(sizes); i++) {
+			unsigned size = sizes[i];
+
+			emit_alu_rr(&b.e, op, size, RSI, R9);
+			take(&b, alu_mnemonics[op]);
+			is_register(&b, 0, size, RSI);
+			is_register(&b, 1, size, R9);
+			emit_alu_rm(&b.e, op, size, RDI, mem_gs(0x100));
+			take(&b, alu_mnemonics[op]);
+			is_register(&b, 0, size, RDI);
+			is_memory(&b, 1, size, mem_gs(0x100));
+			emit_alu_mr(&b.e, op, size, mem_gs_at(R10, 64), RBP);
+			take(&b, alu_mnemonics[op]);
+			is_memory(&b, 0, size, mem_gs_at(R10, 64));
+			is_register(&b, 1, size, RBP);
+			emit_alu_ri(&b.e, op, size, RBP, -5);
+			take(&b, alu_mnemonics[op]);
+			is_register(&b, 0, size, RBP);
+			is_immediate(&b, 1, -5);
+			emit_alu_mi(&b.e, op, size, some_memory, 100);
+			take(&b, alu_mnemonics[op]);
+			is_memory(&b, 0, size, some_memory);
+			is_immediate(&b, 1, 100);
+			if (size < 4)
+				continue;
+			emit_alu_ri(&b.e, op, size, R11, 0x12345);
+			take(&b, alu_mnemonics[op]);
+			is_register(&b, 0, size, R11);
+			is_immediate(&b, 1, 0x12345);
+		}
+}
+
+static void arithmetic_of_one_operand(void **state)
+{
+	static const ZydisMnemonic mnemonics[] = {
+		[UNARY_NOT] = ZYDIS_MNEMONIC_NOT, [UNARY_NEG] = ZYDIS_MNEMONIC_NEG,
+		[UNARY_MUL] = ZYDIS_MNEMONIC_MUL, [UNARY_IMUL] = ZYDIS_MNEMONIC_IMUL,
+		[UNARY_DIV] = ZYDIS_MNEMONIC_DIV, [UNARY_IDIV] = ZYDIS_MNEMONIC_IDIV
+	};
+	struct bench b;
+
+	(void)state;
+	bench_init(&b);
+	for (unsigned i = 0; i < ARRAY_SIZE(sizes); i++) {
+		for (unsigned op = UNARY_NOT; op <= UNARY_IDIV; op++) {
+			emit_unary_r(&b.e, op, sizes[i], RSI);
+			take(&b, mnemonics[op]);
+			is_register(&b, 0, sizes[i], RSI);
+			emit_unary_m(&b.e, op, sizes[i], some_memory);
+			take(&b, mnemonics[op]);
+			is_memory(&b, 0, sizes[i], some_memory);
+		}
+		emit_inc_r(&b.e, sizes[i], R15);
+		take(&b, ZYDIS_MNEMONIC_INC);
+		is_register(&b, 0, sizes[i], R15);
+		emit_dec_m(&b.e, sizes[i], some_memory);
+		take(&b, ZYDIS_MNEMONIC_DEC);
+		is_memory(&b, 0, sizes[i], some_memory);
+		emit_dec_r(&b.e, sizes[i], RBP);
+		take(&b, ZYDIS_MNEMONIC_DEC);
+		is_register(&b, 0, sizes[i], RBP);
+		emit_inc_m(&b.e, sizes[i], some_memory);
+		take(&b, ZYDIS_MNEMONIC_INC);
+		is_memory(&b, 0, sizes[i], some_memory);
+		emit_test_ri(&b.e, sizes[i], RDI, 0x40);
+		take(&b, ZYDIS_MNEMONIC_TEST);
+		is_register(&b, 0, sizes[i], RDI);
+		is_immediate(&b, 1, 0x40);
+		emit_test_mi(&b.e, sizes[i], some_memory, 0x40);
+		take(&b, ZYDIS_MNEMONIC_TEST);
+		is_memory(&b, 0, sizes[i], some_memory);
+		is_immediate(&b, 1, 0x40);
+	}
+}
+
+static void shifts(void **state)
+{
+	static const ZydisMnemonic mnemonics[] = {
+		[SHIFT_ROL] = ZYDIS_MNEMONIC_ROL, [SHIFT_ROR] = ZYDIS_MNEMONIC_ROR,
+		[SHIFT_RCL] = ZYDIS_MNEMONIC_RCL, [SHIFT_RCR] = ZYDIS_MNEMONIC_RCR,
+		[SHIFT_SHL] = ZYDIS_MNEMONIC_SHL, [SHIFT_SHR] = ZYDIS_MNEMONIC_SHR,
+		[SHIFT_SAR] = ZYDIS_MNEMONIC_SAR
+	};
+	struct bench b;
+
+	(void)state;
+	bench_init(&b);
+	for (unsigned i = 0; i < ARRAY_SIZE(sizes) * ARRAY_SIZE(mnemonics); i++) {
+		unsigned size = sizes[i % 4], op = i / 4;
+
+		if (!mnemonics[op])
+			continue;
+		for (unsigned count = 1; count < 4; count++) {
+			emit_shift_ri(&b.e, op, size, RSI, count);
+			take(&b, mnemonics[op]);
+			is_register(&b, 0, size, RSI);
+			is_immediate(&b, 1, count);
+			emit_shift_mi(&b.e, op, size, some_memory, count);
+			take(&b, mnemonics[op]);
+			is_memory(&b, 0, size, some_memory);
+			is_immediate(&b, 1, count);
+		}
+		emit_shift_rc(&b.e, op, size, R14);
+		take(&b, mnemonics[op]);
+		is_register(&b, 0, size, R14);
+		is_register(&b, 1, 1, RCX);
+		emit_shift_mc(&b.e, op, size, some_memory);
+		take(&b, mnemonics[op]);
+		is_memory(&b, 0, size, some_memory);
+		is_register(&b, 1, 1, RCX);
+	}
+	emit_shld_rri(&b.e, 8, RAX, R9, 12);
+	take(&b, ZYDIS_MNEMONIC_SHLD);
+	is_register(&b, 0, 8, RAX);
+	is_register(&b, 1, 8, R9);
+	is_immediate(&b, 2, 12);
+	emit_shrd_rri(&b.e, 2, R9, RAX, 3);
+	take(&b, ZYDIS_MNEMONIC_SHRD);
+	is_register(&b, 0, 2, R9);
+	emit_rorx(&b.e, 8, R9, R12, 6);
+	take(&b, ZYDIS_MNEMONIC_RORX);
+	is_register(&b, 0, 8, R9);
+	is_register(&b, 1, 8, R12);
+	is_immediate(&b, 2, 6);
+	emit_rorx(&b.e, 4, RAX, RCX, 6);
+	take(&b, ZYDIS_MNEMONIC_RORX);
+	is_register(&b, 0, 4, RAX);
+	is_register(&b, 1, 4, RCX);
+}
+
+static void bits_and_the_rest(void **state)
+{
+	static const ZydisMnemonic mnemonics[] = { [BIT_TEST] = ZYDIS_MNEMONIC_BT,
+						   [BIT_SET] = ZYDIS_MNEMONIC_BTS,
+						   [BIT_RESET] = ZYDIS_MNEMONIC_BTR,
+						   [BIT_COMPLEMENT] = ZYDIS_MNEMONIC_BTC };
+	struct bench b;
+
+	(void)state;
+	bench_init(&b);
+	for (unsigned op = BIT_TEST; op <= BIT_COMPLEMENT; op++) {
+		emit_bit_ri(&b.e, op, 8, R9, 63);
+		take(&b, mnemonics[op]);
+		is_register(&b, 0, 8, R9);
+		is_immediate(&b, 1, 63);
+		emit_bit_mi(&b.e, op, 4, some_memory, 9);
+		take(&b, mnemonics[op]);
+		is_memory(&b, 0, 4, some_memory);
+		emit_bit_rr(&b.e, op, 4, RDX, R9);
+		take(&b, mnemonics[op]);
+		is_register(&b, 0, 4, RDX);
+		is_register(&b, 1, 4, R9);
+	}
+	emit_imul_rri(&b.e, 8, RDX, R10, 1000);
+	take(&b, ZYDIS_MNEMONIC_IMUL);
+	is_register(&b, 1, 8, R10);
+	is_immediate(&b, 2, 1000);
+	emit_imul_rmi(&b.e, 2, RDX, some_memory, -3);
+	take(&b, ZYDIS_MNEMONIC_IMUL);
+	is_memory(&b, 1, 2, some_memory);
+	is_immediate(&b, 2, -3);
+	emit_lea(&b.e, 8, R9, (struct host_mem){ RBX, RCX, 2, true, 8 });
+	take(&b, ZYDIS_MNEMONIC_LEA);
+	is_register(&b, 0, 8, R9);
+	is_memory(&b, 1, 0, mem_index(RBX, RCX, 2, 8));
+	for (unsigned n = 0; n < 16; n++) {
+		emit_bswap(&b.e, 8, n);
+		take(&b, ZYDIS_MNEMONIC_BSWAP);
+		is_register(&b, 0, 8, n);
+		emit_push_r(&b.e, n);
+		take(&b, ZYDIS_MNEMONIC_PUSH);
+		is_register(&b, 0, 8, n);
+		emit_pop_r(&b.e, n);
+		take(&b, ZYDIS_MNEMONIC_POP);
+		is_register(&b, 0, 8, n);
+	}
+	emit_push_i(&b.e, -1);
+	take(&b, ZYDIS_MNEMONIC_PUSH);
+	is_immediate(&b, 0, -1);
+	emit_push_i(&b.e, 0x1000);
+	take(&b, ZYDIS_MNEMONIC_PUSH);
+	is_immediate(&b, 0, 0x1000);
+	emit_push_m(&b.e, mem_gs(8));
+	take(&b, ZYDIS_MNEMONIC_PUSH);
+	is_memory(&b, 0, 8, mem_gs(8));
+	emit_pop_m(&b.e, mem_gs(8));
+	take(&b, ZYDIS_MNEMONIC_POP);
+	is_memory(&b, 0, 8, mem_gs(8));
+	emit_ymm_load(&b.e, 13, mem_gs(0x240));
+	take(&b, ZYDIS_MNEMONIC_VMOVUPS);
+	assert_int_equal(b.operand[0].reg.value, ZYDIS_REGISTER_YMM13);
+	is_memory(&b, 1, 32, mem_gs(0x240));
+	emit_ymm_store(&b.e, some_memory, 2);
+	take(&b, ZYDIS_MNEMONIC_VMOVUPS);
+	is_memory(&b, 0, 32, some_memory);
+	assert_int_equal(b.operand[1].reg.value, ZYDIS_REGISTER_YMM2);
+}
+
+static void conditions(void **state)
+{
+	static const ZydisMnemonic sets[] = {
+		ZYDIS_MNEMONIC_SETO,   ZYDIS_MNEMONIC_SETNO,  ZYDIS_MNEMONIC_SETB,
+		ZYDIS_MNEMONIC_SETNB,  ZYDIS_MNEMONIC_SETZ,   ZYDIS_MNEMONIC_SETNZ,
+		ZYDIS_MNEMONIC_SETBE,  ZYDIS_MNEMONIC_SETNBE, ZYDIS_MNEMONIC_SETS,
+		ZYDIS_MNEMONIC_SETNS,  ZYDIS_MNEMONIC_SETP,   ZYDIS_MNEMONIC_SETNP,
+		ZYDIS_MNEMONIC_SETL,   ZYDIS_MNEMONIC_SETNL,  ZYDIS_MNEMONIC_SETLE,
+		ZYDIS_MNEMONIC_SETNLE,
+	};
+	struct bench b;
+
+	(void)state;
+	bench_init(&b);
+	for (unsigned cc = COND_O; cc <= COND_G; cc++) {
+		emit_set_r(&b.e, cc, RSI);
+		take(&b, sets[cc]);
+		is_register(&b, 0, 1, RSI);
+		emit_set_m(&b.e, cc, some_memory);
+		take(&b, sets[cc]);
+		is_memory(&b, 0, 1, some_memory);
+	}
+	emit_cmov_rr(&b.e, COND_E, 8, RAX, R9);
+	take(&b, ZYDIS_MNEMONIC_CMOVZ);
+	is_register(&b, 0, 8, RAX);
+	is_register(&b, 1, 8, R9);
+	emit_cmov_rm(&b.e, COND_G, 4, RAX, some_memory);
+	take(&b, ZYDIS_MNEMONIC_CMOVNLE);
+	is_memory(&b, 1, 4, some_memory);
+}
+
+static void plain_instructions(void **state)
+{
+	static const struct {
+		void (*emit)(struct emitter *e);
+		ZydisMnemonic mnemonic;
+	} rows[] = {
+		{ emit_lahf, ZYDIS_MNEMONIC_LAHF },    { emit_sahf, ZYDIS_MNEMONIC_SAHF },
+		{ emit_pushf, ZYDIS_MNEMONIC_PUSHFQ }, { emit_popf, ZYDIS_MNEMONIC_POPFQ },
+		{ emit_clc, ZYDIS_MNEMONIC_CLC },      { emit_stc, ZYDIS_MNEMONIC_STC },
+		{ emit_cmc, ZYDIS_MNEMONIC_CMC },      { emit_cld, ZYDIS_MNEMONIC_CLD },
+		{ emit_std, ZYDIS_MNEMONIC_STD },      { emit_ret, ZYDIS_MNEMONIC_RET },
+		{ emit_ud2, ZYDIS_MNEMONIC_UD2 },
+	};
+	struct bench b;
+
+	(void)state;
+	bench_init(&b);
+	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+		rows[i].emit(&b.e);
+		take(&b, rows[i].mnemonic);
+	}
+	emit_ret_i(&b.e, 0x108);
+	take(&b, ZYDIS_MNEMONIC_RET);
+	is_immediate(&b, 0, 0x108);
+	for (unsigned n = 1; n <= 8; n++) {
+		emit_nops(&b.e, n);
+		take(&b, ZYDIS_MNEMONIC_NOP);
+		assert_int_equal(b.insn.length, n);
+	}
+	emit_nops(&b.e, 21);
+	assert_int_equal(b.e.at - b.e.start, 21);
+	emit_align(&b.e, 16);
+	assert_int_equal(b.e.at - b.e.start, 32);
+}
+
+/* Where the jump at `at` goes. */
+static const uint8_t *target_of(struct bench *b, const uint8_t *at)
+{
+	ZyanU64 target;
+
+	assert_true(ZYAN_SUCCESS(ZydisDecoderDecodeFull(
+		&b->decoder, at, (size_t)(b->code + CODE_BYTES - at), &b->insn, b->operand)));
+	assert_true(ZYAN_SUCCESS(
+		ZydisCalcAbsoluteAddress(&b->insn, &b->operand[0], (uintptr_t)at, &target)));
+	return (const uint8_t *)(uintptr_t)target;
+}
+
+static void jumps_go_where_they_should(void **state)
+{
+	struct emit_jump jump[5];
+	struct bench b;
+
+	(void)state;
+	bench_init(&b);
+	jump[0] = emit_jmp(&b.e, true);
+	jump[1] = emit_jcc(&b.e, COND_E, true);
+	jump[2] = emit_jmp(&b.e, false);
+	jump[3] = emit_jcc(&b.e, COND_G, false);
+	jump[4] = emit_jrcxz(&b.e);
+	emit_nops(&b.e, 50);
+	for (unsigned i = 0; i < ARRAY_SIZE(jump); i++)
+		emit_land(&b.e, jump[i]);
+	assert_false(b.e.failed);
+	for (const uint8_t *at = b.code; at < b.code + 17; at += b.insn.length)
+		assert_ptr_equal(target_of(&b, at), b.e.at);
+	for (unsigned i = 0; i < 4; i++) {
+		const uint8_t *at = b.e.at;
+
+		if (i == 2)
+			emit_call_to(&b.e, b.code);
+		else if (i == 1)
+			emit_jcc_to(&b.e, COND_S, b.code);
+		else
+			emit_jmp_to(&b.e, b.code);
+		assert_ptr_equal(target_of(&b, at), b.code);
+		assert_int_equal(b.insn.length, i == 2 ? 5 : i == 3 ? 5 : 2);
+		emit_nops(&b.e, i == 2 ? 100 : 0);
+	}
+	assert_false(b.e.failed);
+}
+
+static void short_jumps_fail_where_they_do_not_reach(void **state)
+{
+	struct emit_jump jump;
+	struct bench b;
+
+	(void)state;
+	bench_init(&b);
+	jump = emit_jmp(&b.e, true);
+	emit_nops(&b.e, 127);
+	emit_land(&b.e, jump);
+	assert_false(b.e.failed);
+	emit_nops(&b.e, 1);
+	emit_land(&b.e, jump);
+	assert_true(b.e.failed);
+}
+
+static void patchable_jumps_are_aligned(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	bench_init(&b);
+	for (unsigned i = 0; i < 8; i++) {
+		uint8_t *jmp, *jcc;
+
+		restart(&b);
+		emit_nops(&b.e, i);
+		jmp = emit_jmp_patchable(&b.e, b.code);
+		jcc = emit_jcc_patchable(&b.e, COND_NE, b.code + 3);
+		assert_int_equal((uintptr_t)jmp % 4, 0);
+		assert_int_equal((uintptr_t)jcc % 4, 0);
+		assert_ptr_equal(target_of(&b, jmp - 1), b.code);
+		assert_ptr_equal(target_of(&b, jcc - 2), b.code + 3);
+		emit_patch(jcc, b.code + 400);
+		assert_ptr_equal(target_of(&b, jcc - 2), b.code + 400);
+	}
+}
+
+static void indirect_jumps(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	bench_init(&b);
+	emit_jmp_r(&b.e, R11);
+	take(&b, ZYDIS_MNEMONIC_JMP);
+	is_register(&b, 0, 8, R11);
+	emit_call_r(&b.e, RAX);
+	take(&b, ZYDIS_MNEMONIC_CALL);
+	is_register(&b, 0, 8, RAX);
+	emit_jmp_m(&b.e, mem_gs(0x88));
+	take(&b, ZYDIS_MNEMONIC_JMP);
+	is_memory(&b, 0, 8, mem_gs(0x88));
+	emit_call_m(&b.e, mem_gs(0x90));
+	take(&b, ZYDIS_MNEMONIC_CALL);
+	is_memory(&b, 0, 8, mem_gs(0x90));
+}
+
+static void nothing_is_written_beyond_the_end(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	bench_init(&b);
+	for (unsigned room = 0; room < 40; room++) {
+		memset(b.code, 0xcc, sizeof(b.code));
+		emit_init(&b.e, b.code, b.code + room);
+		emit_mov_ri(&b.e, RAX, 0x123456789abcdef);
+		emit_alu_mi(&b.e, ALU_ADD, 8, some_memory, 0x12345678);
+		emit_land(&b.e, emit_jcc(&b.e, COND_E, false));
+		emit_jmp_patchable(&b.e, b.code);
+		for (unsigned i = room; i < sizeof(b.code); i++)
+			assert_int_equal(b.code[i], 0xcc);
+		assert_true(b.e.at <= b.e.end);
+		assert_int_equal(b.e.failed, room < 36);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_address_is_encoded),
+		cmocka_unit_test(moves_of_registers_and_memory),
+		cmocka_unit_test(high_bytes_where_there_is_no_rex),
+		cmocka_unit_test(immediates_take_the_shortest_form),
+		cmocka_unit_test(extensions),
+		cmocka_unit_test(arithmetic_of_two_operands),
+		cmocka_unit_test(arithmetic_of_one_operand),
+		cmocka_unit_test(shifts),
+		cmocka_unit_test(bits_and_the_rest),
+		cmocka_unit_test(conditions),
+		cmocka_unit_test(plain_instructions),
+		cmocka_unit_test(jumps_go_where_they_should),
+		cmocka_unit_test(short_jumps_fail_where_they_do_not_reach),
+		cmocka_unit_test(patchable_jumps_are_aligned),
+		cmocka_unit_test(indirect_jumps),
+		cmocka_unit_test(nothing_is_written_beyond_the_end),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
