@@ -244,8 +244,17 @@ void vmx_fresh(void)
 
 /* ---- the beginning ---- */
 
+static void set_revision(void *region)
+{
+	*(uint32_t *)region = (uint32_t)rdmsr(MSR_VMX_BASIC) & REVISION;
+}
+
 void vmx_set_up(void)
 {
+	vmx_clear(vmcs_region);
+	for (unsigned i = 0; i < sizeof(vmcs_region); i++)
+		vmcs_region[i] = 0;
+	set_revision(vmcs_region);
 	vmx_clear(vmcs_region);
 	vmx_load(vmcs_region);
 	is_launched = false;
@@ -255,14 +264,11 @@ void vmx_set_up(void)
 
 static bool start(void)
 {
-	uint32_t revision;
-
 	if (!(cpuid(1, 0).c >> 5 & 1))
 		return false;
 	if (!(rdmsr(MSR_FEATURE_CONTROL) & 1))
 		wrmsr(MSR_FEATURE_CONTROL, FEATURE_ON);
-	revision = (uint32_t)rdmsr(MSR_VMX_BASIC) & REVISION;
-	*(uint32_t *)vmxon_region = *(uint32_t *)vmcs_region = revision;
+	set_revision(vmxon_region);
 	WRITE_CR(4, READ_CR(4) | CR4_VMXE | CR4_XSAVE);
 	return vmx_on(vmxon_region) == 0;
 }

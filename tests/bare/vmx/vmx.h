@@ -92,6 +92,7 @@ enum vmcs_encoding {
 	GUEST_ES_RIGHTS = 0x4814,
 	GUEST_INTERRUPTIBILITY = 0x4824,
 	GUEST_ACTIVITY = 0x4826,
+	GUEST_SYSENTER_CS = 0x482a,
 	PREEMPTION_TIMER = 0x482e,
 	CR0_MASK = 0x6000,
 	CR4_MASK = 0x6002,
@@ -347,7 +348,7 @@ unsigned invvpid(uint64_t type, uint64_t key, uint64_t address);
 /* Into VMX operation, with a current VMCS whose guest can be entered, and no interrupts but those
  * of the tests. Where that fails it is a failed check, and false. */
 bool vmx_begin(void);
-void vmx_set_up(void); /* clears the VMCS, and fills it in again */
+void vmx_set_up(void); /* zeroes the VMCS, clears it and fills it in again */
 /* No controls but those that must be; the guest as at first. */
 void vmx_fresh(void);
 /* `wanted`, what must be, and nothing that may not be; bits2 turns the secondary controls on. */
