@@ -302,12 +302,18 @@ static const struct snippet *take_snippet(struct input *in)
 
 typedef bool op_fn(struct machine *m, struct input *in);
 
+/* No program can write the current VMCS while L2 runs. */
+static void set_field(struct machine *m, unsigned field, uint64_t value)
+{
+	if (!m->cpu->in_guest)
+		vmcs_set(m->cpu, field, value & vmcs_field_mask(vmcs_fields[field].encoding));
+}
+
 static bool op_field(struct machine *m, struct input *in)
 {
 	unsigned field = take(in, 1) % VMCS_FIELDS;
-	uint64_t value = take_value(in, vmcs_get(m->cpu, field));
 
-	vmcs_set(m->cpu, field, value & vmcs_field_mask(vmcs_fields[field].encoding));
+	set_field(m, field, take_value(in, vmcs_get(m->cpu, field)));
 	return true;
 }
 
@@ -320,13 +326,16 @@ static bool op_control(struct machine *m, struct input *in)
 	uint64_t offered = vmx_caps_controls(m->cpu, field);
 
 	offered = offered >> 32 & ~offered;
-	vmcs_set(m->cpu, field, vmcs_get(m->cpu, field) ^ (BIT(take(in, 1) % 32) & offered));
+	set_field(m, field, vmcs_get(m->cpu, field) ^ (BIT(take(in, 1) % 32) & offered));
 	return true;
 }
 
 static bool op_theme(struct machine *m, struct input *in)
 {
-	turn_on(m->cpu, &themes[take(in, 1) % ARRAY_SIZE(themes)]);
+	const struct theme *theme = &themes[take(in, 1) % ARRAY_SIZE(themes)];
+
+	if (!m->cpu->in_guest)
+		turn_on(m->cpu, theme);
 	return true;
 }
 
@@ -370,7 +379,7 @@ static bool op_msr(struct machine *m, struct input *in)
 		return true;
 	put8(m, at, msr);
 	put8(m, at + 8, take_value(in, 0));
-	vmcs_set(m->cpu, lists[list].count, n + 1);
+	set_field(m, lists[list].count, n + 1);
 	return true;
 }
 
