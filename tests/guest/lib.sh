@@ -52,4 +52,21 @@ bare() {
 	echo "$image"
 }
 
+# bare_c SOURCE: builds the image of one C file of tests/bare, those of vmx/ with their hypervisor, as $scratch/image.elf.
+bare_flags=(-O1 -g0 -std=gnu11 -I. -Wall -Wextra -Wshadow -Wmissing-prototypes -Werror -ffreestanding -nostdlib -static -no-pie
+	-fno-pic -mno-red-zone -mgeneral-regs-only -fno-stack-protector -fcf-protection=none -fno-asynchronous-unwind-tables
+	-fno-omit-frame-pointer)
+bare_link_flags=(-Wl,--build-id=none -Wl,-z,noexecstack -Wl,--no-warn-rwx-segments -T tests/bare/bare.lds)
+bare_c() {
+	local shared=(tests/bare/start.S tests/bare/bare.c) file objects=()
+	[[ $1 == tests/bare/vmx/* ]] && shared+=(tests/bare/vmx/vmx.c)
+	for file in "${shared[@]}"; do
+		objects+=("$scratch/${file##*/}.o")
+		[[ -f ${objects[-1]} ]] || gcc "${bare_flags[@]}" -c -o "${objects[-1]}" "$file" || return 1
+	done
+	# Multiboot wants 32-bit ELF around the 64-bit code.
+	gcc "${bare_flags[@]}" "${bare_link_flags[@]}" -o "$scratch/image.64" "$1" "${objects[@]}" &&
+		objcopy -O elf32-i386 "$scratch/image.64" "$scratch/image.elf"
+}
+
 finish() { exit $((bad > 0)); }

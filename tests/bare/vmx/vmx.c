@@ -14,9 +14,8 @@ uint8_t vmxon_region[4096] PAGE, vmcs_region[4096] PAGE, guest_stack[4096] PAGE;
 uint64_t vmx_memory[8] __attribute__((aligned(64)));
 volatile unsigned vmx_handled;
 
-uint64_t vmx_run(uint64_t is_launched);
 extern char vmx_exited[];
-static bool is_launched;
+bool vmx_is_launched;
 
 /* ---- entry and exit: general registers change places ---- */
 
@@ -42,10 +41,10 @@ asm(".globl vmx_run, vmx_exited\n"
 
 uint32_t vmx_enter(void)
 {
-	if (vmx_run(is_launched))
+	if (vmx_run(vmx_is_launched))
 		return NO_ENTRY;
 	if (!(vmread(EXIT_REASON) & ENTRY_FAILED))
-		is_launched = true;
+		vmx_is_launched = true;
 	return (uint32_t)vmread(EXIT_REASON);
 }
 
@@ -176,7 +175,7 @@ static uint64_t tss_base(void)
 	return (low >> 16 & 0xffffff) | (low >> 56 << 24) | gdt[SEL_TSS / 8 + 1] << 32;
 }
 
-static void set_host(void)
+void vmx_set_host(void)
 {
 	struct table table;
 
@@ -257,8 +256,8 @@ void vmx_set_up(void)
 	set_revision(vmcs_region);
 	vmx_clear(vmcs_region);
 	vmx_load(vmcs_region);
-	is_launched = false;
-	set_host();
+	vmx_is_launched = false;
+	vmx_set_host();
 	vmx_fresh();
 }
 

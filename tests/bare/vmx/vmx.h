@@ -351,6 +351,7 @@ bool vmx_begin(void);
 void vmx_set_up(void); /* zeroes the VMCS, clears it and fills it in again */
 /* No controls but those that must be; the guest as at first. */
 void vmx_fresh(void);
+void vmx_set_host(void); /* as this processor is now */
 /* `wanted`, what must be, and nothing that may not be; bits2 turns the secondary controls on. */
 void vmx_set_pin(uint32_t wanted);
 void vmx_set_proc(uint32_t wanted, uint32_t wanted2);
@@ -358,6 +359,10 @@ void vmx_set_exit(uint32_t wanted);
 void vmx_set_entry(uint32_t wanted);
 bool vmx_has_proc(uint32_t bits, uint32_t bits2); /* whether these controls may be one */
 void vmx_set_segment(unsigned n, uint64_t selector, uint64_t base, uint32_t limit, uint32_t rights);
+
+/* VMRESUME or VMLAUNCH: 0 after an exit, 1 after VMfailInvalid, 2 after VMfailValid. */
+uint64_t vmx_run(uint64_t is_launched);
+extern bool vmx_is_launched; /* what vmx_enter does */
 
 /* Enters as the VMCS stands. Returns the exit reason, or NO_ENTRY. */
 uint32_t vmx_enter(void);
