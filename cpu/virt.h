@@ -39,10 +39,11 @@ enum virt_intercept {
 	INTERCEPT_VMCALL,
 	INTERCEPT_CR_READ, /* register number (3 or 8) | operand's GPR number << 8 */
 	INTERCEPT_CLTS,    /* no info */
-	INTERCEPT_DR,      /* register number | is_read << 4 | operand's GPR number << 8 */
-	INTERCEPT_TABLE,   /* LGDT LIDT SGDT SIDT LLDT LTR SLDT STR by insn->mnemonic */
-	INTERCEPT_IO,      /* struct virt_io * */
-	INTERCEPT_TASK,    /* selector | enum task_switch_cause << 30 */
+	/* Asked before all checks: register number | is_read << 4 | operand's GPR number << 8 */
+	INTERCEPT_DR,
+	INTERCEPT_TABLE, /* LGDT LIDT SGDT SIDT LLDT LTR SLDT STR by insn->mnemonic */
+	INTERCEPT_IO,    /* struct virt_io * */
+	INTERCEPT_TASK,  /* selector | enum task_switch_cause << 30 */
 	INTERCEPT_TRIPLE_FAULT,
 	INTERCEPT_INIT,
 	INTERCEPT_SIPI, /* vector */

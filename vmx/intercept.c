@@ -307,10 +307,10 @@ uint64_t vmx_cr_write(struct cpu *cpu, unsigned n, uint64_t value, unsigned gpr,
 			exit_cr(cpu, n, CR_WRITE, gpr);
 		return value;
 	case 8:
-		if (value > CR8_MAX)
-			cpu_raise_code(cpu, EXC_GP, 0);
 		if (vmx->proc & PROC_CR8_LOAD)
 			exit_cr(cpu, n, CR_WRITE, gpr);
+		if (value > CR8_MAX)
+			cpu_raise_code(cpu, EXC_GP, 0);
 		if (!(vmx->proc & PROC_TPR_SHADOW))
 			return value;
 		vmx_apic_set_cr8(cpu, value);

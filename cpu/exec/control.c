@@ -88,29 +88,25 @@ static void read_cr(struct cpu *cpu, const struct insn *insn)
 	reg_write(cpu, insn->dst, native_size(cpu), cr_value(cpu, insn->src, insn->dst / 8));
 }
 
-/* Without CR4.DE, DR4 and DR5 are DR6 and DR7. An exit comes before what DR7.GD raises. */
+/* The exit comes before what privilege, CR4.DE and DR7.GD raise. */
 static void intercept_dr(struct cpu *cpu, unsigned n, unsigned gpr, unsigned is_read)
 {
-	if (likely(!cpu->in_guest))
-		return;
-	if ((n == 4 || n == 5) && (cpu->cr4 & CR4_DE))
-		cpu_raise(cpu, EXC_UD);
 	virt_intercept(cpu, INTERCEPT_DR,
 		       n | is_read << INTERCEPT_READ_SHIFT | gpr << INTERCEPT_GPR_SHIFT);
 }
 
 static void write_dr(struct cpu *cpu, const struct insn *insn)
 {
-	require_cpl0(cpu);
 	intercept_dr(cpu, insn->dst, insn->src / 8, false);
+	require_cpl0(cpu);
 	control_write_dr(cpu, insn->dst, reg_read(cpu, insn->src, native_size(cpu)));
 	insn_advance(cpu, insn);
 }
 
 static void read_dr(struct cpu *cpu, const struct insn *insn)
 {
-	require_cpl0(cpu);
 	intercept_dr(cpu, insn->src, insn->dst / 8, true);
+	require_cpl0(cpu);
 	reg_write(cpu, insn->dst, native_size(cpu), control_read_dr(cpu, insn->src));
 }
 
