@@ -82,6 +82,7 @@ static void reset_common(struct cpu *cpu, uint64_t cr0)
 	cpu->dr7 = DR7_INIT;
 	cpu->pending_db = 0;
 	cpu->pkru = 0;
+	cpu->monitor.is_armed = false;
 	/* The first vCPU is the bootstrap processor; the others wait for its start-up message. */
 	cpu->activity = cpu->index ? CPU_WAIT_FOR_SIPI : CPU_ACTIVE;
 	cpu_attention_clear(cpu, ATTENTION_SHADOW | ATTENTION_TRAP | ATTENTION_NMI |

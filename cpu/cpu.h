@@ -59,7 +59,8 @@ enum cpu_attention {
 	ATTENTION_INTERRUPT = BIT(9),
 };
 
-enum cpu_activity { CPU_ACTIVE, CPU_HALTED, CPU_SHUTDOWN, CPU_WAIT_FOR_SIPI };
+/* The first four as VT-x numbers them, which knows none of MWAIT. */
+enum cpu_activity { CPU_ACTIVE, CPU_HALTED, CPU_SHUTDOWN, CPU_WAIT_FOR_SIPI, CPU_MONITORING };
 /* Interrupt shadows. The run loop marks one OLD while the instruction that it covers runs. */
 enum cpu_shadow { SHADOW_NONE, SHADOW_STI, SHADOW_MOV_SS, SHADOW_OLD = BIT(7) };
 
@@ -112,6 +113,16 @@ struct cpu_msrs {
 	uint64_t hwcr;
 };
 
+#define MONITOR_LINE_BYTES 64
+
+/* The line that MONITOR has armed, for MWAIT. */
+struct monitor {
+	const void *line; /* NULL: no RAM */
+	uint8_t seen[MONITOR_LINE_BYTES];
+	bool is_armed;
+	bool breaks_on_masked; /* while CPU_MONITORING: interrupts end it though IF is clear */
+};
+
 struct cpu {
 	/* General registers, a zero for "no base, no index", and RIP: operands index all of them.
 	 */
@@ -156,6 +167,7 @@ struct cpu {
 
 	struct vector_state vector;
 	struct cpu_msrs msr;
+	struct monitor monitor;
 
 	/* The virtualization extension: cpu/virt.h. */
 	const struct virt_ops *virt; /* NULL: the model shows none */

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "cpu/model.h"
+#include "cpu/msr.h"
 #include "cpu/soft.h"
 
 #define MAX_ROWS 64
@@ -263,6 +264,8 @@ static void live_leaf_1(struct cpu *cpu, struct cpuid_result *r)
 		r->ecx |= FEATURE_MASK(FEATURE_OSXSAVE);
 	if (!(irq_apic_base(cpu->soft->config.irq, cpu->index) & APIC_ENABLED))
 		r->edx &= ~FEATURE_MASK(FEATURE_APIC);
+	if (!(cpu->msr.misc_enable & MISC_ENABLE_MONITOR))
+		r->ecx &= ~FEATURE_MASK(FEATURE_MONITOR);
 }
 
 static void live_leaf_7(struct cpu *cpu, struct cpuid_result *r)

@@ -61,7 +61,7 @@ static const uint16_t avx_features[] = {
 };
 
 static const uint16_t intel_features[] = {
-	FEATURE_SS, FEATURE_SPEC_CTRL, FEATURE_STIBP, FEATURE_ARCH_CAPABILITIES,
+	FEATURE_MONITOR, FEATURE_SS, FEATURE_SPEC_CTRL, FEATURE_STIBP, FEATURE_ARCH_CAPABILITIES,
 	FEATURE_BHI_CTRL, /* without it kernels clear the branch history at each system call */
 };
 
@@ -114,6 +114,8 @@ static const struct cpuid_row intel_rows[] = {
 	{ 0x4, 1, CACHE(CACHE_CODE, 1, 8, 64) },
 	{ 0x4, 2, CACHE(CACHE_UNIFIED, 2, 16, 2048) },
 	{ 0x4, 3, CACHE(CACHE_UNIFIED, 3, 16, 16384) },
+	/* MWAIT: lines of 64 bytes, interrupts may break it though masked, C1 */
+	{ 0x5, SUBLEAF_ANY, { 64, 64, BIT(0) | BIT(1), 1 << 4 } },
 	{ 0x6, SUBLEAF_ANY, { BIT(2), 0, 0, 0 } }, /* the APIC timer never stops */
 	{ 0x80000006, SUBLEAF_ANY, { 0, 0, 0x08008040, 0 } },
 };

@@ -9,6 +9,8 @@
 #include "cpu/cpu.h"
 #include "cpu/soft.h"
 
+#define MISC_ENABLE_MONITOR BIT(18) /* of IA32_MISC_ENABLE: there are MONITOR and MWAIT */
+
 /* RDMSR and WRMSR without the privilege check. false: #GP(0), nothing changed. */
 bool msr_read(struct cpu *cpu, uint32_t msr, uint64_t *value);
 bool msr_write(struct cpu *cpu, uint32_t msr, uint64_t value);

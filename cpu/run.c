@@ -11,8 +11,10 @@
 #define _GNU_SOURCE
 #include "cpu/run.h"
 
+#include <errno.h>
 #include <linux/futex.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cpu/block.h"
@@ -23,6 +25,10 @@
 #include "cpu/world.h"
 
 _Static_assert(ATTENTION_INTERRUPT == RFLAGS_IF, "cpu_attention_due masks one with the other");
+
+/* How long MWAIT sleeps between two looks at its line. */
+#define MWAIT_FIRST_NS 8000
+#define MWAIT_LAST_NS  512000
 
 /* What comes of an event: look what is due again, run blocks, run one instruction, leave. */
 enum outcome { AGAIN, RUN, ONE_INSN, STOP };
@@ -284,20 +290,25 @@ static bool can_take_nmi(struct cpu *cpu)
 	return is_open && cpu->nmis_waiting;
 }
 
-/* Waits until something in `wake` asks for attention. */
-static void sleep_until(struct cpu *cpu, uint32_t wake)
+/* Waits until something in `wake` asks for attention, with a limit until then. Returns whether it
+ * does. */
+static bool sleep_until(struct cpu *cpu, uint32_t wake, const struct timespec *limit)
 {
+	uint32_t attention;
+	long result = 0;
+
 	world_leave(cpu);
 	__atomic_store_n(&cpu->is_sleeping, true, __ATOMIC_SEQ_CST);
 	for (;;) {
-		uint32_t attention = __atomic_load_n(&cpu->attention, __ATOMIC_SEQ_CST);
-
-		if (attention & wake)
+		attention = __atomic_load_n(&cpu->attention, __ATOMIC_SEQ_CST);
+		if ((attention & wake) || (result && errno == ETIMEDOUT))
 			break;
-		syscall(SYS_futex, &cpu->attention, FUTEX_WAIT_PRIVATE, attention, NULL, NULL, 0);
+		result = syscall(SYS_futex, &cpu->attention, FUTEX_WAIT_PRIVATE, attention, limit,
+				 NULL, 0);
 	}
 	__atomic_store_n(&cpu->is_sleeping, false, __ATOMIC_SEQ_CST);
 	world_enter(cpu);
+	return attention & wake;
 }
 
 void cpu_wake(struct cpu *cpu)
@@ -306,18 +317,45 @@ void cpu_wake(struct cpu *cpu)
 		syscall(SYS_futex, &cpu->attention, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 }
 
+static bool is_line_changed(const struct cpu *cpu)
+{
+	const struct monitor *monitor = &cpu->monitor;
+
+	return monitor->line && memcmp(monitor->line, monitor->seen, MONITOR_LINE_BYTES);
+}
+
+/* MWAIT: until the line has changed, which is looked for at growing intervals, or anything asks for
+ * attention; for about a millisecond at most. */
+static void wait_for_store(struct cpu *cpu)
+{
+	bool breaks = cpu->monitor.breaks_on_masked || (cpu->rflags & RFLAGS_IF);
+	uint32_t deaf = ATTENTION_HALT | ATTENTION_RENDEZVOUS | (breaks ? 0 : ATTENTION_INTERRUPT);
+	struct timespec limit = { .tv_nsec = MWAIT_FIRST_NS };
+
+	while (!is_line_changed(cpu) && limit.tv_nsec <= MWAIT_LAST_NS &&
+	       !sleep_until(cpu, ~deaf, &limit))
+		limit.tv_nsec *= 2;
+	cpu->activity = CPU_ACTIVE;
+	cpu->monitor.is_armed = false;
+	cpu_attention_clear(cpu, ATTENTION_HALT);
+}
+
 /* The vCPU executes nothing: sleep until it may have to, and leave what woke it to the caller. */
 static void wait_inactive(struct cpu *cpu)
 {
 	uint32_t wake = ATTENTION_KICK | (is_init_held(cpu) ? 0 : ATTENTION_INIT);
 
+	if (cpu->activity == CPU_MONITORING) {
+		wait_for_store(cpu);
+		return;
+	}
 	if (cpu->activity == CPU_WAIT_FOR_SIPI)
 		wake |= ATTENTION_SIPI;
 	if (cpu->activity == CPU_HALTED)
 		wake |= ATTENTION_TRAP | (cpu->rflags & RFLAGS_IF);
 	if (cpu->activity != CPU_WAIT_FOR_SIPI)
 		wake |= (are_nmis_held(cpu) ? 0 : ATTENTION_NMI) | ATTENTION_VIRT;
-	sleep_until(cpu, wake);
+	sleep_until(cpu, wake, NULL);
 }
 
 static bool is_inactive(const struct cpu *cpu)

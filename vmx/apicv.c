@@ -248,7 +248,7 @@ static void act_on_write(struct cpu *cpu, unsigned offset)
 static bool can_deliver(const struct cpu *cpu)
 {
 	return (cpu->rflags & RFLAGS_IF) && cpu->shadow == SHADOW_NONE &&
-	       (cpu->activity == CPU_ACTIVE || cpu->activity == CPU_HALTED);
+	       cpu->activity != CPU_SHUTDOWN && cpu->activity != CPU_WAIT_FOR_SIPI;
 }
 
 bool vmx_apic_boundary(struct cpu *cpu, enum virt_boundary stage)

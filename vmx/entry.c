@@ -178,6 +178,7 @@ static void load_non_register_state(struct cpu *cpu)
 	cpu_attention_clear(cpu, ATTENTION_SHADOW | ATTENTION_TRAP | ATTENTION_HALT);
 	cpu_attention_set(cpu, ATTENTION_INTERRUPT | ATTENTION_NMI);
 	cpu->nmi_blocked = blocking & INTERRUPTIBILITY_NMI;
+	cpu->monitor.is_armed = false;
 	cpu->shadow = SHADOW_NONE;
 	if (blocking & INTERRUPTIBILITY_STI)
 		cpu_set_shadow(cpu, SHADOW_STI);

@@ -111,7 +111,7 @@ static void save_non_register_state(struct cpu *cpu, uint32_t reason)
 		blocking |= INTERRUPTIBILITY_MOV_SS;
 		break;
 	}
-	vmcs_set(cpu, GUEST_ACTIVITY, cpu->activity);
+	vmcs_set(cpu, GUEST_ACTIVITY, cpu->activity == CPU_MONITORING ? CPU_ACTIVE : cpu->activity);
 	vmcs_set(cpu, GUEST_INTERRUPTIBILITY, blocking);
 	vmcs_set(cpu, GUEST_PENDING_DEBUG, pending_debug(cpu, reason));
 	for (unsigned n = 0; n < ARRAY_SIZE(cpu->pdpte) && cpu->has_second_stage; n++)
@@ -189,6 +189,7 @@ static void load_segments(struct cpu *cpu)
 static void settle_non_register_state(struct cpu *cpu)
 {
 	cpu->activity = CPU_ACTIVE;
+	cpu->monitor.is_armed = false;
 	cpu->shadow = SHADOW_NONE;
 	cpu->pending_db = 0;
 	cpu->in_delivery = false;

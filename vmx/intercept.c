@@ -425,7 +425,7 @@ static const struct simple simple[] = {
 	[INTERCEPT_RDRAND] = { .proc2 = PROC2_RDRAND, .reason = EXIT_RDRAND, .has_operands = true },
 	[INTERCEPT_RDSEED] = { .proc2 = PROC2_RDSEED, .reason = EXIT_RDSEED, .has_operands = true },
 	[INTERCEPT_MONITOR] = { .proc = PROC_MONITOR, .reason = EXIT_MONITOR },
-	[INTERCEPT_MWAIT] = { .proc = PROC_MWAIT, .reason = EXIT_MWAIT },
+	[INTERCEPT_MWAIT] = { .proc = PROC_MWAIT, .reason = EXIT_MWAIT, .has_qualification = true },
 	[INTERCEPT_XSETBV] = { .reason = EXIT_XSETBV },
 	[INTERCEPT_XSAVES] = { .reason = EXIT_XSAVES,
 			       .has_operands = true,

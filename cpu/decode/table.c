@@ -285,6 +285,10 @@ static const struct insn_row rows[] = {
 	EXEC_ENDS_BLOCK(INVEPT, system_virt),
 	EXEC_ENDS_BLOCK(INVVPID, system_virt),
 
+	/* monitor.c */
+	SELECT(MONITOR, monitor_select),
+	EXEC_ENDS_BLOCK(MWAIT, monitor_mwait),
+
 	/* syscall.c */
 	EXEC_ENDS_BLOCK(SYSCALL, syscall_syscall),
 	EXEC_ENDS_BLOCK(SYSRET, syscall_sysret),

@@ -73,6 +73,10 @@ insn_fn system_rdfsbase, system_rdgsbase, system_wrfsbase, system_wrgsbase;
 insn_select_fn system_select_random; /* RDRAND, RDSEED */
 insn_fn system_hlt, system_hypercall, system_vmcall, system_virt;
 
+/* monitor.c */
+insn_select_fn monitor_select;
+insn_fn monitor_mwait;
+
 /* syscall.c */
 insn_fn syscall_syscall, syscall_sysret, syscall_sysenter, syscall_sysexit;
 

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "cpu/model.h"
+#include "cpu/msr.h"
 #include "cpu/soft.h"
 
 #define TSC_KHZ 2596127
@@ -91,6 +92,8 @@ static void leaves_show_the_feature_words(void **state)
 	for (unsigned v = CPU_INTEL; v <= CPU_AMD; v++) {
 		struct machine *m = machine_create(v, 1, 0);
 
+		assert_false(cpuid_query(&m->cpu, 1, 0).ecx & FEATURE_MASK(FEATURE_MONITOR));
+		m->cpu.msr.misc_enable = MISC_ENABLE_MONITOR;
 		for (unsigned i = 0; i < CPUID_WORDS; i++) {
 			const struct cpuid_word_place *place = &cpuid_word_places[i];
 			struct cpuid_result r = cpuid_query(&m->cpu, place->leaf, place->subleaf);
