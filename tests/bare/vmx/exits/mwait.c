@@ -1,18 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * MONITOR and MWAIT: as instructions, between two processors, and their exits from a guest.
+ * VT-x: exits of MONITOR and MWAIT; and what the two do by themselves, between two processors.
  */
-#include "vmx.h"
+#include "tests/bare/vmx/vmx.h"
 
 #define MSR_MISC_ENABLE 0x1a0
 #define ENABLE_MONITOR  (1ull << 18)
 #define MONITOR_BIT     (1u << 3)
-#define ON_MWAIT        (1u << 10)
-#define ON_MONITOR      (1u << 29)
-
-enum { EXCEPTION = 0, VMCALL = 18, MWAIT = 36, MONITOR = 39 };
-
-#define ROUNDS 100
+#define ROUNDS          100
 
 static volatile uint64_t line[2] __attribute__((aligned(64))); /* what is awaited; the answer */
 
@@ -111,30 +106,31 @@ GUEST_CODE(code_both, "monitor; mwait");
 
 static void fresh(uint32_t proc)
 {
-	vmx_set_controls();
-	vmx_set_guest();
+	vmx_fresh();
 	vmx_set_proc(proc, 0);
-	guest.rax = (uintptr_t)line;
+	guest.rax = ADDRESS(line);
 	guest.rcx = guest.rdx = 0;
 }
 
 static void test_exits(void)
 {
-	fresh(ON_MONITOR);
-	check(vmx_enter_at(code_monitor) == MONITOR && vmread(EXIT_LENGTH) == 3, "MONITOR exits");
-	fresh(ON_MWAIT);
+	fresh(PROC_MONITOR);
+	check(vmx_enter_at(code_monitor) == EXIT_MONITOR && vmread(EXIT_LENGTH) == 3,
+	      "MONITOR exits");
+	fresh(PROC_MWAIT);
 	try_monitor(line, 0);
-	check(vmx_enter_at(code_mwait) == MWAIT && vmread(EXIT_QUALIFICATION) == 0,
+	check(vmx_enter_at(code_mwait) == EXIT_MWAIT && vmread(EXIT_QUALIFICATION) == 0,
 	      "MWAIT exits; entry has disarmed the line");
-	check(vmx_enter_at(code_both) == MWAIT && vmread(EXIT_QUALIFICATION) == 1,
+	check(vmx_enter_at(code_both) == EXIT_MWAIT && vmread(EXIT_QUALIFICATION) == 1,
 	      "the qualification says that one is armed");
 	fresh(0);
-	check(vmx_enter_at(code_both) == VMCALL && vmread(GUEST_ACTIVITY) == 0,
+	check(vmx_enter_at(code_both) == EXIT_VMCALL && vmread(GUEST_ACTIVITY) == 0,
 	      "neither exits without its control");
 	enable(false);
-	fresh(ON_MONITOR | ON_MWAIT);
+	fresh(PROC_MONITOR | PROC_MWAIT);
 	vmwrite(EXCEPTION_BITMAP, 1u << UD);
-	check(vmx_enter_at(code_monitor) == EXCEPTION && vmx_enter_at(code_mwait) == EXCEPTION,
+	check(vmx_enter_at(code_monitor) == EXIT_EXCEPTION &&
+		      vmx_enter_at(code_mwait) == EXIT_EXCEPTION,
 	      "#UD comes before the exits");
 }
 
@@ -143,10 +139,6 @@ void test_main(void)
 	test_switch();
 	test_faults();
 	test_stores();
-	if (!vmx_start()) {
-		check(false, "VMX operation");
-		return;
-	}
-	vmx_set_up();
-	test_exits();
+	if (vmx_begin())
+		test_exits();
 }
