@@ -429,7 +429,6 @@ static bool combine(struct event *event, const struct event *fault)
 
 	if (first == DOUBLE_FAULT && second != BENIGN)
 		return false;
-	mark_external(event, &next);
 	if ((first == CONTRIBUTORY && second == CONTRIBUTORY) ||
 	    (first == PAGE_FAULT && second != BENIGN))
 		next = (struct event){ .vector = EXC_DF, .type = EVENT_FAULT, .has_error = true };
@@ -444,6 +443,7 @@ static bool combine(struct event *event, const struct event *fault)
  */
 static bool next_event(struct cpu *cpu)
 {
+	mark_external(&cpu->delivering, &cpu->fault);
 	if (cpu->in_guest)
 		cpu->virt->event(cpu, &cpu->fault);
 	event_commit_payload(cpu, &cpu->fault);
