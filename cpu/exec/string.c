@@ -265,12 +265,14 @@ static uint64_t cmps(struct cpu *cpu, const struct insn *insn, uint64_t count)
 	return c.n;
 }
 
-/* Between chunks the run loop may have something to do; a debugger that steps sees each element. */
+/* Between chunks the run loop may have something to do; whoever steps, a debugger or a hypervisor,
+ * sees each element. */
 static uint64_t run_chunk(struct cpu *cpu, const struct insn *insn, chunk_fn *chunk, uint64_t count)
 {
 	uint32_t attention = __atomic_load_n(&cpu->attention, __ATOMIC_RELAXED);
+	bool is_stepping = attention & (ATTENTION_STEP | ATTENTION_VIRT);
 
-	count -= chunk(cpu, insn, attention & ATTENTION_STEP ? 1 : count);
+	count -= chunk(cpu, insn, is_stepping ? 1 : count);
 	reg_write(cpu, REG_OFFSET(RCX), insn->addr_size, count);
 	return count;
 }
