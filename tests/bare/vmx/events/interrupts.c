@@ -46,10 +46,45 @@ static void test_interrupt_window(void)
 	      "and in HLT");
 }
 
+GUEST_CODE(code_hlt, "hlt");
+
+/* HLT ends by an interrupt that exits, whatever IF is; one that does not exit needs IF. */
+static void test_hlt(void)
+{
+	vmx_fresh();
+	set_handler(VECTOR, vmx_count_eoi);
+	vmx_set_pin(PIN_INTERRUPT);
+	apic_write(APIC_ICR, ICR_SELF | VECTOR);
+	check(vmx_enter_at(code_hlt) == EXIT_INTERRUPT && vmread(GUEST_ACTIVITY) == ACTIVE,
+	      "an interrupt that waits exits before HLT");
+	vmwrite(GUEST_ACTIVITY, HALTED);
+	check(vmx_enter_at(code_hlt) == EXIT_INTERRUPT && vmread(GUEST_ACTIVITY) == HALTED,
+	      "and from HLT");
+	vmx_set_pin(PIN_TIMER);
+	vmwrite(PREEMPTION_TIMER, 10000);
+	check(vmx_enter_at(code_hlt) == EXIT_TIMER && vmx_handled == 0,
+	      "the guest's own leaves it halted with IF clear");
+	vmwrite(GUEST_ACTIVITY, HALTED);
+	vmwrite(GUEST_RFLAGS, 2 | RFLAGS_IF);
+	vmwrite(PREEMPTION_TIMER, ~0u);
+	check(vmx_enter_at(code_vmcall) == EXIT_VMCALL && vmx_handled == 1 &&
+		      vmread(GUEST_ACTIVITY) == ACTIVE,
+	      "and wakes it with IF set");
+	vmwrite(GUEST_ACTIVITY, SHUTDOWN);
+	vmx_set_pin(PIN_INTERRUPT | PIN_TIMER);
+	vmwrite(PREEMPTION_TIMER, 10000);
+	apic_write(APIC_ICR, ICR_SELF | VECTOR);
+	check(vmx_enter_at(code_vmcall) == EXIT_TIMER, "shutdown keeps interrupts out");
+	vmwrite(GUEST_ACTIVITY, ACTIVE);
+	check(vmx_enter_at(code_vmcall) == EXIT_INTERRUPT, "until it is over");
+	asm volatile("sti; nop; cli");
+}
+
 void test_main(void)
 {
 	if (!vmx_begin())
 		return;
 	test_interrupts();
 	test_interrupt_window();
+	test_hlt();
 }

@@ -42,9 +42,31 @@ static void test_nmis(void)
 	      "without the control: delivered");
 }
 
+/* Without virtual NMIs it is NMIs themselves that the guest's state blocks. */
+static void test_blocking(void)
+{
+	vmx_fresh();
+	set_handler(NMI, vmx_count);
+	vmwrite(GUEST_INTERRUPTIBILITY, BLOCKED_NMI);
+	check(vmx_enter_at(code_self_nmi) == EXIT_VMCALL && vmx_handled == 0 &&
+		      vmread(GUEST_INTERRUPTIBILITY) == BLOCKED_NMI,
+	      "a blocked NMI waits");
+	check(vmx_handled == 0, "after the exit, too");
+	check(vmx_enter_at(code_iret) == EXIT_VMCALL && vmx_handled == 1, "until the guest's IRET");
+	vmwrite(GUEST_INTERRUPTIBILITY, BLOCKED_NMI);
+	vmx_set_pin(PIN_NMI);
+	check(vmx_enter_at(code_self_nmi) == EXIT_VMCALL, "one that would exit waits as well (%lx)",
+	      vmread(EXIT_REASON));
+	vmwrite(GUEST_INTERRUPTIBILITY, 0);
+	check(vmx_enter_at(code_vmcall) == EXIT_EXCEPTION &&
+		      vmread(EXIT_INTERRUPTION) == (VALID | TYPE_NMI | NMI),
+	      "and exits when it is no longer blocked");
+}
+
 void test_main(void)
 {
 	if (!vmx_begin())
 		return;
 	test_nmis();
+	test_blocking();
 }

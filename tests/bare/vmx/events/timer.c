@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * VT-x, events: the preemption timer, the monitor trap flag, HLT.
+ * VT-x, events: the preemption timer; HLT.
  */
 #include "tests/bare/vmx/vmx.h"
 
@@ -34,21 +34,23 @@ static void test_timer(void)
 	      "the rest is saved");
 }
 
-static void test_trap_flag(void)
+/* States that the timer ends, and those that it does not. */
+static void test_activity(void)
 {
 	vmx_fresh();
-	vmx_set_proc(PROC_MTF, 0);
-	check(vmx_enter_at(code_nops) == EXIT_MTF && vmread(GUEST_RIP) == ADDRESS(code_nops) + 1,
-	      "the monitor trap flag: one instruction");
-	check(vmx_enter() == EXIT_MTF && vmread(GUEST_RIP) == ADDRESS(code_nops) + 2, "two");
-	check(vmx_enter() == EXIT_CPUID, "an exit comes before it");
-	vmx_handled = 0;
-	set_handler(VECTOR, vmx_count);
-	vmwrite(GUEST_RFLAGS, 2 | RFLAGS_IF);
-	vmwrite(ENTRY_INTERRUPTION, VALID | VECTOR);
-	check(vmx_enter_at(code_nops) == EXIT_MTF &&
-		      vmread(GUEST_RIP) == (uintptr_t)stubs + 16 * VECTOR,
-	      "an injected event: before its handler");
+	vmx_set_pin(PIN_TIMER);
+	vmwrite(PREEMPTION_TIMER, 1000);
+	vmwrite(GUEST_ACTIVITY, SHUTDOWN);
+	check(vmx_enter_at(code_spin) == EXIT_TIMER && vmread(GUEST_ACTIVITY) == SHUTDOWN,
+	      "it exits from shutdown");
+	vmwrite(PREEMPTION_TIMER, 0);
+	check(vmx_enter_at(code_spin) == EXIT_TIMER && vmread(GUEST_ACTIVITY) == SHUTDOWN,
+	      "at once, too");
+	vmwrite(GUEST_ACTIVITY, ACTIVE);
+	vmwrite(PREEMPTION_TIMER, 1000);
+	vmx_set_exit(0);
+	check(vmx_enter_at(code_spin) == EXIT_TIMER && vmread(PREEMPTION_TIMER) == 1000,
+	      "unsaved it stays as it was");
 }
 
 static void test_hlt(void)
@@ -69,6 +71,6 @@ void test_main(void)
 	if (!vmx_begin())
 		return;
 	test_timer();
-	test_trap_flag();
+	test_activity();
 	test_hlt();
 }
