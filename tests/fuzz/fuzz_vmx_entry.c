@@ -169,6 +169,7 @@ static const struct theme {
 	{ .proc = PROC_MONITOR_TRAP },
 	{ .proc2 = PROC2_EPT | PROC2_EPT_VE | PROC2_VMFUNC },
 	{ .proc2 = PROC2_EPT | PROC2_MODE_BASED_EXECUTE },
+	{ .exit_ctls = EXITC_LOAD_PERF_GLOBAL_CTRL, .entry_ctls = ENTRYC_LOAD_PERF_GLOBAL_CTRL },
 };
 
 static void add_offered(struct cpu *cpu, enum vmcs_field controls, uint32_t bits)
@@ -187,7 +188,7 @@ static void turn_on(struct cpu *cpu, const struct theme *theme)
 
 static void choose(struct machine *m, struct input *in)
 {
-	uint64_t mode = take(in, 1), on = take(in, 2);
+	uint64_t mode = take(in, 1), on = take(in, 3);
 
 	set_mode(m->cpu, mode % MODES);
 	for (unsigned n = 0; n < ARRAY_SIZE(themes); n++)

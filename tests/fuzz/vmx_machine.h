@@ -52,7 +52,8 @@ enum {
 	PAGE_TABLES32,
 	PAGE_PDPT_PAE,
 	PAGE_PD_PAE,
-	PAGE_DESCRIPTORS, /* L2's GDT and IDT */
+	PAGE_GDT, /* L2's, and L1's after an exit */
+	PAGE_IDT,
 	PAGE_STACK,
 	PAGE_DATA,
 	PAGES,
@@ -222,6 +223,17 @@ static inline void make_code(struct machine *m)
 	m->code_bytes = 0;
 }
 
+/* Every gate of 64-bit mode leads to L2's code. */
+static inline void make_descriptors(struct machine *m)
+{
+	const uint64_t gate = AT(PAGE_L2_CODE) | 8 << 16 | 0x8e00ull << 32;
+
+	put8(m, AT(PAGE_GDT) + 8, 0x00af9b000000ffff);
+	put8(m, AT(PAGE_GDT) + 16, 0x00cf93000000ffff);
+	for (unsigned n = 0; n < 256; n++)
+		put8(m, AT(PAGE_IDT) + 16 * n, gate);
+}
+
 static inline void make_regions(struct machine *m)
 {
 	const uint32_t revision = VMX_REVISION, shadow = VMX_REVISION | VMCS_SHADOW;
@@ -257,9 +269,9 @@ static inline void make_vmcs(struct machine *m)
 		{ GUEST_RIP, PAGE_L2_CODE },
 		{ GUEST_RSP, PAGE_DATA },
 		{ HOST_RSP, PAGE_STACK },
-		{ GUEST_GDTR_BASE, PAGE_DESCRIPTORS },
-		{ GUEST_IDTR_BASE, PAGE_DESCRIPTORS },
-		{ HOST_GDTR_BASE, PAGE_DESCRIPTORS },
+		{ GUEST_GDTR_BASE, PAGE_GDT },
+		{ GUEST_IDTR_BASE, PAGE_IDT },
+		{ HOST_GDTR_BASE, PAGE_GDT },
 	};
 	struct cpu *cpu = m->cpu;
 
@@ -273,6 +285,7 @@ static inline void make_vmcs(struct machine *m)
 	vmcs_set(cpu, TSC_MULTIPLIER, BIT(48));
 	vmcs_set(cpu, PREEMPTION_TIMER, 1000);
 	vmcs_set(cpu, PML_INDEX, 1);
+	vmcs_set(cpu, VM_FUNCTION_CONTROLS, 1); /* EPTP switching */
 	vmcs_set(cpu, GUEST_EFER, EFER_LMA | EFER_LME);
 	vmcs_set(cpu, HOST_EFER, EFER_LMA | EFER_LME);
 	vmcs_set(cpu, HOST_RIP, AT(PAGE_L1_CODE) + L1_STOP);
@@ -329,6 +342,7 @@ static inline void machine_reset(struct machine *m)
 	make_page_tables(m);
 	make_ept(m);
 	make_code(m);
+	make_descriptors(m);
 	make_regions(m);
 	irq_reset(m->config.irq);
 	engine_soft.reset(m->handle);

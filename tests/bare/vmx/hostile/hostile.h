@@ -135,6 +135,8 @@ static inline void make_sandbox(void)
 	make_junk(JUNK, PAGES);
 	make_tables();
 	make_descriptors();
+	for (unsigned i = 0; i < 512; i += 2)
+		page(POINTERS)[i] = ADDRESS(page(EPT_PML4)) | EPTP_BITS;
 	*(uint32_t *)page(SHADOW) = (uint32_t)rdmsr(MSR_VMX_BASIC) | VALID;
 }
 
@@ -166,6 +168,7 @@ static inline void set_pointers(void)
 	vmwrite(EPT_POINTER, ADDRESS(page(EPT_PML4)) | EPTP_BITS);
 	vmwrite(VPID, 1);
 	vmwrite(TSC_MULTIPLIER, 1ull << 48);
+	vmwrite(FUNCTION_CONTROLS, 1); /* EPTP switching */
 	vmwrite(GUEST_GDTR_LIMIT, 0xff);
 	vmwrite(GUEST_IDTR_LIMIT, 0xfff);
 }
