@@ -18,6 +18,7 @@
 
 #define INTERRUPTION_TYPE_SHIFT 8
 #define TSC_SCALE_ONE           BIT(48)
+#define TIMER_TICK              BIT(VMX_TIMER_RATE)
 
 /* ---- what an event looks like in the VMCS ---- */
 
@@ -63,9 +64,13 @@ static void record_vectoring(struct cpu *cpu)
 
 /* ---- the preemption timer ---- */
 
-static uint64_t timer_ticks(struct cpu *cpu)
+/*
+ * The deadline is where the bit of the TSC changes that the timer counts by, yet kept on the
+ * clock's scale: writes of the TSC in non-root operation neither bring it nearer nor keep it off.
+ */
+static int64_t until_deadline(struct cpu *cpu)
 {
-	return msr_tsc_root(cpu) >> VMX_TIMER_RATE;
+	return (int64_t)(vmx_of(cpu)->timer_deadline - clock_tsc(cpu->soft->config.clock));
 }
 
 static void timer_expired(void *self)
@@ -80,7 +85,7 @@ static bool is_timer_due(struct cpu *cpu)
 {
 	struct vmx *vmx = vmx_of(cpu);
 
-	return (vmx->pin & PIN_PREEMPTION_TIMER) && timer_ticks(cpu) >= vmx->timer_deadline;
+	return (vmx->pin & PIN_PREEMPTION_TIMER) && until_deadline(cpu) <= 0;
 }
 
 /* Fires at the deadline or a little later; where it is too early, vmx_boundary arms it again. */
@@ -88,20 +93,20 @@ static void arm_timer(struct cpu *cpu)
 {
 	struct clock *clock = cpu->soft->config.clock;
 	struct vmx *vmx = vmx_of(cpu);
-	uint64_t tsc = (vmx->timer_deadline << VMX_TIMER_RATE) - cpu->msr.tsc_offset;
 
 	if (!vmx->timer.fn)
 		timer_init(&vmx->timer, clock, timer_expired, cpu);
-	timer_set(&vmx->timer, clock_tsc_to_ns(clock, tsc) + 1);
+	timer_set(&vmx->timer, clock_tsc_to_ns(clock, vmx->timer_deadline) + 1);
 }
 
 static void start_timer(struct cpu *cpu)
 {
+	uint64_t tick = (msr_tsc_root(cpu) >> VMX_TIMER_RATE) + vmcs_get(cpu, PREEMPTION_TIMER);
 	struct vmx *vmx = vmx_of(cpu);
 
 	if (!(vmx->pin & PIN_PREEMPTION_TIMER))
 		return;
-	vmx->timer_deadline = timer_ticks(cpu) + (uint32_t)vmcs_get(cpu, PREEMPTION_TIMER);
+	vmx->timer_deadline = (tick << VMX_TIMER_RATE) - cpu->msr.tsc_offset;
 	if (is_timer_due(cpu))
 		cpu_attention_set(cpu, ATTENTION_VIRT);
 	else
@@ -111,16 +116,16 @@ static void start_timer(struct cpu *cpu)
 static void stop_timer(struct cpu *cpu)
 {
 	struct vmx *vmx = vmx_of(cpu);
-	uint64_t now;
+	int64_t left;
 
 	if (!(vmx->pin & PIN_PREEMPTION_TIMER))
 		return;
 	if (vmx->timer.fn)
 		timer_cancel(&vmx->timer);
-	now = timer_ticks(cpu);
+	left = until_deadline(cpu);
 	if (vmx->exit_ctls & EXITC_SAVE_TIMER)
 		vmcs_set(cpu, PREEMPTION_TIMER,
-			 now < vmx->timer_deadline ? vmx->timer_deadline - now : 0);
+			 left > 0 ? align_up((uint64_t)left, TIMER_TICK) >> VMX_TIMER_RATE : 0);
 }
 
 void vmx_timer_check(struct cpu *cpu)

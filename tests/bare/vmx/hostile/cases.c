@@ -7,6 +7,8 @@
  */
 #include "tests/bare/vmx/hostile/hostile.h"
 
+#define MSR_TSC 0x10
+
 /* How an entry may end: in any way. */
 static bool is_end(uint32_t reason)
 {
@@ -161,6 +163,28 @@ static void test_bitmaps(void)
 	check(is_end(vmx_enter()), "a virtual APIC outside memory, accesses to it where L2 runs");
 }
 
+/* L2 writes the TSC, and spins with it or behind it. */
+static void test_timer(void)
+{
+	static const uint8_t once[] = { 0x0f, 0x30, 0xeb, 0xfe },
+			     again[] = { 0x0f, 0x30, 0xeb, 0xfc };
+	static const uint64_t values[] = { 0, ~0ull << 16, 1ull << 63 };
+
+	for (unsigned i = 0; i < 2 * sizeof(values) / sizeof(values[0]); i++) {
+		uint64_t value = values[i / 2];
+
+		fresh();
+		set_code(i % 2 ? once : again, sizeof(once));
+		vmx_set_proc(PROC_MSR_BITMAPS, 0);
+		wrmsr(MSR_TSC, 1ull << 62);
+		vmwrite(PREEMPTION_TIMER, 20000);
+		guest = (struct guest_regs){ .rcx = MSR_TSC, .rax = value, .rdx = value >> 32 };
+		check(vmx_enter() == EXIT_TIMER, "the timer ends L2 that sets the TSC to %lx",
+		      value);
+	}
+	wrmsr(MSR_TSC, 0);
+}
+
 /* ---- without an end ---- */
 
 /* By the first letter of the kind. */
@@ -245,4 +269,5 @@ void test_main(void)
 	test_second_stage();
 	test_lists();
 	test_bitmaps();
+	test_timer();
 }
