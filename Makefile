@@ -20,8 +20,8 @@ V            ?= 0
 
 # --- sources and flags ---------------------------------------------------------------------------
 
-FOLDERS := lib cpu cpu/decode cpu/exec cpu/mmu cpu/jit vmx vm boot dev dev/pci dev/virtio block net console
-LIBS    := -lZydis -luv -lslirp -ldl -lm
+FOLDERS := lib cpu cpu/decode cpu/exec cpu/mmu cpu/jit vmx vm boot dev dev/pci dev/virtio block net console ctl
+LIBS    := -lZydis -luv -lslirp -ljansson -ledit -ldl -lm
 
 WARNINGS  := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes
 DIALECT   := -std=gnu11 -I. -fno-strict-aliasing -fwrapv -pthread
@@ -29,6 +29,8 @@ SANITIZE  := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-o
 ALL_FLAGS  = $(DIALECT) $(WARNINGS) -Werror $(CFLAGS) $(if $(filter 1,$(SAN)),$(SANITIZE))
 
 # Flags for one file or one folder: FLAGS_cpu/exec/foo.c := -mgeneral-regs-only
+# Rows of the cmdlet table say what they need and leave the rest out.
+FLAGS_ctl := -Wno-missing-field-initializers
 file_flags = $(FLAGS_$(patsubst %/,%,$(dir $<))) $(FLAGS_$<)
 
 # $(call run,WHAT,COMMAND): the command itself is shown with V=1 only.

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The program: a table of sub-commands. */
+/*
+ * The program: a table of sub-commands about one VM's process. Everything else is management, a
+ * client of such processes: ctl/.
+ */
+#include "ctl/shell.h"
 #include "lib/base.h"
 #include "lib/version.h"
 #include "vm/options.h"
@@ -8,8 +12,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>
-
-#define STATUS_USAGE 2
 
 static int help_command(int argc, char *const argv[]);
 
@@ -34,8 +36,15 @@ static int find(const char *name)
 		if (!strcmp(commands[i].name, name))
 			return (int)i;
 	}
-	fprintf(stderr, "nidus: unknown command '%s'; see nidus help\n", name);
 	return -1;
+}
+
+/* `nidus help Get-VM` is Get-Help's. */
+static int help_cmdlet(const char *name)
+{
+	char *const words[] = { "Get-Help", (char *)name, NULL };
+
+	return shell_command(2, words);
 }
 
 static int help_command(int argc, char *const argv[])
@@ -45,11 +54,16 @@ static int help_command(int argc, char *const argv[])
 	if (argc > 0) {
 		i = find(argv[0]);
 		if (i < 0)
-			return STATUS_USAGE;
+			return help_cmdlet(argv[0]);
 		commands[i].help(stdout);
 		return 0;
 	}
-	puts("usage: nidus COMMAND [ARGUMENT]...\n       nidus --version | --help\n");
+	puts("usage: nidus                               a shell with the cmdlets of Hyper-V\n"
+	     "       nidus CMDLET [ARGUMENT]...          one of them; nidus Get-Command lists "
+	     "them\n"
+	     "       nidus -Command TEXT | -File SCRIPT  many of them\n"
+	     "       nidus COMMAND [ARGUMENT]...\n"
+	     "       nidus --version | --help\n");
 	for (size_t k = 0; k < ARRAY_SIZE(commands); k++)
 		printf("    %-8s%s\n", commands[k].name, commands[k].summary);
 	return 0;
@@ -74,10 +88,8 @@ int main(int argc, char *argv[])
 	int i;
 
 	open_standard_streams();
-	if (argc < 2) {
-		fputs("nidus: no command; see nidus help\n", stderr);
-		return STATUS_USAGE;
-	}
+	if (argc < 2)
+		return shell_command(0, NULL);
 	if (!strcmp(argv[1], "--version")) {
 		puts("nidus " VERSION);
 		return 0;
@@ -86,7 +98,7 @@ int main(int argc, char *argv[])
 		return help_command(0, NULL);
 	i = find(argv[1]);
 	if (i < 0)
-		return STATUS_USAGE;
+		return shell_command(argc - 1, argv + 1);
 	if (argc == 3 && !strcmp(argv[2], "--help"))
 		return help_command(1, argv + 1);
 	return commands[i].run(argc - 2, argv + 2);

@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* VMs for cmdlets: see ctl/machine.h. */
+#include "ctl/machine.h"
+
+#include "ctl/shell.h"
+#include "ctl/text.h"
+
+#include <stdlib.h>
+#include <sys/utsname.h>
+
+/* --- which VMs --- */
+
+static void complain(void *self, const char *text)
+{
+	call_error(self, ERROR_FAILED, "", "The definition of a virtual machine is left out: %s",
+		   text);
+}
+
+static void add_once(json_t *ids, const char *id)
+{
+	json_t *known;
+	size_t i;
+
+	json_array_foreach(ids, i, known)
+	{
+		if (!strcmp(json_string_value(known), id))
+			return;
+	}
+	json_array_append_new(ids, json_string(id));
+}
+
+static void add_by_name(struct call *call, const json_t *all, const char *name, json_t *ids)
+{
+	bool is_pattern = value_is_pattern(name), hit = false;
+	json_t *definition;
+	size_t i;
+
+	json_array_foreach(all, i, definition)
+	{
+		const char *own = value_text_of(definition, "Name");
+
+		if (!text_same(own, name) && !(is_pattern && value_like(own, name)))
+			continue;
+		add_once(ids, value_text_of(definition, "Id"));
+		hit = true;
+	}
+	if (hit || is_pattern)
+		return;
+	json_decref(store_list(call->shell->store, STORE_VMS, complain, call));
+	call_error(call,
+		   text_same(call->name, "Get-VM") ? ERROR_INVALID_PARAMETER : ERROR_NOT_FOUND,
+		   name, "Nidus was unable to find a virtual machine with name \"%s\".", name);
+}
+
+static void add_by_id(struct call *call, const json_t *all, const char *id, json_t *ids)
+{
+	json_t *definition;
+	size_t i;
+
+	json_array_foreach(all, i, definition)
+	{
+		if (text_same(value_text_of(definition, "Id"), id)) {
+			add_once(ids, value_text_of(definition, "Id"));
+			return;
+		}
+	}
+	call_error(call, ERROR_NOT_FOUND, id,
+		   "Nidus was unable to find a virtual machine with id \"%s\".", id);
+}
+
+/* An argument's texts, or the VMId of its objects. */
+static void add_selected(struct call *call, const json_t *all, const json_t *argument, bool by_name,
+			 json_t *ids)
+{
+	json_t *list = value_array(argument), *element;
+	size_t i;
+
+	json_array_foreach(list, i, element)
+	{
+		const char *id = json_is_object(element) ? value_text_of(element, "VMId")
+							 : json_string_value(element);
+
+		if (json_is_object(element))
+			add_by_id(call, all, id ? id : "", ids);
+		else if (by_name)
+			add_by_name(call, all, id ? id : "", ids);
+		else
+			add_by_id(call, all, id ? id : "", ids);
+	}
+	json_decref(list);
+}
+
+/* The first selector that is given: beside -VMName, -Name means something else. */
+static const json_t *find_selector(const struct call *call, const char *via, bool *by_name)
+{
+	static const struct {
+		const char *name;
+		bool by_name;
+	} selectors[] = {
+		{ "VMName", true }, { "VM", false },  { "VMId", false },
+		{ "Id", false },    { "Name", true },
+	};
+	const json_t *argument = via ? call_value(call, via) : NULL;
+
+	*by_name = false;
+	for (size_t i = 0; i < ARRAY_SIZE(selectors) && !argument; i++) {
+		argument = call_value(call, selectors[i].name);
+		*by_name = selectors[i].by_name;
+	}
+	return argument;
+}
+
+static json_t *select_ids(struct call *call, const char *via)
+{
+	bool by_name;
+	const json_t *argument = find_selector(call, via, &by_name);
+	json_t *all = store_list(call->shell->store, STORE_VMS, argument ? NULL : complain, call);
+	json_t *ids = json_array(), *definition;
+	size_t i;
+
+	if (argument) {
+		add_selected(call, all, argument, by_name, ids);
+	} else {
+		json_array_foreach(all, i, definition)
+			json_array_append(ids, json_object_get(definition, "Id"));
+	}
+	json_decref(all);
+	return ids;
+}
+
+/* --- going through them --- */
+
+static int open_machine(struct call *call, const char *id, struct machine *machine)
+{
+	struct error err = { "" };
+
+	machine->definition = store_get(call->shell->store, STORE_VMS, id, &err);
+	if (!machine->definition)
+		return call_error(call, ERROR_FAILED, id, "%s", err.text);
+	machine->id = value_text_of(machine->definition, "Id");
+	machine->name = value_text_of(machine->definition, "Name");
+	process_query(call->shell->store, id, &machine->process);
+	return 0;
+}
+
+static int visit(struct call *call, const char *id, int (*fn)(struct call *, struct machine *))
+{
+	struct machine machine;
+	int ret = open_machine(call, id, &machine);
+
+	if (ret)
+		return ret;
+	ret = fn(call, &machine);
+	json_decref(machine.definition);
+	return ret;
+}
+
+int machine_each(struct call *call, const char *via, int (*fn)(struct call *, struct machine *))
+{
+	json_t *ids = select_ids(call, via), *id;
+	size_t i;
+	int ret = 0;
+
+	json_array_foreach(ids, i, id)
+	{
+		if (call->stopped)
+			break;
+		if (visit(call, json_string_value(id), fn))
+			ret = -1;
+	}
+	json_decref(ids);
+	return call->failed ? -1 : ret;
+}
+
+static void drop_output(struct call *call, size_t before)
+{
+	while (json_array_size(call->output) > before)
+		json_array_remove(call->output, json_array_size(call->output) - 1);
+}
+
+/* Under the lock: what was read before it may be old. */
+static int change_locked(struct call *call, const char *id,
+			 int (*fn)(struct call *, struct machine *))
+{
+	size_t before = json_array_size(call->output);
+	struct error err = { "" };
+	struct machine machine;
+	json_t *old;
+	int ret = open_machine(call, id, &machine);
+
+	if (ret)
+		return ret;
+	old = json_deep_copy(machine.definition);
+	ret = fn(call, &machine);
+	if (!ret && !json_equal(old, machine.definition) &&
+	    store_put(call->shell->store, STORE_VMS, id, machine.definition, &err))
+		ret = call_error(call, ERROR_FAILED, machine.name, "%s", err.text);
+	if (ret)
+		drop_output(call, before);
+	json_decref(old);
+	json_decref(machine.definition);
+	return ret;
+}
+
+static int change_one(struct call *call, const char *id, const char *action,
+		      int (*fn)(struct call *, struct machine *))
+{
+	struct error err = { "" };
+	json_t *seen = store_get(call->shell->store, STORE_VMS, id, &err);
+	bool go;
+	int ret;
+
+	if (!seen)
+		return call_error(call, ERROR_FAILED, id, "%s", err.text);
+	go = call_should(call, "%s the virtual machine \"%s\".", action,
+			 value_text_of(seen, "Name"));
+	json_decref(seen);
+	if (!go)
+		return 0;
+	if (store_lock(call->shell->store, &err))
+		return call_error(call, ERROR_FAILED, id, "%s", err.text);
+	ret = change_locked(call, id, fn);
+	store_unlock(call->shell->store);
+	return ret;
+}
+
+int machine_change(struct call *call, const char *via, const char *action,
+		   int (*fn)(struct call *, struct machine *))
+{
+	json_t *ids = select_ids(call, via), *id;
+	size_t i;
+	int ret = 0;
+
+	json_array_foreach(ids, i, id)
+	{
+		if (call->stopped)
+			break;
+		if (change_one(call, json_string_value(id), action, fn))
+			ret = -1;
+	}
+	json_decref(ids);
+	return call->failed ? -1 : ret;
+}
+
+/* --- one VM --- */
+
+static json_t *part(struct machine *machine, const char *name, json_t *fresh)
+{
+	json_t *value = json_object_get(machine->definition, name);
+
+	if (value && json_typeof(value) == json_typeof(fresh)) {
+		json_decref(fresh);
+		return value;
+	}
+	json_object_set_new(machine->definition, name, fresh);
+	return fresh;
+}
+
+json_t *machine_part(struct machine *machine, const char *name)
+{
+	return part(machine, name, json_object());
+}
+
+json_t *machine_list(struct machine *machine, const char *name)
+{
+	return part(machine, name, json_array());
+}
+
+bool machine_is_off(const struct machine *machine)
+{
+	return machine->process.state == PROCESS_OFF &&
+	       !json_object_get(machine->definition, "SavedState");
+}
+
+bool machine_is_running(const struct machine *machine)
+{
+	return machine->process.state == PROCESS_RUNNING;
+}
+
+const char *machine_state(const struct machine *machine)
+{
+	if (machine->process.state == PROCESS_OFF &&
+	    json_object_get(machine->definition, "SavedState"))
+		return "Saved";
+	return process_state_name(machine->process.state);
+}
+
+int machine_state_error(struct call *call, const struct machine *machine, const char *device)
+{
+	return call_error(call, ERROR_STATE, machine->name,
+			  "Failed to modify device '%s'.\nCannot modify the device '%s' of virtual "
+			  "machine " MACHINE_TITLE " in its current state, which is %s. Turn the "
+			  "virtual machine off first.",
+			  device, device, MACHINE_LABELS(machine), machine_state(machine));
+}
+
+json_t *machine_object(const struct machine *machine, const char *type)
+{
+	json_t *object = value_object(type);
+
+	json_object_set_new(object, "VMName", json_string(machine->name));
+	json_object_set_new(object, "VMId", json_string(machine->id));
+	json_object_set_new(object, "ComputerName", machine_host());
+	return object;
+}
+
+json_t *machine_find(struct store *store, const char *name)
+{
+	json_t *all = store_list(store, STORE_VMS, NULL, NULL), *definition, *hit = NULL;
+	size_t i;
+
+	json_array_foreach(all, i, definition)
+	{
+		if (text_same(value_text_of(definition, "Name"), name)) {
+			hit = json_incref(definition);
+			break;
+		}
+	}
+	json_decref(all);
+	return hit;
+}
+
+json_t *machine_host(void)
+{
+	struct utsname uts;
+
+	return value_string(uname(&uts) ? "localhost" : uts.nodename);
+}
+
+bool machine_is_host(const char *name)
+{
+	json_t *host = machine_host();
+	bool same = !strcmp(name, ".") || text_same(name, "localhost") ||
+		    text_same(name, json_string_value(host));
+
+	json_decref(host);
+	return same;
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The files of cmdlets, each by its noun: what ctl/table.c lists. */
+#ifndef CTL_NOUNS_H
+#define CTL_NOUNS_H
+
+#include "ctl/table.h"
+
+extern const struct noun noun_vm;        /* ctl/vm.c */
+extern const struct noun noun_processor; /* ctl/processor.c */
+extern const struct noun noun_memory;    /* ctl/vmmemory.c */
+extern const struct noun noun_version;   /* ctl/version.c: configuration versions */
+extern const struct noun noun_help;      /* ctl/help.c: Get-Command, Get-Help */
+extern const struct noun noun_output;    /* ctl/output.c: Format-Table and its kin */
+extern const struct noun noun_object;    /* ctl/object.c: Where-Object and its kin */
+
+#endif
