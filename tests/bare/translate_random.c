@@ -65,13 +65,15 @@ enum flag {
 	VECTOR = 16, /* ModRM.reg is a vector register */
 	COND = 32,   /* a condition goes into the low bits */
 	NO_66 = 64,
-	LONG = 128, /* 64-bit mode only */
+	LONG = 128,      /* 64-bit mode only */
+	UNDEFINED = 256, /* leaves flags undefined that might be those of before */
 };
 
 struct pattern {
 	uint8_t prefix, escape, opcode;
 	enum form form;
-	uint8_t extra, flags;
+	uint8_t extra;
+	uint16_t flags;
 };
 
 #define ALU(n)                                                                         \
@@ -113,17 +115,17 @@ static const struct pattern patterns[] = {
 	{ 0, 0, 0xf7, GROUP, 0, BYTE_OK | IMM },
 	{ 0, 0, 0xf7, GROUP, 2, BYTE_OK | LOCKABLE },
 	{ 0, 0, 0xf7, GROUP, 3, BYTE_OK | LOCKABLE },
-	{ 0, 0, 0xf7, GROUP, 4, BYTE_OK },
-	{ 0, 0, 0xf7, GROUP, 5, BYTE_OK },
-	{ 0, 0, 0xf7, GROUP, 6, BYTE_OK },
+	{ 0, 0, 0xf7, GROUP, 4, BYTE_OK | UNDEFINED },
+	{ 0, 0, 0xf7, GROUP, 5, BYTE_OK | UNDEFINED },
+	{ 0, 0, 0xf7, GROUP, 6, BYTE_OK | UNDEFINED },
 	{ 0, 0, 0xff, GROUP, 0, BYTE_OK | LOCKABLE },
 	{ 0, 0, 0xff, GROUP, 1, BYTE_OK | LOCKABLE },
 	{ 0, 0, 0xff, GROUP, 6, NO_66 }, /* PUSH */
 	{ 0, 0, 0x87, MODRM, 0, BYTE_OK },
 	{ 0, 0, 0x8d, MEMORY, 0, 0 },
 	{ 0, 0, 0x63, MODRM, 0, LONG | NO_66 },
-	{ 0, 0, 0x6b, MODRM, 0, IMM8 },
-	{ 0, 0, 0x69, MODRM, 0, IMM },
+	{ 0, 0, 0x6b, MODRM, 0, IMM8 | UNDEFINED },
+	{ 0, 0, 0x69, MODRM, 0, IMM | UNDEFINED },
 	{ 0, 0, 0x98, PLAIN, 0, 0 },
 	{ 0, 0, 0x99, PLAIN, 0, 0 },
 	{ 0, 0, 0x9f, PLAIN, 0, 0 },
@@ -144,17 +146,17 @@ static const struct pattern patterns[] = {
 	{ 0, 0, 0x6a, PLAIN, 0, IMM8 | NO_66 },
 	{ 0, 0x0f, 0x40, MODRM, 0, COND },
 	{ 0, 0x0f, 0x90, MODRM, 0, COND | NO_66 },
-	{ 0, 0x0f, 0xaf, MODRM, 0, 0 },
+	{ 0, 0x0f, 0xaf, MODRM, 0, UNDEFINED },
 	{ 0, 0x0f, 0xb6, MODRM, 0, 0 },
 	{ 0, 0x0f, 0xb7, MODRM, 0, 0 },
 	{ 0, 0x0f, 0xbe, MODRM, 0, 0 },
 	{ 0, 0x0f, 0xbf, MODRM, 0, 0 },
-	{ 0, 0x0f, 0xba, GROUP, 4, IMM8 },
-	{ 0, 0x0f, 0xba, GROUP, 5, IMM8 | LOCKABLE },
-	{ 0, 0x0f, 0xba, GROUP, 6, IMM8 | LOCKABLE },
-	{ 0, 0x0f, 0xba, GROUP, 7, IMM8 | LOCKABLE },
-	{ 0, 0x0f, 0xa3, REG_REG, 0, 0 },
-	{ 0, 0x0f, 0xab, REG_REG, 0, 0 },
+	{ 0, 0x0f, 0xba, GROUP, 4, IMM8 | UNDEFINED },
+	{ 0, 0x0f, 0xba, GROUP, 5, IMM8 | UNDEFINED | LOCKABLE },
+	{ 0, 0x0f, 0xba, GROUP, 6, IMM8 | UNDEFINED | LOCKABLE },
+	{ 0, 0x0f, 0xba, GROUP, 7, IMM8 | UNDEFINED | LOCKABLE },
+	{ 0, 0x0f, 0xa3, REG_REG, 0, UNDEFINED },
+	{ 0, 0x0f, 0xab, REG_REG, 0, UNDEFINED },
 	{ 0, 0x0f, 0xa4, MODRM, 0, IMM8 },
 	{ 0, 0x0f, 0xa5, MODRM, 0, 0 },
 	{ 0, 0x0f, 0xac, MODRM, 0, IMM8 },
@@ -291,6 +293,8 @@ static void emit_insn(const struct pattern *p, bool is_64)
 	for (unsigned i = 0; i < o.count; i++)
 		emit(o.bytes[i], 1);
 	emit(next_random(), imm);
+	if (p->flags & UNDEFINED)
+		emit(0xc039c0920f, 5); /* SETC AL; CMP EAX, EAX */
 }
 
 /* A piece: now and then a branch over the next instruction, a call of it, a jump. UD2 at the end.
