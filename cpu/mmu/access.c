@@ -166,7 +166,7 @@ static void device_bytes(struct cpu *cpu, const struct tlb_entry *entry, gva_t a
 
 static void *host_of(const struct tlb_entry *entry, gva_t addr)
 {
-	return (void *)(uintptr_t)(addr + entry->delta);
+	return (void *)(uintptr_t)(entry->host + addr % PAGE_BYTES);
 }
 
 static bool is_ram(const struct tlb_entry *entry)
@@ -374,7 +374,7 @@ void *mmu_system_span(struct cpu *cpu, gva_t addr, unsigned len, bool is_write)
 		&cpu->mmu->current->tlb.entry[(addr >> PAGE_BITS) % TLB_ENTRIES];
 
 	if (likely((addr ^ e->tag[TLB_KERNEL][is_write]) <= PAGE_BYTES - len))
-		return (void *)(uintptr_t)(addr + e->delta);
+		return (void *)(uintptr_t)(e->host + addr % PAGE_BYTES);
 	return NULL;
 }
 

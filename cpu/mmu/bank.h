@@ -28,7 +28,7 @@
 
 /* The low bits of gpa_flags. */
 #define PAGE_GLOBAL     BIT(0)
-#define PAGE_RAM        BIT(1) /* entry->delta leads to it */
+#define PAGE_RAM        BIT(1) /* entry->host is it */
 #define PAGE_APIC       BIT(2) /* the local APIC's page */
 #define PAGE_KEYED      BIT(3) /* subject to the protection key in bits 11:8 */
 #define PAGE_SIZE_SHIFT 4      /* bits 5:4: enum page_size */

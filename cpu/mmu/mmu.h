@@ -31,7 +31,7 @@ enum tlb_class {
 
 struct tlb_entry {
 	uint64_t tag[TLB_CLASSES][2]; /* [class][is_write] */
-	uint64_t delta;               /* host address - linear address */
+	uint64_t host;                /* the page's host address, where it is RAM */
 	uint64_t gpa_flags;           /* guest-physical page | mmu.c's flags */
 };
 
@@ -178,7 +178,7 @@ static inline void *mmu_fast(struct cpu *cpu, gva_t addr, unsigned size, bool is
 
 	if (unlikely((addr ^ tag) > PAGE_BYTES - size))
 		return NULL;
-	host = (void *)(addr + e->delta);
+	host = (void *)(uintptr_t)(e->host + (addr ^ tag));
 	if (!host)
 		__builtin_unreachable(); /* spares the caller a test */
 	return host;

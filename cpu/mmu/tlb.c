@@ -575,7 +575,7 @@ static void fill(struct cpu *cpu, struct bank *bank, gva_t addr, const struct wa
 	void *host = NULL;
 
 	entry->gpa_flags = walk->page | walk->flags | locate(cpu, walk->page, &host);
-	entry->delta = (uint64_t)(uintptr_t)host - (addr & PAGE_MASK);
+	entry->host = (uint64_t)(uintptr_t)host;
 	bank->addr[slot] = (addr & PAGE_MASK) | SLOT_VALID | walk->rights;
 	set_bit(bank->used, slot);
 	cpu->mmu->has_keyed_pages |= walk->flags & PAGE_KEYED;
