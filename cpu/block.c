@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 
 #include "cpu/decode/decode.h"
+#include "cpu/jit/jit.h"
 #include "cpu/mmu/mmu.h"
 #include "cpu/segment.h"
 #include "cpu/soft.h"
@@ -129,16 +130,16 @@ static struct block **page_link(struct block *block, gpa_t page)
 	return &block->page_next[page != align_down(block->gpa, PAGE_BYTES)];
 }
 
-static unsigned hash(gpa_t gpa, unsigned mode)
+static unsigned hash(gpa_t gpa, unsigned flavor)
 {
-	return (unsigned)((gpa * 0x9e3779b97f4a7c15ull + mode) >> 40) % HASH_BUCKETS;
+	return (unsigned)((gpa * 0x9e3779b97f4a7c15ull + flavor) >> 40) % HASH_BUCKETS;
 }
 
 /* ---- dropping blocks; the lock is held ---- */
 
 static void unlink_from_bucket(struct block_cache *cache, struct block *block)
 {
-	struct block **link = &cache->bucket[hash(block->gpa, block->mode)];
+	struct block **link = &cache->bucket[hash(block->gpa, block->flavor)];
 
 	while (*link != block)
 		link = &(*link)->hash_next;
@@ -177,6 +178,7 @@ static void drop_block(struct block_cache *cache, struct block *block, gpa_t pag
 	gpa_t other = page == first ? block->second_page : first;
 
 	__atomic_store_n(&block->is_valid, false, __ATOMIC_RELEASE);
+	jit_block_dropped(block);
 	unlink_from_bucket(cache, block);
 	if (other == NO_PAGE)
 		return;
@@ -223,10 +225,11 @@ void block_cache_written(void *self, gpa_t gpa, uint64_t len)
 	}
 }
 
-/* Room for the largest block. */
+/* Room for the largest block and its code. */
 static bool has_room(const struct block_cache *cache)
 {
-	return ARENA_BYTES - __atomic_load_n(&cache->used_bytes, __ATOMIC_RELAXED) >=
+	return jit_has_room(cache->soft->jit) &&
+	       ARENA_BYTES - __atomic_load_n(&cache->used_bytes, __ATOMIC_RELAXED) >=
 	       sizeof(struct block) + (BLOCK_MAX_INSNS + 2) * sizeof(struct insn);
 }
 
@@ -251,6 +254,8 @@ static void empty_cache(struct cpu *cpu)
 	}
 	cache->used_bytes = 0;
 	cache->emptied++;
+	if (cpu->soft->jit)
+		jit_emptied(cpu);
 	for (unsigned i = 0; i < cpu->soft->config.vcpus; i++)
 		if (cpu->soft->cpu[i])
 			memset(cpu->soft->cpu[i]->jumps->jump, 0,
@@ -272,6 +277,17 @@ static void exec_fetch_ud(struct cpu *cpu, const struct insn *insn)
 	cpu_raise(cpu, EXC_UD);
 }
 
+/* The terminator: no instruction, but what moves RIP behind the last one. */
+static void end_block(struct block *block)
+{
+	block->insn[block->count++] = (struct insn){
+		.exec = exec_block_end,
+		.start = block->length,
+		.next = block->length,
+		.page_offset = (uint16_t)(block->gpa % PAGE_BYTES),
+	};
+}
+
 /* Decodes instructions from `bytes` until one ends the block or the page ends. */
 static void decode_run(struct cpu *cpu, struct block *block, const uint8_t *bytes, unsigned avail)
 {
@@ -286,6 +302,7 @@ static void decode_run(struct cpu *cpu, struct block *block, const uint8_t *byte
 
 		if (!length)
 			break;
+		insn->page_offset = (uint16_t)(block->gpa % PAGE_BYTES);
 		block->count++;
 		done += length;
 		if (insn->flags & INSN_ENDS_BLOCK) {
@@ -298,8 +315,7 @@ static void decode_run(struct cpu *cpu, struct block *block, const uint8_t *byte
 	block->is_chained = true;
 	if (!done)
 		return; /* the first instruction crosses into the next page */
-	block->insn[block->count++] =
-		(struct insn){ .exec = exec_block_end, .start = done, .next = done };
+	end_block(block);
 }
 
 /*
@@ -337,7 +353,7 @@ static void link_to_page(struct block_cache *cache, struct block *block, gpa_t p
 
 static void publish(struct block_cache *cache, struct block *block)
 {
-	struct block **bucket = &cache->bucket[hash(block->gpa, block->mode)];
+	struct block **bucket = &cache->bucket[hash(block->gpa, block->flavor)];
 
 	block->is_valid = true;
 	link_to_page(cache, block, align_down(block->gpa, PAGE_BYTES));
@@ -370,7 +386,7 @@ static struct block *scratch_block(struct cpu *cpu)
 {
 	struct block *block = &cpu->jumps->scratch;
 
-	*block = (struct block){ .count = 1, .length = 1, .mode = cpu->mode, .is_valid = true };
+	*block = (struct block){ .count = 1, .length = 1, .is_valid = true };
 	block->insn[0] = (struct insn){ .exec = exec_fetch_ud, .length = 1, .next = 1 };
 	return block;
 }
@@ -386,7 +402,7 @@ static struct block *decode_block(struct cpu *cpu, struct block *block, gpa_t gp
 	unsigned avail = PAGE_BYTES - gpa % PAGE_BYTES;
 	uint8_t bytes[INSN_MAX_BYTES];
 
-	*block = (struct block){ .gpa = gpa, .second_page = second_page, .mode = cpu->mode };
+	*block = (struct block){ .gpa = gpa, .second_page = second_page, .flavor = (uint8_t)block_flavor(cpu) };
 	if (second_page == NO_PAGE) {
 		decode_run(cpu, block, base + gpa, avail);
 		return block->count ? block : NULL;
@@ -394,12 +410,11 @@ static struct block *decode_block(struct cpu *cpu, struct block *block, gpa_t gp
 	memcpy(bytes, base + gpa, avail);
 	memcpy(bytes + avail, base + second_page, sizeof(bytes) - avail);
 	decode_insn(cpu->soft->decoder, cpu->mode, bytes, sizeof(bytes), 0, &block->insn[0]);
+	block->insn[0].page_offset = (uint16_t)(gpa % PAGE_BYTES);
 	block->count = 1;
 	block->length = block->insn[0].length;
 	if (!(block->insn[0].flags & INSN_ENDS_BLOCK))
-		block->insn[block->count++] = (struct insn){ .exec = exec_block_end,
-							     .start = block->length,
-							     .next = block->length };
+		end_block(block);
 	return block;
 }
 
@@ -486,25 +501,20 @@ static struct block *find(struct cpu *cpu, gva_t addr, gpa_t gpa)
 {
 	struct block_cache *cache = cpu->soft->blocks;
 	struct block *block =
-		__atomic_load_n(&cache->bucket[hash(gpa, cpu->mode)], __ATOMIC_ACQUIRE);
+		__atomic_load_n(&cache->bucket[hash(gpa, block_flavor(cpu))], __ATOMIC_ACQUIRE);
 
 	for (; block; block = __atomic_load_n(&block->hash_next, __ATOMIC_ACQUIRE))
-		if (block->gpa == gpa && block->mode == cpu->mode &&
+		if (block->gpa == gpa && block->flavor == block_flavor(cpu) &&
 		    is_same_second_page(cpu, block, addr))
 			return block;
 	return NULL;
 }
 
-/* A look-up holds while the generation of its page does, for the same mode and privilege. */
-static inline uint64_t jump_key(const struct cpu *cpu, uint64_t generation)
-{
-	return generation << 3 | cpu->mode << 1 | (cpu->cpl == 3);
-}
-
-static struct block *lookup_slow(struct cpu *cpu, gva_t addr, struct jump *jump)
+/* *generation: as block_find has it, 0 as long as nothing is said. */
+static struct block *lookup_slow(struct cpu *cpu, gva_t addr, uint64_t *generation)
 {
 	gpa_t gpa = mmu_fetch(cpu, addr);
-	uint64_t generation = mmu_fetch_generation(cpu, addr);
+	uint64_t first = mmu_fetch_generation(cpu, addr);
 	struct block *block;
 
 	if (!is_code_ram(cpu, gpa))
@@ -512,13 +522,11 @@ static struct block *lookup_slow(struct cpu *cpu, gva_t addr, struct jump *jump)
 	block = find(cpu, addr, gpa);
 	if (!block)
 		block = build(cpu, addr, gpa);
-	if (block == &cpu->jumps->scratch)
-		return block;
 	/* One of two pages that is global and the other not: no one generation stands for both. */
-	if (block->second_page != NO_PAGE &&
-	    mmu_fetch_generation(cpu, addr + PAGE_BYTES) != generation)
-		return block;
-	*jump = (struct jump){ addr, jump_key(cpu, generation), block };
+	if (block != &cpu->jumps->scratch &&
+	    (block->second_page == NO_PAGE ||
+	     mmu_fetch_generation(cpu, addr + PAGE_BYTES) == first))
+		*generation = first;
 	return block;
 }
 
@@ -530,20 +538,32 @@ static inline struct jump *jump_slot(const struct cpu *cpu, gva_t addr)
 	return &cpu->jumps->jump[(addr ^ addr >> PAGE_BITS ^ bank) % JUMP_ENTRIES];
 }
 
-struct block *block_lookup(struct cpu *cpu)
+static inline bool is_hit(const struct cpu *cpu, const struct jump *jump, gva_t addr)
+{
+	return jump->addr == addr &&
+	       (jump->key == block_key(cpu, cpu->tlb->generation) ||
+		jump->key == block_key(cpu, cpu->tlb->global_generation)) &&
+	       __atomic_load_n(&jump->block->is_valid, __ATOMIC_ACQUIRE);
+}
+
+struct block *block_find(struct cpu *cpu, uint64_t *generation)
 {
 	gva_t addr = cpu->rip;
+	struct block *block;
 	struct jump *jump;
 
 	if (cpu->mode != MODE_64)
 		addr = (uint32_t)(cpu->seg[CS].base + cpu->rip);
 	jump = jump_slot(cpu, addr);
-	if (likely(jump->addr == addr &&
-		   (jump->key == jump_key(cpu, cpu->tlb->generation) ||
-		    jump->key == jump_key(cpu, cpu->tlb->global_generation)) &&
-		   __atomic_load_n(&jump->block->is_valid, __ATOMIC_ACQUIRE)))
+	if (likely(is_hit(cpu, jump, addr))) {
+		*generation = block_key_generation(jump->key);
 		return jump->block;
-	return lookup_slow(cpu, addr, jump);
+	}
+	*generation = 0;
+	block = lookup_slow(cpu, addr, generation);
+	if (*generation)
+		*jump = (struct jump){ addr, block_key(cpu, *generation), block };
+	return block;
 }
 
 struct block *block_link_successor(struct cpu *cpu, struct block **link)
@@ -557,4 +577,39 @@ struct block *block_link_successor(struct cpu *cpu, struct block **link)
 	    next->second_page == NO_PAGE)
 		__atomic_store_n(link, next, __ATOMIC_RELEASE);
 	return next;
+}
+
+/* ---- host code ---- */
+
+enum block_state block_translate(struct cpu *cpu, struct block *block)
+{
+	struct block_cache *cache = cpu->soft->blocks;
+
+	if (block == &cpu->jumps->scratch)
+		return BLOCK_INTERPRETED;
+	if (!has_room(cache)) {
+		empty_cache(cpu);
+		return BLOCK_GONE;
+	}
+	pthread_mutex_lock(&cache->lock);
+	if (block->is_valid && !block->code)
+		jit_translate(cpu->soft->jit, block);
+	pthread_mutex_unlock(&cache->lock);
+	return block->code ? BLOCK_TRANSLATED : BLOCK_INTERPRETED;
+}
+
+uint64_t block_epoch(const struct cpu *cpu)
+{
+	return cpu->soft->blocks->emptied;
+}
+
+void block_patch_link(struct cpu *cpu, uint64_t epoch, const struct jit_link *link,
+		      const struct block *target)
+{
+	struct block_cache *cache = cpu->soft->blocks;
+
+	pthread_mutex_lock(&cache->lock);
+	if (epoch == cache->emptied && target->is_valid)
+		jit_patch_link(link, target);
+	pthread_mutex_unlock(&cache->lock);
 }

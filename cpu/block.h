@@ -3,8 +3,8 @@
  * The cache of decoded blocks, shared by all vCPUs of a VM.
  *
  * A block is a run of instructions in one page (or one instruction that crosses into a second
- * page), keyed by the guest-physical address of its first byte and the code mode, so every address
- * space that maps the page shares it. Each vCPU has a jump cache in front, from linear address and
+ * page), keyed by the guest-physical address of its first byte and its flavor, so every address
+ * space that maps the page shares it. The flavor is the code mode and the class of TLB tags. Each vCPU has a jump cache in front, from linear address and
  * TLB bank to block.
  *
  * A page that holds blocks is watched (vm/memory.h). A write to it drops the blocks that it
@@ -18,6 +18,24 @@
 
 #define BLOCK_MAX_INSNS 48
 
+/* A direct jump of translated code, to a block of its own page. */
+struct jit_link {
+	uint8_t *site;      /* its displacement: emit_patch */
+	uint16_t target;    /* offset in the page */
+	bool is_backward;   /* it may close a loop, which must look for attention */
+	bool keeps_flags;   /* it leaves them in the host's, not in cpu->status */
+};
+
+/* Host code of a block: cpu/jit. Addresses are those of the writable mapping. */
+struct jit_code {
+	uint8_t *entry;       /* flags in cpu->status, looks for attention */
+	uint8_t *flags_entry; /* flags in the host's; does not look, where it differs from `entry` */
+	uint8_t *loop_entry;  /* flags in the host's, looks for attention */
+	/* Jumps that the entries become when the block is dropped. */
+	uint8_t *bail, *flags_bail;
+	struct jit_link link[2];
+};
+
 struct block {
 	gpa_t gpa;         /* of the first byte */
 	gpa_t second_page; /* page of the tail of a crossing instruction, or NO_PAGE */
@@ -25,11 +43,14 @@ struct block {
 	struct block *page_next[2]; /* the other blocks of the first and of the second page */
 	uint16_t count;             /* instructions, with the terminator where there is one */
 	uint16_t length;            /* bytes of code */
-	uint8_t mode;               /* enum cpu_mode */
+	uint8_t flavor;             /* block_flavor */
 	bool is_chained; /* ends in a direct branch or none: what follows is known by its RIP */
 	bool is_valid;   /* atomic */
 	/* Blocks in the same page that were found to follow, not jumping and jumping; atomic. */
 	struct block *successor[2];
+	const uint8_t *code; /* atomic: where host code for it is entered, or NULL */
+	uint16_t runs;       /* as decoded, roughly, while there is no code */
+	struct jit_code jit;
 	struct insn insn[];
 };
 
@@ -43,11 +64,37 @@ void block_cache_destroy(struct block_cache *cache); /* accepts NULL */
 int jump_cache_create(struct cpu *cpu); /* sets cpu->jumps; -ENOMEM */
 void jump_cache_destroy(struct cpu *cpu);
 
+#define BLOCK_CLASS_SHIFT 2 /* in a flavor */
+
+static inline unsigned block_flavor(const struct cpu *cpu)
+{
+	return cpu->mode | (unsigned)cpu->tlb_class << BLOCK_CLASS_SHIFT;
+}
+
+/* A look-up holds while the generation of its page does, for the same flavor. */
+static inline uint64_t block_key(const struct cpu *cpu, uint64_t generation)
+{
+	return generation << 4 | block_flavor(cpu);
+}
+
+static inline uint64_t block_key_generation(uint64_t key)
+{
+	return key >> 4;
+}
+
 /*
  * The block at CS:RIP of this vCPU, decoded if need be. Raises what fetching its first instruction
- * raises. Valid until the vCPU's next look-up.
+ * raises. Valid until the vCPU's next look-up. *generation: that of mmu_fetch_generation on which
+ * the answer depends; 0: it holds this once.
  */
-struct block *block_lookup(struct cpu *cpu);
+struct block *block_find(struct cpu *cpu, uint64_t *generation);
+
+static inline struct block *block_lookup(struct cpu *cpu)
+{
+	uint64_t generation;
+
+	return block_find(cpu, &generation);
+}
 
 /* block_successor where the link is not there yet: looks up and links. */
 struct block *block_link_successor(struct cpu *cpu, struct block **link);
@@ -68,6 +115,23 @@ static inline struct block *block_successor(struct cpu *cpu, struct block *block
 		return next;
 	return block_link_successor(cpu, link);
 }
+
+/* What block_translate says. */
+enum block_state {
+	BLOCK_INTERPRETED,
+	BLOCK_TRANSLATED, /* block->code is there */
+	BLOCK_GONE,       /* the cache has been emptied: look again */
+};
+
+/* Makes host code for the block, between blocks. */
+enum block_state block_translate(struct cpu *cpu, struct block *block);
+
+/* How often the cache has been emptied: a link that was read before may be gone since. */
+uint64_t block_epoch(const struct cpu *cpu);
+
+/* Makes the jump go to `target`, if both are still there. */
+void block_patch_link(struct cpu *cpu, uint64_t epoch, const struct jit_link *link,
+		      const struct block *target);
 
 /* RAM changed (memory_written_fn; self = the cache). Any thread. */
 void block_cache_written(void *self, gpa_t gpa, uint64_t len);

@@ -123,6 +123,27 @@ struct monitor {
 	bool breaks_on_masked; /* while CPU_MONITORING: interrupts end it though IF is clear */
 };
 
+/* Where translated code goes for what it does not do itself: cpu/jit/enter.h. */
+enum jit_thunk {
+	THUNK_HANDLER,
+	THUNK_HANDLER_LAST,
+	THUNK_LINK,
+	THUNK_POLL,
+	THUNK_BAIL,
+	JIT_THUNKS,
+};
+
+/* What translated code keeps of its own. */
+struct cpu_jit {
+	struct cpu *self;
+	uint64_t code_page; /* linear address of the page whose code runs */
+	uint64_t key;       /* the entries of `branches` that hold now have it */
+	bool is_global[2];  /* [is user code]: what `key` has the generation of */
+	struct branch_entry *branches; /* cpu/jit/jit.h; NULL: this vCPU only interprets */
+	uint64_t scratch;   /* within one instruction */
+	const void *thunk[JIT_THUNKS];
+};
+
 struct cpu {
 	/* General registers, a zero for "no base, no index", and RIP: operands index all of them.
 	 */
@@ -151,7 +172,8 @@ struct cpu {
 	const struct insn *block_end; /* execution leaves the block before this one */
 	struct tlb *tlb;              /* the current bank */
 	const uint8_t *tlb_tags;      /* tlb's first entry's tags of tlb_class: mmu_fast */
-	jmp_buf unwind;               /* faults go here */
+	struct cpu_jit jit;
+	jmp_buf unwind; /* faults go here */
 
 	struct segment seg[SEGMENTS], ldtr, tr;
 	struct table_register gdtr, idtr;

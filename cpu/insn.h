@@ -55,6 +55,7 @@ struct insn {
 	uint8_t length;       /* bytes of the encoding */
 	uint16_t start, next; /* offsets of the first byte and of the next instruction from the
 				 block's start */
+	uint16_t page_offset; /* where the block starts in its page: cpu/block.c */
 	uint16_t flags;       /* enum insn_flags */
 	uint16_t mnemonic;    /* ZydisMnemonic, for dispatch among relatives and for messages */
 	uint8_t bytes[15];    /* the encoding, for host execution and messages */

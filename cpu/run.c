@@ -20,6 +20,7 @@
 #include "cpu/block.h"
 #include "cpu/event.h"
 #include "cpu/exec/vector.h"
+#include "cpu/jit/jit.h"
 #include "cpu/soft.h"
 #include "cpu/virt.h"
 #include "cpu/world.h"
@@ -85,7 +86,12 @@ static void run_chain(struct cpu *cpu)
 
 	while (block) {
 		uint64_t from = cpu->rip;
+		enum block_state state = jit_prepare(cpu, block);
 
+		if (state == BLOCK_TRANSLATED)
+			jit_run(cpu, block);
+		if (state != BLOCK_INTERPRETED)
+			return;
 		if (!execute(cpu, block, BLOCK_MAX_INSNS + 1) || cpu_attention_due(cpu))
 			return;
 		block = block_successor(cpu, block, from);
@@ -435,7 +441,9 @@ static void run_blocks(struct cpu *cpu)
 			continue;
 		if (outcome == ONE_INSN)
 			run_one_insn(cpu);
-		else if (unlikely(cpu->mode != MODE_64))
+		else if (unlikely(cpu->mode != MODE_64 || cpu_attention_due(cpu)))
+			/* What is due cannot be done yet (an NMI in an NMI): it is looked at
+			 * between all blocks. */
 			run_one_block(cpu, BLOCK_MAX_INSNS + 1);
 		else
 			run_chain(cpu);
@@ -481,6 +489,7 @@ enum engine_exit cpu_run(struct cpu *cpu)
 
 	world_enter(cpu);
 	vector_enter(cpu);
+	jit_enter_thread(cpu);
 	cpu->insn = NULL;
 	how = setjmp(cpu->unwind);
 	if (!how || unwound(cpu, how) == AGAIN)

@@ -12,6 +12,7 @@
 #include "cpu/decode/decode.h"
 #include "cpu/exec/host.h"
 #include "cpu/flags.h"
+#include "cpu/jit/jit.h"
 #include "cpu/mmu/mmu.h"
 #include "cpu/run.h"
 #include "cpu/virt.h"
@@ -33,6 +34,7 @@ static void soft_destroy(struct engine *engine)
 	if (!soft)
 		return;
 	block_cache_destroy(soft->blocks);
+	jit_destroy(soft->jit);
 	decoder_destroy(soft->decoder);
 	host_code_destroy(soft->host_code);
 	cpuid_table_destroy(soft->cpuid);
@@ -45,6 +47,7 @@ static void soft_destroy(struct engine *engine)
 static int create_parts(struct soft *soft)
 {
 	const struct engine_config *config = &soft->config;
+	int ret;
 
 	soft->cpuid = cpuid_table_create(config->vendor, config->vcpus,
 					 clock_tsc_khz(config->clock), config->nested);
@@ -57,10 +60,12 @@ static int create_parts(struct soft *soft)
 	soft->decoder = decoder_create(soft);
 	if (!soft->decoder)
 		return -ENOMEM;
-	return block_cache_create(&soft->blocks, soft);
+	ret = soft->is_translating ? jit_create(&soft->jit) : 0;
+	return ret ? ret : block_cache_create(&soft->blocks, soft);
 }
 
-static int soft_create(struct engine **out, const struct engine_config *config, struct error *err)
+static int create(struct engine **out, const struct engine_config *config, bool is_translating,
+		  struct error *err)
 {
 	struct soft *soft;
 	int ret;
@@ -72,6 +77,7 @@ static int soft_create(struct engine **out, const struct engine_config *config, 
 	if (!soft)
 		return error_set(err, -ENOMEM, "engine 'soft': out of memory");
 	soft->config = *config;
+	soft->is_translating = is_translating;
 	pthread_mutex_init(&soft->bus_lock, NULL);
 	pthread_mutex_init(&soft->world.lock, NULL);
 	pthread_cond_init(&soft->world.changed, NULL);
@@ -84,6 +90,17 @@ static int soft_create(struct engine **out, const struct engine_config *config, 
 	return 0;
 }
 
+static int soft_create(struct engine **out, const struct engine_config *config, struct error *err)
+{
+	return create(out, config, true, err);
+}
+
+static int interp_create(struct engine **out, const struct engine_config *config,
+			 struct error *err)
+{
+	return create(out, config, false, err);
+}
+
 static void soft_vcpu_destroy(struct engine_vcpu *vcpu)
 {
 	struct cpu *cpu = cpu_of(vcpu);
@@ -94,6 +111,7 @@ static void soft_vcpu_destroy(struct engine_vcpu *vcpu)
 		cpu->soft->cpu[cpu->index] = NULL;
 	if (cpu->virt)
 		cpu->virt->destroy(cpu);
+	jit_cpu_destroy(cpu);
 	jump_cache_destroy(cpu);
 	mmu_destroy(cpu);
 	free(cpu);
@@ -111,6 +129,11 @@ static int create_virt(struct cpu *cpu)
 	return cpu->virt ? cpu->virt->create(cpu) : 0;
 }
 
+static int create_jit(struct cpu *cpu)
+{
+	return cpu->soft->jit ? jit_cpu_create(cpu) : 0;
+}
+
 static int soft_vcpu_create(struct engine *engine, unsigned index, struct engine_vcpu **out,
 			    struct error *err)
 {
@@ -123,7 +146,7 @@ static int soft_vcpu_create(struct engine *engine, unsigned index, struct engine
 	cpu->soft = soft;
 	cpu->index = index;
 	cpu->is_between = true;
-	if (mmu_create(cpu) || jump_cache_create(cpu) || create_virt(cpu)) {
+	if (mmu_create(cpu) || jump_cache_create(cpu) || create_jit(cpu) || create_virt(cpu)) {
 		soft_vcpu_destroy((struct engine_vcpu *)cpu);
 		return error_set(err, -ENOMEM, "vCPU %u: out of memory", index);
 	}
@@ -246,6 +269,20 @@ static void soft_set_registers(struct engine_vcpu *vcpu, const struct engine_reg
 const struct engine_ops engine_soft = {
 	.name = "soft",
 	.create = soft_create,
+	.destroy = soft_destroy,
+	.vcpu_create = soft_vcpu_create,
+	.vcpu_destroy = soft_vcpu_destroy,
+	.run = soft_run,
+	.kick = soft_kick,
+	.signal = soft_signal,
+	.get_registers = soft_get_registers,
+	.set_registers = soft_set_registers,
+	.reset = soft_reset,
+};
+
+const struct engine_ops engine_interp = {
+	.name = "interp",
+	.create = interp_create,
 	.destroy = soft_destroy,
 	.vcpu_create = soft_vcpu_create,
 	.vcpu_destroy = soft_vcpu_destroy,

@@ -15,6 +15,7 @@
 struct block_cache; /* cpu/block.h */
 struct decoder;     /* cpu/decode/decode.h */
 struct host_code;   /* cpu/exec/host.h */
+struct jit;         /* cpu/jit/jit.h */
 
 /* Stopping every vCPU between blocks: cpu/world.c. */
 struct world {
@@ -30,6 +31,8 @@ struct soft {
 	struct decoder *decoder;
 	struct host_code *host_code;
 	struct block_cache *blocks;
+	struct jit *jit; /* NULL: nothing is translated */
+	bool is_translating;
 	struct world world;
 	/* For LOCKed accesses that the host cannot do as one: mmu_rmw_begin. */
 	pthread_mutex_t bus_lock;

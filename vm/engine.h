@@ -80,6 +80,7 @@ struct engine_ops {
 	void (*reset)(struct engine_vcpu *vcpu); /* as after power-on; while not in run */
 };
 
-extern const struct engine_ops engine_soft;
+/* The same processor, with translation and as its reference without. */
+extern const struct engine_ops engine_soft, engine_interp;
 
 #endif

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The code cache: one memfd mapped twice, filled from its start and emptied as a whole, together
+ * with the blocks that its code belongs to. Code of a dropped block stays where it is; its entries
+ * become jumps to code that looks for what has taken its place.
+ */
+#define _GNU_SOURCE
+#include "cpu/jit/cache.h"
+
+#include <cpuid.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "cpu/jit/dispatch.h"
+#include "cpu/jit/enter.h"
+#include "cpu/jit/jit.h"
+#include "cpu/soft.h"
+
+#define ARENA_BYTES      (64 * MIB)
+#define BLOCK_ROOM_BYTES (16 * KIB) /* no block's code is longer */
+
+#define ENTRY_BYTES 8    /* what is patched at once */
+#define JMP_REL32   0xe9 /* 5 bytes */
+#define CPUID7_BMI2 BIT(8)
+
+/* From its interpretations on a block is worth the translation. */
+#define RUNS_WORTH_CODE 12
+
+static bool map_arena(struct jit *jit)
+{
+	int fd = memfd_create("nidus-jit", MFD_CLOEXEC);
+
+	if (fd < 0)
+		return false;
+	if (ftruncate(fd, ARENA_BYTES) == 0) {
+		jit->writable = mmap(NULL, ARENA_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+		jit->executable =
+			mmap(NULL, ARENA_BYTES, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
+	}
+	close(fd);
+	return jit->writable != MAP_FAILED && jit->executable != MAP_FAILED;
+}
+
+static bool host_has_bmi2(void)
+{
+	unsigned eax, ebx, ecx, edx;
+
+	return __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) && (ebx & CPUID7_BMI2);
+}
+
+int jit_create(struct jit **out)
+{
+	struct jit *jit = calloc(1, sizeof(*jit));
+
+	if (!jit)
+		return -ENOMEM;
+	jit->writable = jit->executable = MAP_FAILED;
+	jit->has_bmi2 = host_has_bmi2();
+	ZydisDecoderInit(&jit->zydis, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
+	gen_rows_index(jit);
+	if (!map_arena(jit)) {
+		jit_destroy(jit);
+		return -EPERM;
+	}
+	*out = jit;
+	return 0;
+}
+
+void jit_destroy(struct jit *jit)
+{
+	if (!jit)
+		return;
+	if (jit->writable != MAP_FAILED)
+		munmap(jit->writable, ARENA_BYTES);
+	if (jit->executable != MAP_FAILED)
+		munmap(jit->executable, ARENA_BYTES);
+	free(jit);
+}
+
+int jit_cpu_create(struct cpu *cpu)
+{
+	cpu->jit.branches = calloc(BRANCH_ENTRIES, sizeof(*cpu->jit.branches));
+	jit_set_thunks(cpu);
+	return cpu->jit.branches ? 0 : -ENOMEM;
+}
+
+void jit_cpu_destroy(struct cpu *cpu)
+{
+	free(cpu->jit.branches);
+	cpu->jit.branches = NULL;
+}
+
+bool jit_has_room(const struct jit *jit)
+{
+	return !jit || ARENA_BYTES - jit->used_bytes >= BLOCK_ROOM_BYTES;
+}
+
+void jit_emptied(struct cpu *cpu)
+{
+	cpu->soft->jit->used_bytes = 0;
+	for (unsigned i = 0; i < cpu->soft->config.vcpus; i++)
+		if (cpu->soft->cpu[i])
+			memset(cpu->soft->cpu[i]->jit.branches, 0,
+			       BRANCH_ENTRIES * sizeof(struct branch_entry));
+}
+
+/* --- translation --------------------------------------------------------------------------------
+ */
+
+enum block_state jit_prepare(struct cpu *cpu, struct block *block)
+{
+	if (likely(__atomic_load_n(&block->code, __ATOMIC_ACQUIRE) != NULL))
+		return BLOCK_TRANSLATED;
+	if (!jit_can_run(cpu) || block->runs++ < RUNS_WORTH_CODE)
+		return BLOCK_INTERPRETED;
+	block->runs = 0;
+	return block_translate(cpu, block);
+}
+
+void jit_translate(struct jit *jit, struct block *block)
+{
+	uint8_t *start = jit->writable + jit->used_bytes;
+	uint8_t *end = gen_block(jit, block, start, start + BLOCK_ROOM_BYTES);
+
+	if (!end)
+		return;
+	jit->used_bytes = align_up((uint64_t)(end - jit->writable), ENTRY_BYTES);
+	__atomic_store_n(&block->code, jit_executable(jit, block->jit.entry), __ATOMIC_RELEASE);
+}
+
+void jit_run(struct cpu *cpu, struct block *block)
+{
+	jit_arrive(cpu);
+	jit_enter(cpu, block->code);
+}
+
+/* --- changes to code that runs -------------------------------------------------------------------
+ */
+
+/* Makes the instruction at `entry`, of 8 bytes at least and aligned to 8, a jump. */
+static void patch_entry(uint8_t *entry, const uint8_t *target)
+{
+	uint64_t code = 0;
+	int32_t distance = (int32_t)(target - (entry + 5));
+
+	store_le(&code, JMP_REL32, 1);
+	store_le((uint8_t *)&code + 1, (uint32_t)distance, 4);
+	__atomic_store_n((uint64_t *)(void *)entry, code, __ATOMIC_SEQ_CST);
+}
+
+void jit_block_dropped(struct block *block)
+{
+	const struct jit_code *code = &block->jit;
+
+	if (!block->code)
+		return;
+	patch_entry(code->entry, code->bail);
+	if (code->flags_entry == code->entry)
+		return;
+	patch_entry(code->flags_entry, code->flags_bail);
+	patch_entry(code->loop_entry, code->flags_bail);
+}
+
+void jit_patch_link(const struct jit_link *link, const struct block *target)
+{
+	const struct jit_code *code = &target->jit;
+
+	if (!target->code)
+		return;
+	if (!link->keeps_flags)
+		emit_patch(link->site, code->entry);
+	else
+		emit_patch(link->site, link->is_backward ? code->loop_entry : code->flags_entry);
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The memory of translated code, one for a VM. Private to cpu/jit.
+ */
+#ifndef CPU_JIT_CACHE_H
+#define CPU_JIT_CACHE_H
+
+#include "cpu/jit/translate.h"
+
+struct jit {
+	/* The same memory, writable and executable. */
+	uint8_t *writable, *executable;
+	size_t used_bytes;
+	bool has_bmi2;
+	ZydisDecoder zydis; /* of 64-bit code */
+	const struct gen_row *row[ZYDIS_MNEMONIC_MAX_VALUE + 1];
+	struct gen gen; /* for the one translation that there is at a time */
+};
+
+static inline const uint8_t *jit_executable(const struct jit *jit, const uint8_t *writable)
+{
+	return jit->executable + (writable - jit->writable);
+}
+
+/* Fills jit->row: cpu/jit/table.c. */
+void gen_rows_index(struct jit *jit);
+
+#endif

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Ways out of translated code: handlers, slow ways, jumps to other blocks.
+ */
+#include "cpu/jit/cold.h"
+
+#include "cpu/decode/decode.h"
+#include "cpu/jit/dispatch.h"
+
+/* NULL where there is no room: the translation has failed. */
+static struct cold *put_off(struct gen *g, enum cold_kind kind, struct emit_jump from)
+{
+	struct cold *cold = &g->cold[g->colds];
+
+	if (g->colds == COLD_MAX) {
+		g->e.failed = true;
+		return NULL;
+	}
+	g->colds++;
+	*cold = (struct cold){
+		.kind = (uint8_t)kind, .from = from, .insn = g->insn, .where = g->where
+	};
+	return cold;
+}
+
+void cold_set_back(struct gen *g, unsigned first)
+{
+	for (unsigned i = first; i < g->colds; i++) {
+		g->cold[i].back = g->e.at;
+		g->cold[i].loads_flags = (g->where & IN_HOST) && g->live_after;
+	}
+}
+
+/* --- handlers ------------------------------------------------------------------------------------
+ */
+
+static void emit_handler_last(struct gen *g, const struct insn *insn)
+{
+	emit_mov_ri(&g->e, R9, (uint64_t)(uintptr_t)insn);
+	emit_jmp_m(&g->e, cold_thunk(THUNK_HANDLER_LAST));
+}
+
+static void emit_handler(struct gen *g, const struct insn *insn)
+{
+	emit_mov_ri(&g->e, R9, (uint64_t)(uintptr_t)insn);
+	emit_call_m(&g->e, cold_thunk(THUNK_HANDLER));
+}
+
+void gen_handler(struct gen *g)
+{
+	gen_flags_store(g);
+	if (g->is_last) {
+		emit_handler_last(g, g->insn);
+		return;
+	}
+	emit_handler(g, g->insn);
+	g->where = IN_STATUS;
+}
+
+void gen_slow_if(struct gen *g, enum emit_condition cc)
+{
+	put_off(g, g->is_last ? COLD_LAST : COLD_SLOW, emit_jcc(&g->e, cc, false));
+}
+
+static void emit_slow(struct gen *g, const struct cold *cold)
+{
+	emit_handler(g, cold->insn);
+	if (cold->loads_flags) {
+		g->where = IN_STATUS;
+		gen_flags_load(g);
+	}
+	emit_jmp_to(&g->e, cold->back);
+}
+
+/* --- jumps ---------------------------------------------------------------------------------------
+ */
+
+void gen_linear(struct gen *g, unsigned dst, int64_t target)
+{
+	emit_mov_rm(&g->e, 8, dst, mem_gs(offsetof(struct cpu, jit.code_page)));
+	emit_lea(&g->e, 8, dst, mem_at(dst, (int32_t)target));
+}
+
+void gen_lookup(struct gen *g)
+{
+	struct emitter *e = &g->e;
+
+	emit_mov_rr(e, 8, R10, R9);
+	emit_shift_ri(e, SHIFT_SHR, 8, R10, PAGE_BITS);
+	emit_alu_rr(e, ALU_XOR, 4, R10, R9);
+	emit_alu_ri(e, ALU_AND, 4, R10, BRANCH_ENTRIES - 1);
+	emit_shift_ri(e, SHIFT_SHL, 4, R10, BRANCH_ENTRY_BITS);
+	emit_alu_rm(e, ALU_ADD, 8, R10, mem_gs(offsetof(struct cpu, jit.branches)));
+	emit_alu_rm(e, ALU_CMP, 8, R9, mem_at(R10, offsetof(struct branch_entry, addr)));
+	gen_slow_if(g, COND_NE);
+	emit_mov_rm(e, 8, R11, mem_gs(offsetof(struct cpu, jit.key)));
+	emit_alu_rm(e, ALU_CMP, 8, R11, mem_at(R10, offsetof(struct branch_entry, key)));
+	gen_slow_if(g, COND_NE);
+	emit_mov_rm(e, 8, R11, mem_at(R10, offsetof(struct branch_entry, code)));
+}
+
+void gen_go(struct gen *g)
+{
+	emit_alu_ri(&g->e, ALU_AND, 8, R9, (int32_t)PAGE_MASK);
+	emit_mov_mr(&g->e, 8, mem_gs(offsetof(struct cpu, jit.code_page)), R9);
+	emit_jmp_r(&g->e, R11);
+}
+
+bool gen_is_linked(int64_t target)
+{
+	return target >= 0 && target + INSN_MAX_BYTES <= (int64_t)PAGE_BYTES;
+}
+
+static void put_off_link(struct gen *g, uint8_t *site, int64_t target)
+{
+	struct jit_link *link = &g->block->jit.link[g->links++];
+	struct cold *cold = put_off(g, COLD_LINK, (struct emit_jump){ .at = site, .bytes = 4 });
+
+	if (!cold)
+		return;
+	*link = (struct jit_link){ .site = site,
+				   .target = (uint16_t)target,
+				   .is_backward = target <= g->page_offset,
+				   .keeps_flags = g->where & IN_HOST };
+	cold->link = link;
+}
+
+static void jump_far(struct gen *g, int64_t target)
+{
+	gen_flags_store(g);
+	gen_linear(g, R9, target);
+	gen_lookup(g);
+	gen_go(g);
+}
+
+void gen_jump(struct gen *g, int64_t target)
+{
+	if (gen_is_linked(target))
+		put_off_link(g, emit_jmp_patchable(&g->e, g->e.at), target);
+	else
+		jump_far(g, target);
+}
+
+void gen_jump_if(struct gen *g, enum emit_condition cc, int64_t target)
+{
+	struct cold *cold;
+
+	if (gen_is_linked(target)) {
+		put_off_link(g, emit_jcc_patchable(&g->e, cc, g->e.at), target);
+		return;
+	}
+	cold = put_off(g, COLD_FAR, emit_jcc(&g->e, cc, false));
+	if (cold)
+		cold->target = target;
+}
+
+static void emit_link(struct gen *g, const struct cold *cold)
+{
+	if (cold->link->keeps_flags)
+		gen_flags_store(g);
+	emit_mov_ri(&g->e, R9, (uint64_t)(uintptr_t)cold->link);
+	emit_jmp_m(&g->e, cold_thunk(THUNK_LINK));
+}
+
+/* --- all of it -----------------------------------------------------------------------------------
+ */
+
+/* One may put off another. */
+void cold_emit(struct gen *g)
+{
+	for (unsigned i = 0; i < g->colds && !g->e.failed; i++) {
+		struct cold cold = g->cold[i];
+
+		g->insn = cold.insn;
+		g->where = cold.where;
+		g->live_before = g->live_after = STATUS_ALL;
+		g->is_last = cold.kind != COLD_SLOW;
+		emit_land(&g->e, cold.from);
+		switch ((enum cold_kind)cold.kind) {
+		case COLD_SLOW:
+			emit_slow(g, &cold);
+			break;
+		case COLD_LAST:
+			emit_handler_last(g, cold.insn);
+			break;
+		case COLD_FAR:
+			jump_far(g, cold.target);
+			break;
+		case COLD_LINK:
+			emit_link(g, &cold);
+			break;
+		}
+	}
+}

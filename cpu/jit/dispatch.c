@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Going on at a RIP: see cpu/jit/dispatch.h. All of this happens between two blocks.
+ */
+#include "cpu/jit/dispatch.h"
+
+#include "cpu/jit/jit.h"
+#include "cpu/mmu/mmu.h"
+#include "cpu/soft.h"
+
+/*
+ * Look-ups of global pages depend on another generation than those of others. User code is of the
+ * one kind and kernel code of the other, as a rule: which, the last one found says.
+ */
+static uint64_t current_key(const struct cpu *cpu)
+{
+	bool is_user = cpu->cpl == 3;
+	uint64_t generation = cpu->jit.is_global[is_user] ? cpu->tlb->global_generation
+							   : cpu->tlb->generation;
+
+	return block_key(cpu, generation);
+}
+
+void jit_arrive(struct cpu *cpu)
+{
+	cpu->jit.code_page = cpu->rip & PAGE_MASK;
+	cpu->jit.key = current_key(cpu);
+}
+
+static void remember(struct cpu *cpu, const struct block *block, uint64_t generation)
+{
+	struct branch_entry *entry = &cpu->jit.branches[branch_slot(cpu->rip)];
+
+	cpu->jit.is_global[cpu->cpl == 3] = generation == cpu->tlb->global_generation;
+	cpu->jit.key = current_key(cpu);
+	*entry = (struct branch_entry){ .addr = cpu->rip, .key = cpu->jit.key, .code = block->code };
+}
+
+/* The block at RIP if it has code; *generation: see block_find. */
+static struct block *find_code(struct cpu *cpu, uint64_t *generation)
+{
+	struct block *block;
+
+	cpu->insn = NULL;
+	if (unlikely(cpu_attention_due(cpu)) || unlikely(!jit_can_run(cpu)))
+		return NULL;
+	block = block_find(cpu, generation);
+	return jit_prepare(cpu, block) == BLOCK_TRANSLATED ? block : NULL;
+}
+
+const void *jit_next(struct cpu *cpu)
+{
+	uint64_t generation;
+	struct block *block = find_code(cpu, &generation);
+
+	if (!block)
+		return NULL;
+	jit_arrive(cpu);
+	if (generation)
+		remember(cpu, block, generation);
+	return block->code;
+}
+
+const void *jit_link(struct cpu *cpu, struct jit_link *link)
+{
+	uint64_t generation, epoch = block_epoch(cpu);
+	struct block *block;
+
+	cpu->rip = cpu->jit.code_page + link->target;
+	block = find_code(cpu, &generation);
+	if (!block)
+		return NULL;
+	jit_arrive(cpu);
+	if (generation && block->second_page == NO_PAGE)
+		block_patch_link(cpu, epoch, link, block);
+	return block->code;
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * From one block's code to the next: what thunks call. Private to cpu/jit.
+ */
+#ifndef CPU_JIT_DISPATCH_H
+#define CPU_JIT_DISPATCH_H
+
+#include "cpu/block.h"
+
+/*
+ * A vCPU's cache of indirect branches, from linear address to code. An entry holds while its key is
+ * cpu->jit.key, which has the generation of the address space's code look-ups (mmu_fetch) and the
+ * block flavor. Code reaches it with a shift and an index.
+ */
+struct branch_entry {
+	gva_t addr;
+	uint64_t key;
+	const uint8_t *code; /* expects the flags in cpu->status */
+	uint64_t unused;
+};
+
+#define BRANCH_ENTRIES    4096u
+#define BRANCH_ENTRY_BITS 5
+
+_Static_assert(sizeof(struct branch_entry) == 1 << BRANCH_ENTRY_BITS, "translated code scales");
+
+/* Translated code computes the same: cpu/jit/gen_branch.c. */
+static inline unsigned branch_slot(gva_t addr)
+{
+	return (unsigned)(addr ^ addr >> PAGE_BITS) % BRANCH_ENTRIES;
+}
+
+/* Sets what depends on RIP, mode and address space. Before code is entered from C. */
+void jit_arrive(struct cpu *cpu);
+
+/*
+ * The code at RIP, to be entered with the flags in cpu->status; all registers are in *cpu. NULL:
+ * the run loop must go on. Raises what fetching raises.
+ */
+const void *jit_next(struct cpu *cpu);
+
+/* The same for the target of a direct jump in the page that runs; patches the jump. */
+const void *jit_link(struct cpu *cpu, struct jit_link *link);
+
+#endif

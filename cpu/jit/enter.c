@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Entering translated code, and its thunks: see cpu/jit/enter.h. They are written in assembly with
+ * the offsets of struct cpu as operands; the function around them is never called.
+ */
+#define _GNU_SOURCE
+#include "cpu/jit/enter.h"
+
+#include <asm/prctl.h>
+#include <sys/auxv.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "cpu/jit/dispatch.h"
+#include "cpu/jit/jit.h"
+
+#define HWCAP2_FSGSBASE BIT(1)
+
+/* Labels of the assembly below. */
+void jit_enter_code(struct cpu *cpu, const void *code) __asm__("jit_enter_code");
+extern const uint8_t thunk_handler[] __asm__("jit_thunk_handler");
+extern const uint8_t thunk_handler_last[] __asm__("jit_thunk_handler_last");
+extern const uint8_t thunk_link[] __asm__("jit_thunk_link");
+extern const uint8_t thunk_poll[] __asm__("jit_thunk_poll");
+extern const uint8_t thunk_bail[] __asm__("jit_thunk_bail");
+
+void jit_set_thunks(struct cpu *cpu)
+{
+	cpu->jit.self = cpu;
+	cpu->jit.thunk[THUNK_HANDLER] = thunk_handler;
+	cpu->jit.thunk[THUNK_HANDLER_LAST] = thunk_handler_last;
+	cpu->jit.thunk[THUNK_LINK] = thunk_link;
+	cpu->jit.thunk[THUNK_POLL] = thunk_poll;
+	cpu->jit.thunk[THUNK_BAIL] = thunk_bail;
+}
+
+/* The GS base is ours: the C library uses FS. */
+void jit_enter_thread(struct cpu *cpu)
+{
+	if (getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE)
+		__asm__ volatile("wrgsbase %0" : : "r"(cpu));
+	else
+		syscall(SYS_arch_prctl, ARCH_SET_GS, cpu);
+}
+
+void jit_enter(struct cpu *cpu, const void *code)
+{
+	jit_enter_code(cpu, code);
+}
+
+#define EACH_PINNED(move)                                                                     \
+	move(rax, rax) move(rcx, rcx) move(rdx, rdx) move(rbx, rbx) move(rbp, rbp)            \
+		move(rsi, rsi) move(rdi, rdi) move(r12, r12) move(r13, r13) move(r14, r14)    \
+			move(r15, r15) move(r8, rsp)
+#define WRITE_BACK(host, guest) "mov %%" #host ", %%gs:%c[" #guest "]\n\t"
+#define READ_BACK(host, guest)  "mov %%gs:%c[" #guest "], %%" #host "\n\t"
+#define WRITE_ALL               EACH_PINNED(WRITE_BACK)
+#define READ_ALL                EACH_PINNED(READ_BACK)
+
+__attribute__((used)) static void thunks(void)
+{
+	__asm__ volatile(
+		/* rdi = cpu, rsi = code */
+		".globl jit_enter_code\n"
+		"jit_enter_code:\n\t"
+		"push %%rbx\n\tpush %%rbp\n\tpush %%r12\n\tpush %%r13\n\tpush %%r14\n\tpush %%r15\n\t"
+		"sub $8, %%rsp\n\t"
+		"mov %%rsi, %%r9\n"
+		"go:\n\t" /* to the code at R9 */
+		READ_ALL
+		"jmp *%%r9\n"
+
+		"leave:\n\t" /* back to C; all state is in *cpu */
+		"movq $0, %%gs:%c[insn]\n\t"
+		"add $8, %%rsp\n\t"
+		"pop %%r15\n\tpop %%r14\n\tpop %%r13\n\tpop %%r12\n\tpop %%rbp\n\tpop %%rbx\n\t"
+		"ret\n"
+
+		".globl jit_thunk_handler\n"
+		"jit_thunk_handler:\n\t"
+		WRITE_ALL
+		"mov %%r9, %%gs:%c[insn]\n\t"
+		"mov %%r9, %%gs:%c[block_end]\n\t" /* anything but NULL */
+		"movzwl %c[insn_page_offset](%%r9), %%r10d\n\t"
+		"add %%gs:%c[code_page], %%r10\n\t"
+		"mov %%r10, %%gs:%c[rip]\n\t"
+		"mov %%gs:%c[self], %%rdi\n\t"
+		"mov %%r9, %%rsi\n\t"
+		"sub $8, %%rsp\n\t"
+		"call *%c[insn_exec](%%r9)\n\t"
+		"add $8, %%rsp\n\t"
+		"cmpq $0, %%gs:%c[block_end]\n\t"
+		"je 1f\n\t"
+		READ_ALL
+		"ret\n"
+		"1:\n\t" /* the instruction is done, and its block is to be left */
+		"mov %%gs:%c[insn], %%r9\n\t"
+		"movzwl %c[insn_next](%%r9), %%eax\n\t"
+		"add %%rax, %%gs:%c[rip]\n\t"
+		"add $8, %%rsp\n\t"
+		"jmp leave\n"
+
+		".globl jit_thunk_handler_last\n"
+		"jit_thunk_handler_last:\n\t"
+		WRITE_ALL
+		"mov %%r9, %%gs:%c[insn]\n\t"
+		"movzwl %c[insn_page_offset](%%r9), %%r10d\n\t"
+		"add %%gs:%c[code_page], %%r10\n\t"
+		"mov %%r10, %%gs:%c[rip]\n\t"
+		"mov %%gs:%c[self], %%rdi\n\t"
+		"mov %%r9, %%rsi\n\t"
+		"call *%c[insn_exec](%%r9)\n"
+		"next:\n\t" /* at RIP */
+		"mov %%gs:%c[self], %%rdi\n\t"
+		"call jit_next\n"
+		"go_or_leave:\n\t"
+		"test %%rax, %%rax\n\t"
+		"jz leave\n\t"
+		"mov %%rax, %%r9\n\t"
+		"jmp go\n"
+
+		".globl jit_thunk_link\n"
+		"jit_thunk_link:\n\t"
+		WRITE_ALL
+		"mov %%gs:%c[self], %%rdi\n\t"
+		"mov %%r9, %%rsi\n\t"
+		"call jit_link\n\t"
+		"jmp go_or_leave\n"
+
+		".globl jit_thunk_poll\n"
+		"jit_thunk_poll:\n\t"
+		"mov %%gs:%c[rflags], %%r10d\n\t"
+		"or $%c[not_if], %%r10d\n\t"
+		"test %%r10d, %%gs:%c[attention]\n\t"
+		"jnz 1f\n\t"
+		"ret\n"
+		"1:\n\t"
+		WRITE_ALL
+		"add %%gs:%c[code_page], %%r9\n\t"
+		"mov %%r9, %%gs:%c[rip]\n\t"
+		"add $8, %%rsp\n\t"
+		"jmp leave\n"
+
+		".globl jit_thunk_bail\n"
+		"jit_thunk_bail:\n\t"
+		WRITE_ALL
+		"add %%gs:%c[code_page], %%r9\n\t"
+		"mov %%r9, %%gs:%c[rip]\n\t"
+		"jmp next\n"
+		:
+		: [rax] "i"(offsetof(struct cpu, gpr[RAX])), [rcx] "i"(offsetof(struct cpu, gpr[RCX])),
+		  [rdx] "i"(offsetof(struct cpu, gpr[RDX])), [rbx] "i"(offsetof(struct cpu, gpr[RBX])),
+		  [rsp] "i"(offsetof(struct cpu, gpr[RSP])), [rbp] "i"(offsetof(struct cpu, gpr[RBP])),
+		  [rsi] "i"(offsetof(struct cpu, gpr[RSI])), [rdi] "i"(offsetof(struct cpu, gpr[RDI])),
+		  [r12] "i"(offsetof(struct cpu, gpr[R12])), [r13] "i"(offsetof(struct cpu, gpr[R13])),
+		  [r14] "i"(offsetof(struct cpu, gpr[R14])), [r15] "i"(offsetof(struct cpu, gpr[R15])),
+		  [rip] "i"(offsetof(struct cpu, rip)), [rflags] "i"(offsetof(struct cpu, rflags)),
+		  [insn] "i"(offsetof(struct cpu, insn)),
+		  [block_end] "i"(offsetof(struct cpu, block_end)),
+		  [attention] "i"(offsetof(struct cpu, attention)),
+		  [self] "i"(offsetof(struct cpu, jit.self)),
+		  [code_page] "i"(offsetof(struct cpu, jit.code_page)),
+		  [insn_exec] "i"(offsetof(struct insn, exec)),
+		  [insn_page_offset] "i"(offsetof(struct insn, page_offset)),
+		  [insn_next] "i"(offsetof(struct insn, next)), [not_if] "i"(~(int)RFLAGS_IF));
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The border between C and translated code.
+ *
+ * Translated code runs with the GS base at struct cpu, guest registers in host registers as
+ * cpu/jit/translate.h says, and the stack pointer at a multiple of 16. It leaves through thunks,
+ * whose addresses are in cpu->jit.thunk. A thunk writes all guest registers to *cpu before it
+ * calls C and reads them back after it, so handlers find everything where the interpreter has it,
+ * and a fault unwinds as it does there. Status flags are the affair of the code around it: C knows
+ * only cpu->status.
+ *
+ * thunk               reached by, with
+ * THUNK_HANDLER       call, R9 = insn: runs its handler; returns unless the block is to be left
+ * THUNK_HANDLER_LAST  jump, R9 = insn that ends its block: goes on at the RIP that it sets
+ * THUNK_LINK          jump, R9 = struct jit_link: goes on at its target, and patches the jump
+ * THUNK_POLL          call, R9D = offset of the block in its page: returns if nothing is due
+ * THUNK_BAIL          jump, R9D = offset in its page of a block whose code is void: looks again
+ */
+#ifndef CPU_JIT_ENTER_H
+#define CPU_JIT_ENTER_H
+
+#include "cpu/cpu.h"
+
+void jit_set_thunks(struct cpu *cpu);
+
+/* Runs translated code until it leaves. */
+void jit_enter(struct cpu *cpu, const void *code);
+
+#endif

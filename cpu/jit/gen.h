@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The emitters of instructions (gen_fn in cpu/jit/translate.h), a section for each file.
+ */
+#ifndef CPU_JIT_GEN_H
+#define CPU_JIT_GEN_H
+
+#include "cpu/jit/translate.h"
+
+/* gen.c: whatever has general registers and an ordinary memory operand, as it is */
+gen_fn gen_general, gen_mov, gen_bit, gen_lea, gen_nop;
+
+/* gen_branch.c */
+gen_fn gen_jcc, gen_jmp, gen_call, gen_ret;
+
+/* gen_stack.c */
+gen_fn gen_push, gen_pop, gen_leave;
+
+#endif

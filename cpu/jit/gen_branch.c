@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Near branches of 64-bit mode. Direct ones in the page are linked, all others find their target's
+ * code in the cache of branches; what is not there, and targets that are not canonical, go the
+ * slow way, so an instruction moves RSP only when it knows where it goes.
+ */
+#include "cpu/jit/gen.h"
+
+#define CALL_BYTES 8
+
+/* From the start of the page. */
+static int64_t next_offset(const struct gen *g)
+{
+	return (int64_t)g->page_offset + g->insn->next;
+}
+
+static int64_t target_offset(const struct gen *g)
+{
+	return next_offset(g) + g->insn->imm;
+}
+
+static bool is_direct(const struct gen *g)
+{
+	return g->insn->flags & INSN_DIRECT_BRANCH;
+}
+
+/* Far from 64-bit near: other sizes, and displacements that the arithmetic here cannot do. */
+static bool is_plain(const struct gen *g)
+{
+	if (g->insn->size != 8 || g->zydis.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR)
+		return false;
+	return !is_direct(g) || target_offset(g) == (int32_t)target_offset(g);
+}
+
+bool gen_jcc(struct gen *g)
+{
+	if (!is_plain(g))
+		return false;
+	gen_flags_load(g);
+	gen_jump_if(g, g->zydis.opcode & 15, target_offset(g));
+	gen_jump(g, next_offset(g));
+	return true;
+}
+
+/* R9 = the target of an indirect branch. Flags are spared. */
+static bool load_target(struct gen *g)
+{
+	gen_flags_spare(g);
+	if (!(g->insn->flags & INSN_MEM)) {
+		gen_read(g, R9, g->insn->dst / REG_OFFSET(1));
+		return true;
+	}
+	if (!gen_address(g))
+		return false;
+	gen_check(g, CALL_BYTES, false);
+	emit_mov_rm(&g->e, 8, R9, gen_checked(0));
+	return true;
+}
+
+bool gen_jmp(struct gen *g)
+{
+	if (!is_plain(g))
+		return false;
+	if (is_direct(g)) {
+		gen_jump(g, target_offset(g));
+		return true;
+	}
+	if (!load_target(g))
+		return false;
+	gen_lookup(g);
+	gen_go(g);
+	return true;
+}
+
+/* Pushes the address behind the instruction. R11 survives where a target has been found. */
+static void push_return(struct gen *g)
+{
+	emit_lea(&g->e, 8, R9, mem_at(HOST_RSP_HOME, -CALL_BYTES));
+	gen_check(g, CALL_BYTES, true);
+	emit_lea(&g->e, 8, R9, gen_checked(0));
+	gen_linear(g, R10, next_offset(g));
+	emit_mov_mr(&g->e, 8, mem_at(R9, 0), R10);
+	emit_lea(&g->e, 8, HOST_RSP_HOME, mem_at(HOST_RSP_HOME, -CALL_BYTES));
+}
+
+/* The jump cache's target must be kept over the push: its page is found again from R11's entry. */
+static bool call_found(struct gen *g)
+{
+	gen_lookup(g);
+	emit_mov_mr(&g->e, 8, mem_gs(offsetof(struct cpu, jit.scratch)), R9);
+	push_return(g);
+	emit_mov_rm(&g->e, 8, R9, mem_gs(offsetof(struct cpu, jit.scratch)));
+	gen_go(g);
+	return true;
+}
+
+bool gen_call(struct gen *g)
+{
+	if (!is_plain(g))
+		return false;
+	if (!is_direct(g))
+		return load_target(g) && call_found(g);
+	gen_flags_spare(g);
+	if (gen_is_linked(target_offset(g))) {
+		push_return(g);
+		gen_jump(g, target_offset(g));
+		return true;
+	}
+	gen_linear(g, R9, target_offset(g));
+	return call_found(g);
+}
+
+bool gen_ret(struct gen *g)
+{
+	int64_t released = CALL_BYTES + (g->operands[0].type == ZYDIS_OPERAND_TYPE_IMMEDIATE
+						 ? (g->insn->imm & 0xffff)
+						 : 0);
+
+	if (g->zydis.operand_width != 64 || g->zydis.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR)
+		return false;
+	gen_flags_spare(g);
+	emit_mov_rr(&g->e, 8, R9, HOST_RSP_HOME);
+	gen_check(g, CALL_BYTES, false);
+	emit_mov_rm(&g->e, 8, R9, gen_checked(0));
+	gen_lookup(g);
+	emit_lea(&g->e, 8, HOST_RSP_HOME, mem_at(HOST_RSP_HOME, (int32_t)released));
+	gen_go(g);
+	return true;
+}

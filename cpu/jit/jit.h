@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The translator: from decoded blocks to host code, seen from the run loop and the block cache.
+ *
+ * Host code hangs off the block that it was made from, so what is known of blocks - keys, sharing,
+ * invalidation, when memory is reused - holds for it. A block is translated when it has been
+ * interpreted some times. Code of one block jumps to that of the next by itself; it comes back to
+ * the run loop when something asks for attention, when what follows has no code yet, or when an
+ * instruction left its block.
+ *
+ * docs/jit.md has the rules of translated code; cpu/jit/translate.h is for its emitters.
+ */
+#ifndef CPU_JIT_JIT_H
+#define CPU_JIT_JIT_H
+
+#include "cpu/block.h"
+
+struct jit;
+
+/* -ENOMEM; -EPERM where the host gives no executable memory. */
+int jit_create(struct jit **out);
+void jit_destroy(struct jit *jit); /* accepts NULL */
+
+int jit_cpu_create(struct cpu *cpu); /* -ENOMEM */
+void jit_cpu_destroy(struct cpu *cpu);
+
+/* Before a vCPU's thread runs guest code. */
+void jit_enter_thread(struct cpu *cpu);
+
+/* Whether this vCPU's code can be translated as its mode is. */
+static inline bool jit_can_run(const struct cpu *cpu)
+{
+	return cpu->jit.branches && cpu->mode == MODE_64;
+}
+
+/*
+ * Says whether the vCPU can run the block at CS:RIP as host code. Counts how often it was asked and
+ * translates the block when that is worth it. Between blocks.
+ */
+enum block_state jit_prepare(struct cpu *cpu, struct block *block);
+
+/*
+ * Runs the block at CS:RIP, of which jit_prepare has just said that it is translated, and what
+ * follows it. On return all state is in *cpu, between two instructions.
+ */
+void jit_run(struct cpu *cpu, struct block *block);
+
+/* --- for the block cache, with its lock held -----------------------------------------------------
+ */
+
+bool jit_has_room(const struct jit *jit); /* for the code of any block; NULL: needs none */
+/* Makes block->code, if it can. */
+void jit_translate(struct jit *jit, struct block *block);
+/* Code of the block is not entered any more. */
+void jit_block_dropped(struct block *block);
+/* All blocks are gone. With the world stopped. */
+void jit_emptied(struct cpu *cpu);
+void jit_patch_link(const struct jit_link *link, const struct block *target);
+
+#endif

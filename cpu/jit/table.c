@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Which instructions are translated and by what; the others are done by their handlers. A section
+ * for each file of emitters.
+ */
+#include "cpu/jit/cache.h"
+#include "cpu/jit/gen.h"
+
+// clang-format off
+#define GEN(name, gen)   { ZYDIS_MNEMONIC_##name, 0, gen }
+#define SETS(name, gen)  { ZYDIS_MNEMONIC_##name, GEN_SETS_FLAGS, gen }
+#define SHIFT(name, gen) { ZYDIS_MNEMONIC_##name, GEN_IS_SHIFT, gen }
+
+#define EACH_CONDITION(prefix, gen)                                             \
+	GEN(prefix##O, gen), GEN(prefix##NO, gen), GEN(prefix##B, gen),         \
+	GEN(prefix##NB, gen), GEN(prefix##Z, gen), GEN(prefix##NZ, gen),        \
+	GEN(prefix##BE, gen), GEN(prefix##NBE, gen), GEN(prefix##S, gen),       \
+	GEN(prefix##NS, gen), GEN(prefix##P, gen), GEN(prefix##NP, gen),        \
+	GEN(prefix##L, gen), GEN(prefix##NL, gen), GEN(prefix##LE, gen),        \
+	GEN(prefix##NLE, gen)
+
+static const struct gen_row rows[] = {
+	/* gen.c */
+	SETS(ADD, gen_general),
+	SETS(OR, gen_general),
+	SETS(ADC, gen_general),
+	SETS(SBB, gen_general),
+	SETS(AND, gen_general),
+	SETS(SUB, gen_general),
+	SETS(XOR, gen_general),
+	SETS(CMP, gen_general),
+	SETS(TEST, gen_general),
+	SETS(INC, gen_general),
+	SETS(DEC, gen_general),
+	SETS(NEG, gen_general),
+	SETS(IMUL, gen_general),
+	SETS(MUL, gen_general),
+	SETS(XADD, gen_general),
+	SETS(CMPXCHG, gen_general),
+	GEN(BSF, gen_general),
+	GEN(BSR, gen_general),
+	SETS(BT, gen_bit),
+	SETS(BTS, gen_bit),
+	SETS(BTR, gen_bit),
+	SETS(BTC, gen_bit),
+	SHIFT(SHL, gen_general),
+	SHIFT(SHR, gen_general),
+	SHIFT(SAR, gen_general),
+	SHIFT(ROL, gen_general),
+	SHIFT(ROR, gen_general),
+	SHIFT(RCL, gen_general),
+	SHIFT(RCR, gen_general),
+	GEN(SHLD, gen_general),
+	GEN(SHRD, gen_general),
+	GEN(NOT, gen_general),
+	GEN(XCHG, gen_general),
+	GEN(BSWAP, gen_general),
+	GEN(MOV, gen_mov),
+	GEN(MOVZX, gen_general),
+	GEN(MOVSX, gen_general),
+	GEN(MOVSXD, gen_general),
+	GEN(CBW, gen_general),
+	GEN(CWDE, gen_general),
+	GEN(CDQE, gen_general),
+	GEN(CWD, gen_general),
+	GEN(CDQ, gen_general),
+	GEN(CQO, gen_general),
+	GEN(CLC, gen_general),
+	GEN(STC, gen_general),
+	GEN(CMC, gen_general),
+	EACH_CONDITION(CMOV, gen_general),
+	EACH_CONDITION(SET, gen_general),
+	GEN(LEA, gen_lea),
+	GEN(NOP, gen_nop),
+
+	/* gen_branch.c */
+	EACH_CONDITION(J, gen_jcc),
+	GEN(JMP, gen_jmp),
+	GEN(CALL, gen_call),
+	GEN(RET, gen_ret),
+
+	/* gen_stack.c */
+	GEN(PUSH, gen_push),
+	GEN(POP, gen_pop),
+	GEN(LEAVE, gen_leave),
+};
+// clang-format on
+
+void gen_rows_index(struct jit *jit)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++)
+		jit->row[rows[i].mnemonic] = &rows[i];
+}

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * For the emitters of instructions: the block being translated, and what they may ask for.
+ *
+ * Registers. Guest RAX RCX RDX RBX RBP RSI RDI R12-R15 are in the host registers of their names,
+ * guest RSP is in R8, guest R8-R11 are in memory (gen_home). R9, R10, R11 are free in between
+ * instructions and within them. RSP is the host's stack. The GS base is struct cpu.
+ *
+ * Flags. The six status flags are in the host's RFLAGS or in cpu->status or both; which, `where`
+ * says. gen_flags_* move them; an emitter that destroys the host's flags calls gen_flags_spare
+ * first, one whose instruction needs them calls gen_flags_load, one whose instruction has written
+ * them calls gen_flags_written. What no later instruction reads is not saved.
+ *
+ * Faults and rare cases. An instruction commits nothing before its last check has passed. Where a
+ * check fails it jumps to the slow way (gen_check does): there the instruction's handler does all
+ * of it, faults included, and the code goes on behind the instruction.
+ */
+#ifndef CPU_JIT_TRANSLATE_H
+#define CPU_JIT_TRANSLATE_H
+
+#include <Zydis/Zydis.h>
+
+#include "cpu/block.h"
+#include "cpu/jit/emit.h"
+
+#define HOST_RSP_HOME R8 /* where guest RSP is */
+
+#define STATUS_ALL 0xddu /* all status flags as struct insn has them: OF is bit 3 */
+
+enum flags_where { IN_HOST = BIT(0), IN_STATUS = BIT(1) };
+
+/* Code away from the main path, emitted behind the block. */
+enum cold_kind {
+	COLD_SLOW,  /* the handler does the instruction; back behind it */
+	COLD_LAST,  /* the same for one that ends its block */
+	COLD_FAR,   /* a direct jump that leaves the page */
+	COLD_LINK,  /* a direct jump in the page that is not linked yet */
+};
+
+struct cold {
+	uint8_t kind;
+	bool loads_flags; /* COLD_SLOW: the main path goes on with the flags in the host's */
+	uint8_t where;    /* COLD_FAR: as at the jump */
+	uint32_t target;  /* COLD_FAR: from the page's start */
+	struct emit_jump from;
+	const uint8_t *back; /* COLD_SLOW */
+	const struct insn *insn;
+	struct jit_link *link;
+};
+
+#define COLD_MAX (4 * BLOCK_MAX_INSNS)
+
+struct gen {
+	struct emitter e;
+	struct jit *jit;
+	struct block *block;
+	unsigned page_offset; /* of the block's start */
+	unsigned tlb_class;
+	unsigned links;
+	/* The instruction. */
+	const struct insn *insn;
+	ZydisDecodedInstruction zydis;
+	ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
+	uint8_t live_before, live_after; /* status flags that somebody will read */
+	uint8_t where;                   /* enum flags_where */
+	bool is_last;                    /* the block ends with it */
+	struct cold cold[COLD_MAX];
+	unsigned colds;
+};
+
+/*
+ * Emits g->insn. false: it cannot; what it has emitted is taken back, and the handler is called.
+ */
+typedef bool gen_fn(struct gen *g);
+
+/* What an emitter's row in the table (cpu/jit/table.c) says besides. */
+enum gen_flags {
+	GEN_SETS_FLAGS = BIT(0), /* always writes all flags that it is said to write */
+	GEN_IS_SHIFT = BIT(1),   /* the same where it is by a constant other than zero */
+};
+
+struct gen_row {
+	uint16_t mnemonic; /* ZydisMnemonic */
+	uint16_t flags;
+	gen_fn *gen;
+};
+
+/* Translates the block into [start, end); NULL where it cannot. Returns the end of its code. */
+uint8_t *gen_block(struct jit *jit, struct block *block, uint8_t *start, uint8_t *end);
+
+/* --- flags -------------------------------------------------------------------------------------
+ */
+
+/* The host's flags are about to be destroyed. Uses R9. */
+void gen_flags_spare(struct gen *g);
+/* The instruction needs the host's flags as the guest left them. Uses R11. */
+void gen_flags_load(struct gen *g);
+/* The instruction has written the host's flags: those that live on are all there. */
+void gen_flags_written(struct gen *g);
+/* Before what may read cpu->status. Uses R9. */
+void gen_flags_store(struct gen *g);
+/* The status flags that the instruction writes whatever its operands are. */
+unsigned gen_flags_set(const struct insn *insn, const struct gen_row *row);
+
+/* --- registers and memory ------------------------------------------------------------------------
+ */
+
+/* Where guest register n is if it is one of R8 to R11. */
+static inline bool gen_is_homed(unsigned n)
+{
+	return n >= R8 && n <= R11;
+}
+
+static inline struct host_mem gen_home(unsigned n)
+{
+	return mem_gs((int32_t)(offsetof(struct cpu, gpr) + n * sizeof(uint64_t)));
+}
+
+/* The host register of guest register n, none of R8 to R11. */
+static inline unsigned gen_pinned(unsigned n)
+{
+	return n == RSP ? HOST_RSP_HOME : n;
+}
+
+/* dst = guest register n, 8 bytes. */
+void gen_read(struct gen *g, unsigned dst, unsigned n);
+void gen_write(struct gen *g, unsigned n, unsigned src);
+
+/*
+ * The memory operand without its segment: as an operand of the host, with R9 and R10 as far as they
+ * are needed. false: it has none that this can do.
+ */
+bool gen_operand(struct gen *g, struct host_mem *mem);
+/* R9 = linear address of the memory operand. Spares no flags where FS or GS is its segment. */
+bool gen_address(struct gen *g);
+/*
+ * R9 is a linear address: sees whether `bytes` there can be read (written) directly and goes the
+ * slow way if not. After it the operand is gen_checked(). Destroys the flags (gen_flags_spare).
+ */
+void gen_check(struct gen *g, unsigned bytes, bool is_write);
+
+static inline struct host_mem gen_checked(int32_t disp)
+{
+	return mem_index(R9, R10, 0, disp);
+}
+
+/* --- ways out -----------------------------------------------------------------------------------
+ */
+
+/* A check has failed: to the slow way (`cc` jumps there). For a last instruction, too. */
+void gen_slow_if(struct gen *g, enum emit_condition cc);
+/* The handler does the instruction here. */
+void gen_handler(struct gen *g);
+/* The jump goes to `target` bytes from the page's start. Flags are where they are. */
+void gen_jump(struct gen *g, int64_t target);
+void gen_jump_if(struct gen *g, enum emit_condition cc, int64_t target);
+/* Whether such a jump is linked: a block there lies in this page, for sure. */
+bool gen_is_linked(int64_t target);
+/* dst = linear address of `target` bytes from the page's start. */
+void gen_linear(struct gen *g, unsigned dst, int64_t target);
+/*
+ * R9 is where to go on: finds its code, or goes the slow way. gen_lookup leaves R9 alone and the
+ * code in R11, so that the instruction can still fail; gen_go goes there. Flags are in cpu->status.
+ */
+void gen_lookup(struct gen *g);
+void gen_go(struct gen *g);
+
+#endif
