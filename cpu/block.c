@@ -230,7 +230,7 @@ static bool has_room(const struct block_cache *cache)
 {
 	return jit_has_room(cache->soft->jit) &&
 	       ARENA_BYTES - __atomic_load_n(&cache->used_bytes, __ATOMIC_RELAXED) >=
-	       sizeof(struct block) + (BLOCK_MAX_INSNS + 2) * sizeof(struct insn);
+		       sizeof(struct block) + (BLOCK_MAX_INSNS + 2) * sizeof(struct insn);
 }
 
 /* Forgets everything, if that is still needed once the world has stopped. */
@@ -402,7 +402,9 @@ static struct block *decode_block(struct cpu *cpu, struct block *block, gpa_t gp
 	unsigned avail = PAGE_BYTES - gpa % PAGE_BYTES;
 	uint8_t bytes[INSN_MAX_BYTES];
 
-	*block = (struct block){ .gpa = gpa, .second_page = second_page, .flavor = (uint8_t)block_flavor(cpu) };
+	*block = (struct block){ .gpa = gpa,
+				 .second_page = second_page,
+				 .flavor = (uint8_t)block_flavor(cpu) };
 	if (second_page == NO_PAGE) {
 		decode_run(cpu, block, base + gpa, avail);
 		return block->count ? block : NULL;

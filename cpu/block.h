@@ -4,8 +4,8 @@
  *
  * A block is a run of instructions in one page (or one instruction that crosses into a second
  * page), keyed by the guest-physical address of its first byte and its flavor, so every address
- * space that maps the page shares it. The flavor is the code mode and the class of TLB tags. Each vCPU has a jump cache in front, from linear address and
- * TLB bank to block.
+ * space that maps the page shares it. The flavor is the code mode and the class of TLB tags. Each
+ * vCPU has a jump cache in front, from linear address and TLB bank to block.
  *
  * A page that holds blocks is watched (vm/memory.h). A write to it drops the blocks that it
  * overlaps, found by a map of 64-byte granules. A dropped block's memory is reused only when the
@@ -20,17 +20,18 @@
 
 /* A direct jump of translated code, to a block of its own page. */
 struct jit_link {
-	uint8_t *site;      /* its displacement: emit_patch */
-	uint16_t target;    /* offset in the page */
-	bool is_backward;   /* it may close a loop, which must look for attention */
-	bool keeps_flags;   /* it leaves them in the host's, not in cpu->status */
+	uint8_t *site;    /* its displacement: emit_patch */
+	uint16_t target;  /* offset in the page */
+	bool is_backward; /* it may close a loop, which must look for attention */
+	bool keeps_flags; /* it leaves them in the host's, not in cpu->status */
 };
 
 /* Host code of a block: cpu/jit. Addresses are those of the writable mapping. */
 struct jit_code {
-	uint8_t *entry;       /* flags in cpu->status, looks for attention */
-	uint8_t *flags_entry; /* flags in the host's; does not look, where it differs from `entry` */
-	uint8_t *loop_entry;  /* flags in the host's, looks for attention */
+	uint8_t *entry; /* flags in cpu->status, looks for attention */
+	uint8_t *
+		flags_entry; /* flags in the host's; does not look, where it differs from `entry` */
+	uint8_t *loop_entry; /* flags in the host's, looks for attention */
 	/* Jumps that the entries become when the block is dropped. */
 	uint8_t *bail, *flags_bail;
 	struct jit_link link[2];

@@ -136,11 +136,11 @@ enum jit_thunk {
 /* What translated code keeps of its own. */
 struct cpu_jit {
 	struct cpu *self;
-	uint64_t code_page; /* linear address of the page whose code runs */
-	uint64_t key;       /* the entries of `branches` that hold now have it */
-	bool is_global[2];  /* [is user code]: what `key` has the generation of */
+	uint64_t code_page;            /* linear address of the page whose code runs */
+	uint64_t key;                  /* the entries of `branches` that hold now have it */
+	bool is_global[2];             /* [is user code]: what `key` has the generation of */
 	struct branch_entry *branches; /* cpu/jit/jit.h; NULL: this vCPU only interprets */
-	uint64_t scratch;   /* within one instruction */
+	uint64_t scratch;              /* within one instruction */
 	const void *thunk[JIT_THUNKS];
 };
 

@@ -95,8 +95,7 @@ static int soft_create(struct engine **out, const struct engine_config *config, 
 	return create(out, config, true, err);
 }
 
-static int interp_create(struct engine **out, const struct engine_config *config,
-			 struct error *err)
+static int interp_create(struct engine **out, const struct engine_config *config, struct error *err)
 {
 	return create(out, config, false, err);
 }

@@ -16,7 +16,12 @@
 #define CONFIG_FORWARDS_MAX 16
 #define CONFIG_PATH_MAX     4096
 
-enum config_engine { CONFIG_ENGINE_AUTO, CONFIG_ENGINE_KVM, CONFIG_ENGINE_SOFT };
+enum config_engine {
+	CONFIG_ENGINE_AUTO,
+	CONFIG_ENGINE_KVM,
+	CONFIG_ENGINE_SOFT,
+	CONFIG_ENGINE_INTERP
+};
 
 struct config_disk {
 	char path[CONFIG_PATH_MAX];

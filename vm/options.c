@@ -48,7 +48,8 @@ static int set_engine(struct config *config, const char *value, struct error *er
 {
 	static const char *const words[] = { [CONFIG_ENGINE_AUTO] = "auto",
 					     [CONFIG_ENGINE_KVM] = "kvm",
-					     [CONFIG_ENGINE_SOFT] = "soft" };
+					     [CONFIG_ENGINE_SOFT] = "soft",
+					     [CONFIG_ENGINE_INTERP] = "interp" };
 	int i = choose(value, words, ARRAY_SIZE(words), err);
 
 	config->engine = i < 0 ? config->engine : (enum config_engine)i;
@@ -218,7 +219,7 @@ static int set_timeout(struct config *config, const char *value, struct error *e
 #define FIELD(name) offsetof(struct config, name)
 
 static const struct option options[] = {
-	{ "engine", "auto|kvm|soft", false, set_engine, 0,
+	{ "engine", "auto|kvm|soft|interp", false, set_engine, 0,
 	  "what runs the processors; auto (the default) is soft" },
 	{ "cpu", "intel|amd", false, set_cpu, 0, "the processor's vendor (default intel)" },
 	{ "cpus", "N", false, set_cpus, 0, "number of processors, 1 to 64 (default 1)" },

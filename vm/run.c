@@ -48,6 +48,11 @@ static int fail(const struct error *err, int status)
 	return status;
 }
 
+static const struct engine_ops *engine_of(const struct config *config)
+{
+	return config->engine == CONFIG_ENGINE_INTERP ? &engine_interp : &engine_soft;
+}
+
 int run_command(int argc, char *const argv[])
 {
 	struct config config;
@@ -59,7 +64,7 @@ int run_command(int argc, char *const argv[])
 	if (options_parse(&config, argc, argv, &err) || config_check(&config, &err))
 		return fail(&err, STATUS_USAGE);
 	set_signals();
-	if (vm_create(&vm, &config, &engine_soft, &err))
+	if (vm_create(&vm, &config, engine_of(&config), &err))
 		return fail(&err, STATUS_USAGE);
 	status = vm_run(vm, &err);
 	vm_destroy(vm);

@@ -36,8 +36,7 @@ static bool map_arena(struct jit *jit)
 		return false;
 	if (ftruncate(fd, ARENA_BYTES) == 0) {
 		jit->writable = mmap(NULL, ARENA_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-		jit->executable =
-			mmap(NULL, ARENA_BYTES, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
+		jit->executable = mmap(NULL, ARENA_BYTES, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
 	}
 	close(fd);
 	return jit->writable != MAP_FAILED && jit->executable != MAP_FAILED;

@@ -15,8 +15,8 @@
 static uint64_t current_key(const struct cpu *cpu)
 {
 	bool is_user = cpu->cpl == 3;
-	uint64_t generation = cpu->jit.is_global[is_user] ? cpu->tlb->global_generation
-							   : cpu->tlb->generation;
+	uint64_t generation =
+		cpu->jit.is_global[is_user] ? cpu->tlb->global_generation : cpu->tlb->generation;
 
 	return block_key(cpu, generation);
 }
@@ -33,7 +33,8 @@ static void remember(struct cpu *cpu, const struct block *block, uint64_t genera
 
 	cpu->jit.is_global[cpu->cpl == 3] = generation == cpu->tlb->global_generation;
 	cpu->jit.key = current_key(cpu);
-	*entry = (struct branch_entry){ .addr = cpu->rip, .key = cpu->jit.key, .code = block->code };
+	*entry =
+		(struct branch_entry){ .addr = cpu->rip, .key = cpu->jit.key, .code = block->code };
 }
 
 /* The block at RIP if it has code; *generation: see block_find. */

@@ -48,14 +48,19 @@ void jit_enter(struct cpu *cpu, const void *code)
 	jit_enter_code(cpu, code);
 }
 
-#define EACH_PINNED(move)                                                                     \
-	move(rax, rax) move(rcx, rcx) move(rdx, rdx) move(rbx, rbx) move(rbp, rbp)            \
-		move(rsi, rsi) move(rdi, rdi) move(r12, r12) move(r13, r13) move(r14, r14)    \
-			move(r15, r15) move(r8, rsp)
+#define EACH_PINNED(move)                                                                         \
+	move(rax, rax) move(rcx, rcx) move(rdx, rdx) move(rbx, rbx) move(rbp, rbp) move(rsi, rsi) \
+		move(rdi, rdi) move(r12, r12) move(r13, r13) move(r14, r14) move(r15, r15)        \
+			move(r8, rsp)
 #define WRITE_BACK(host, guest) "mov %%" #host ", %%gs:%c[" #guest "]\n\t"
 #define READ_BACK(host, guest)  "mov %%gs:%c[" #guest "], %%" #host "\n\t"
 #define WRITE_ALL               EACH_PINNED(WRITE_BACK)
 #define READ_ALL                EACH_PINNED(READ_BACK)
+
+// clang-format off
+#define GPR(n) "i"(offsetof(struct cpu, gpr[n]))
+#define AT(field) "i"(offsetof(struct cpu, field))
+// clang-format on
 
 __attribute__((used)) static void thunks(void)
 {
@@ -63,12 +68,12 @@ __attribute__((used)) static void thunks(void)
 		/* rdi = cpu, rsi = code */
 		".globl jit_enter_code\n"
 		"jit_enter_code:\n\t"
-		"push %%rbx\n\tpush %%rbp\n\tpush %%r12\n\tpush %%r13\n\tpush %%r14\n\tpush %%r15\n\t"
+		"push %%rbx\n\tpush %%rbp\n\tpush %%r12\n\tpush %%r13\n\tpush %%r14\n\tpush "
+		"%%r15\n\t"
 		"sub $8, %%rsp\n\t"
 		"mov %%rsi, %%r9\n"
 		"go:\n\t" /* to the code at R9 */
-		READ_ALL
-		"jmp *%%r9\n"
+		READ_ALL "jmp *%%r9\n"
 
 		"leave:\n\t" /* back to C; all state is in *cpu */
 		"movq $0, %%gs:%c[insn]\n\t"
@@ -77,9 +82,7 @@ __attribute__((used)) static void thunks(void)
 		"ret\n"
 
 		".globl jit_thunk_handler\n"
-		"jit_thunk_handler:\n\t"
-		WRITE_ALL
-		"mov %%r9, %%gs:%c[insn]\n\t"
+		"jit_thunk_handler:\n\t" WRITE_ALL "mov %%r9, %%gs:%c[insn]\n\t"
 		"mov %%r9, %%gs:%c[block_end]\n\t" /* anything but NULL */
 		"movzwl %c[insn_page_offset](%%r9), %%r10d\n\t"
 		"add %%gs:%c[code_page], %%r10\n\t"
@@ -90,9 +93,7 @@ __attribute__((used)) static void thunks(void)
 		"call *%c[insn_exec](%%r9)\n\t"
 		"add $8, %%rsp\n\t"
 		"cmpq $0, %%gs:%c[block_end]\n\t"
-		"je 1f\n\t"
-		READ_ALL
-		"ret\n"
+		"je 1f\n\t" READ_ALL "ret\n"
 		"1:\n\t" /* the instruction is done, and its block is to be left */
 		"mov %%gs:%c[insn], %%r9\n\t"
 		"movzwl %c[insn_next](%%r9), %%eax\n\t"
@@ -101,9 +102,7 @@ __attribute__((used)) static void thunks(void)
 		"jmp leave\n"
 
 		".globl jit_thunk_handler_last\n"
-		"jit_thunk_handler_last:\n\t"
-		WRITE_ALL
-		"mov %%r9, %%gs:%c[insn]\n\t"
+		"jit_thunk_handler_last:\n\t" WRITE_ALL "mov %%r9, %%gs:%c[insn]\n\t"
 		"movzwl %c[insn_page_offset](%%r9), %%r10d\n\t"
 		"add %%gs:%c[code_page], %%r10\n\t"
 		"mov %%r10, %%gs:%c[rip]\n\t"
@@ -120,9 +119,7 @@ __attribute__((used)) static void thunks(void)
 		"jmp go\n"
 
 		".globl jit_thunk_link\n"
-		"jit_thunk_link:\n\t"
-		WRITE_ALL
-		"mov %%gs:%c[self], %%rdi\n\t"
+		"jit_thunk_link:\n\t" WRITE_ALL "mov %%gs:%c[self], %%rdi\n\t"
 		"mov %%r9, %%rsi\n\t"
 		"call jit_link\n\t"
 		"jmp go_or_leave\n"
@@ -134,32 +131,21 @@ __attribute__((used)) static void thunks(void)
 		"test %%r10d, %%gs:%c[attention]\n\t"
 		"jnz 1f\n\t"
 		"ret\n"
-		"1:\n\t"
-		WRITE_ALL
-		"add %%gs:%c[code_page], %%r9\n\t"
+		"1:\n\t" WRITE_ALL "add %%gs:%c[code_page], %%r9\n\t"
 		"mov %%r9, %%gs:%c[rip]\n\t"
 		"add $8, %%rsp\n\t"
 		"jmp leave\n"
 
 		".globl jit_thunk_bail\n"
-		"jit_thunk_bail:\n\t"
-		WRITE_ALL
-		"add %%gs:%c[code_page], %%r9\n\t"
+		"jit_thunk_bail:\n\t" WRITE_ALL "add %%gs:%c[code_page], %%r9\n\t"
 		"mov %%r9, %%gs:%c[rip]\n\t"
 		"jmp next\n"
 		:
-		: [rax] "i"(offsetof(struct cpu, gpr[RAX])), [rcx] "i"(offsetof(struct cpu, gpr[RCX])),
-		  [rdx] "i"(offsetof(struct cpu, gpr[RDX])), [rbx] "i"(offsetof(struct cpu, gpr[RBX])),
-		  [rsp] "i"(offsetof(struct cpu, gpr[RSP])), [rbp] "i"(offsetof(struct cpu, gpr[RBP])),
-		  [rsi] "i"(offsetof(struct cpu, gpr[RSI])), [rdi] "i"(offsetof(struct cpu, gpr[RDI])),
-		  [r12] "i"(offsetof(struct cpu, gpr[R12])), [r13] "i"(offsetof(struct cpu, gpr[R13])),
-		  [r14] "i"(offsetof(struct cpu, gpr[R14])), [r15] "i"(offsetof(struct cpu, gpr[R15])),
-		  [rip] "i"(offsetof(struct cpu, rip)), [rflags] "i"(offsetof(struct cpu, rflags)),
-		  [insn] "i"(offsetof(struct cpu, insn)),
-		  [block_end] "i"(offsetof(struct cpu, block_end)),
-		  [attention] "i"(offsetof(struct cpu, attention)),
-		  [self] "i"(offsetof(struct cpu, jit.self)),
-		  [code_page] "i"(offsetof(struct cpu, jit.code_page)),
+		: [rax] GPR(RAX), [rcx] GPR(RCX), [rdx] GPR(RDX), [rbx] GPR(RBX), [rsp] GPR(RSP),
+		  [rbp] GPR(RBP), [rsi] GPR(RSI), [rdi] GPR(RDI), [r12] GPR(R12), [r13] GPR(R13),
+		  [r14] GPR(R14), [r15] GPR(R15), [rip] AT(rip), [rflags] AT(rflags),
+		  [insn] AT(insn), [block_end] AT(block_end), [attention] AT(attention),
+		  [self] AT(jit.self), [code_page] AT(jit.code_page),
 		  [insn_exec] "i"(offsetof(struct insn, exec)),
 		  [insn_page_offset] "i"(offsetof(struct insn, page_offset)),
 		  [insn_next] "i"(offsetof(struct insn, next)), [not_if] "i"(~(int)RFLAGS_IF));

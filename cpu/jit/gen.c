@@ -61,12 +61,10 @@ unsigned gen_flags_set(const struct insn *insn, const struct gen_row *row)
 {
 	unsigned mask = insn->size == 8 ? 63 : 31;
 
-	if (row->flags & GEN_SETS_FLAGS)
-		return insn->status_written;
-	/* The count is an immediate or CL. */
-	if ((row->flags & GEN_IS_SHIFT) && insn->src != REG_OFFSET(RCX) && (insn->imm & mask))
-		return insn->status_written;
-	return 0;
+	/* The count of a shift is an immediate or CL. */
+	if (row->is_shift && (insn->src == REG_OFFSET(RCX) || !(insn->imm & mask)))
+		return 0;
+	return insn->status_written & row->sets;
 }
 
 /* --- registers and memory ------------------------------------------------------------------------
@@ -269,8 +267,8 @@ bool gen_general(struct gen *g)
 /* BT and its kin with a register reach beyond a memory operand. */
 bool gen_bit(struct gen *g)
 {
-	bool is_string = (g->insn->flags & INSN_MEM) &&
-			 g->operands[1].type == ZYDIS_OPERAND_TYPE_REGISTER;
+	bool is_string =
+		(g->insn->flags & INSN_MEM) && g->operands[1].type == ZYDIS_OPERAND_TYPE_REGISTER;
 
 	return !is_string && gen_general(g);
 }

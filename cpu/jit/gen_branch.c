@@ -112,9 +112,9 @@ bool gen_call(struct gen *g)
 
 bool gen_ret(struct gen *g)
 {
-	int64_t released = CALL_BYTES + (g->operands[0].type == ZYDIS_OPERAND_TYPE_IMMEDIATE
-						 ? (g->insn->imm & 0xffff)
-						 : 0);
+	int64_t released =
+		CALL_BYTES +
+		(g->operands[0].type == ZYDIS_OPERAND_TYPE_IMMEDIATE ? (g->insn->imm & 0xffff) : 0);
 
 	if (g->zydis.operand_width != 64 || g->zydis.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR)
 		return false;

@@ -7,9 +7,10 @@
 #include "cpu/jit/gen.h"
 
 // clang-format off
-#define GEN(name, gen)   { ZYDIS_MNEMONIC_##name, 0, gen }
-#define SETS(name, gen)  { ZYDIS_MNEMONIC_##name, GEN_SETS_FLAGS, gen }
-#define SHIFT(name, gen) { ZYDIS_MNEMONIC_##name, GEN_IS_SHIFT, gen }
+#define GEN(name, gen)         { ZYDIS_MNEMONIC_##name, 0, false, gen }
+#define SETS(name, gen)        { ZYDIS_MNEMONIC_##name, STATUS_ALL, false, gen }
+#define SOME(name, flags, gen) { ZYDIS_MNEMONIC_##name, flags, false, gen }
+#define SHIFT(name, gen)       { ZYDIS_MNEMONIC_##name, STATUS_ALL, true, gen }
 
 #define EACH_CONDITION(prefix, gen)                                             \
 	GEN(prefix##O, gen), GEN(prefix##NO, gen), GEN(prefix##B, gen),         \
@@ -33,16 +34,16 @@ static const struct gen_row rows[] = {
 	SETS(INC, gen_general),
 	SETS(DEC, gen_general),
 	SETS(NEG, gen_general),
-	SETS(IMUL, gen_general),
-	SETS(MUL, gen_general),
+	SOME(IMUL, GEN_CF | GEN_OF, gen_general),
+	SOME(MUL, GEN_CF | GEN_OF, gen_general),
 	SETS(XADD, gen_general),
 	SETS(CMPXCHG, gen_general),
 	GEN(BSF, gen_general),
 	GEN(BSR, gen_general),
-	SETS(BT, gen_bit),
-	SETS(BTS, gen_bit),
-	SETS(BTR, gen_bit),
-	SETS(BTC, gen_bit),
+	SOME(BT, GEN_CF, gen_bit),
+	SOME(BTS, GEN_CF, gen_bit),
+	SOME(BTR, GEN_CF, gen_bit),
+	SOME(BTC, GEN_CF, gen_bit),
 	SHIFT(SHL, gen_general),
 	SHIFT(SHR, gen_general),
 	SHIFT(SAR, gen_general),

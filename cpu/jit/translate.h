@@ -25,16 +25,19 @@
 
 #define HOST_RSP_HOME R8 /* where guest RSP is */
 
-#define STATUS_ALL 0xddu /* all status flags as struct insn has them: OF is bit 3 */
+/* Status flags as struct insn has them: OF is bit 3. */
+#define GEN_CF     0x01u
+#define GEN_OF     0x08u
+#define STATUS_ALL 0xddu
 
 enum flags_where { IN_HOST = BIT(0), IN_STATUS = BIT(1) };
 
 /* Code away from the main path, emitted behind the block. */
 enum cold_kind {
-	COLD_SLOW,  /* the handler does the instruction; back behind it */
-	COLD_LAST,  /* the same for one that ends its block */
-	COLD_FAR,   /* a direct jump that leaves the page */
-	COLD_LINK,  /* a direct jump in the page that is not linked yet */
+	COLD_SLOW, /* the handler does the instruction; back behind it */
+	COLD_LAST, /* the same for one that ends its block */
+	COLD_FAR,  /* a direct jump that leaves the page */
+	COLD_LINK, /* a direct jump in the page that is not linked yet */
 };
 
 struct cold {
@@ -73,15 +76,12 @@ struct gen {
  */
 typedef bool gen_fn(struct gen *g);
 
-/* What an emitter's row in the table (cpu/jit/table.c) says besides. */
-enum gen_flags {
-	GEN_SETS_FLAGS = BIT(0), /* always writes all flags that it is said to write */
-	GEN_IS_SHIFT = BIT(1),   /* the same where it is by a constant other than zero */
-};
-
 struct gen_row {
 	uint16_t mnemonic; /* ZydisMnemonic */
-	uint16_t flags;
+	/* The status flags that it always writes, if it is said to write them at all. Flags that
+	 * the manual calls undefined count where no processor leaves them alone. */
+	uint8_t sets;
+	bool is_shift; /* ... unless its count is zero */
 	gen_fn *gen;
 };
 
