@@ -98,6 +98,7 @@ static void reset_virt(struct cpu *cpu)
 {
 	cpu->in_guest = cpu->has_second_stage = false;
 	cpu->is_init_blocked = cpu->nmi_is_virtual = cpu->iret_keeps_nmi = false;
+	cpu->iret_unblocks_nmi = false;
 	__atomic_store_n(&cpu->interrupts_exit, false, __ATOMIC_SEQ_CST);
 	cpu->stage_key = 0;
 	if (cpu->virt)

@@ -194,14 +194,15 @@ struct cpu {
 	/* The virtualization extension: cpu/virt.h. */
 	const struct virt_ops *virt; /* NULL: the model shows none */
 	void *virt_state;
-	bool in_guest;         /* non-root operation */
-	uint32_t insn_rf;      /* the RFLAGS.RF that the instruction being executed began with */
-	bool is_init_blocked;  /* INIT waits; in non-root operation it exits all the same */
-	bool has_second_stage; /* in_guest, with EPT or NPT */
-	uint64_t stage_key;    /* keeps the TLB banks of guests apart: 0 in root operation */
-	bool interrupts_exit;  /* external interrupts count with RFLAGS.IF clear, too (atomic) */
-	bool nmi_is_virtual;   /* nmi_blocked holds back none of the NMIs that arrive */
-	bool iret_keeps_nmi;   /* IRET leaves nmi_blocked alone */
+	bool in_guest;          /* non-root operation */
+	uint32_t insn_rf;       /* the RFLAGS.RF that the instruction being executed began with */
+	bool is_init_blocked;   /* INIT waits; in non-root operation it exits all the same */
+	bool has_second_stage;  /* in_guest, with EPT or NPT */
+	uint64_t stage_key;     /* keeps the TLB banks of guests apart: 0 in root operation */
+	bool interrupts_exit;   /* external interrupts count with RFLAGS.IF clear, too (atomic) */
+	bool nmi_is_virtual;    /* nmi_blocked holds back none of the NMIs that arrive */
+	bool iret_keeps_nmi;    /* IRET leaves nmi_blocked alone */
+	bool iret_unblocks_nmi; /* an IRET that has cleared nmi_blocked is not over yet */
 	uint64_t guest_tsc_offset, guest_tsc_scale; /* in_guest: (tsc * scale >> 48) + offset */
 	/* in_guest: the page where APIC accesses are virtual, or NO_APIC_PAGE; the virtual APIC, or
 	 * NULL */

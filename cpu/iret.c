@@ -32,16 +32,20 @@ static uint64_t changeable(const struct cpu *cpu, unsigned size)
 	return flags;
 }
 
+/* IRET lets NMIs in again as it begins, even if a fault or an exit ends it. */
 static void unblock_nmi(struct cpu *cpu)
 {
-	if (likely(!cpu->iret_keeps_nmi))
-		cpu->nmi_blocked = false;
+	if (likely(!cpu->nmi_blocked) || cpu->iret_keeps_nmi)
+		return;
+	cpu->nmi_blocked = false;
+	cpu->iret_unblocks_nmi = true;
+	cpu_attention_set(cpu, ATTENTION_NMI | ATTENTION_VIRT);
 }
 
 static void finish(struct cpu *cpu, uint64_t rip)
 {
 	cpu->rip = rip;
-	unblock_nmi(cpu);
+	cpu->iret_unblocks_nmi = false;
 	cpu_update_derived(cpu);
 }
 
@@ -157,6 +161,7 @@ void far_iret(struct cpu *cpu, unsigned size, uint64_t next_rip)
 	struct frame frame;
 	struct stack stack;
 
+	unblock_nmi(cpu);
 	if (!cpu_in_protected_mode(cpu)) {
 		iret_real(cpu, size);
 		return;
@@ -166,7 +171,7 @@ void far_iret(struct cpu *cpu, unsigned size, uint64_t next_rip)
 			cpu_raise_code(cpu, EXC_GP, 0);
 		task_switch(cpu, (uint16_t)mmu_load_system(cpu, cpu->tr.base, 2), TASK_IRET,
 			    next_rip, NULL);
-		unblock_nmi(cpu);
+		cpu->iret_unblocks_nmi = false;
 		return;
 	}
 	stack_open(cpu, &stack);

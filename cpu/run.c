@@ -151,7 +151,8 @@ static void run_one_insn(struct cpu *cpu)
 	cpu->insn_rf = 0;
 	if (unwound >= UNWIND_EXIT)
 		longjmp(cpu->unwind, unwound);
-	if (cpu->shadow & SHADOW_OLD)
+	/* A fault's own exit still sees the shadow; delivery ends it. */
+	if (unwound != UNWIND_FAULT && (cpu->shadow & SHADOW_OLD))
 		cpu->shadow = SHADOW_NONE;
 	if (!cpu->shadow)
 		cpu_attention_clear(cpu, ATTENTION_SHADOW);
@@ -175,6 +176,7 @@ static enum outcome deliver(struct cpu *cpu, const struct event *event)
 		cpu->activity = CPU_ACTIVE;
 		cpu_attention_clear(cpu, ATTENTION_HALT);
 	}
+	cpu->iret_unblocks_nmi = false;
 	memcpy(&outer, &cpu->unwind, sizeof(outer));
 	result = event_deliver(cpu, event);
 	memcpy(&cpu->unwind, &outer, sizeof(outer));
@@ -286,13 +288,13 @@ static bool are_nmis_held(const struct cpu *cpu)
  */
 static bool can_take_nmi(struct cpu *cpu)
 {
-	bool is_open = !are_nmis_held(cpu) && cpu->shadow == SHADOW_NONE;
+	bool is_held = are_nmis_held(cpu), is_open = !is_held && cpu->shadow == SHADOW_NONE;
 	unsigned waiting;
 
-	if (is_open)
+	if (is_held || is_open) /* IRET, and what changes operation, set it again */
 		cpu_attention_clear(cpu, ATTENTION_NMI);
 	waiting = cpu->nmis_waiting + __atomic_exchange_n(&cpu->nmis_arrived, 0, __ATOMIC_SEQ_CST);
-	cpu->nmis_waiting = (uint8_t)MIN(waiting, are_nmis_held(cpu) ? 1u : 2u);
+	cpu->nmis_waiting = (uint8_t)MIN(waiting, is_held ? 1u : 2u);
 	return is_open && cpu->nmis_waiting;
 }
 

@@ -174,7 +174,7 @@ static void log_page(struct cpu *cpu, l2pa_t addr)
 static void require_room_in_log(struct cpu *cpu)
 {
 	if ((vmx_of(cpu)->proc2 & PROC2_PML) && vmcs_get(cpu, PML_INDEX) >= PML_ENTRIES)
-		vmx_exit(cpu, EXIT_PML_FULL, 0);
+		vmx_exit(cpu, EXIT_PML_FULL, vmx_nmi_unblocking(cpu));
 }
 
 static uint64_t flags_needed(const struct ept_walk *walk, unsigned level, bool is_write)
@@ -270,7 +270,7 @@ static _Noreturn void exit_violation(struct cpu *cpu, l2pa_t addr, uint64_t need
 	const struct ve_information info = {
 		.reason = EXIT_EPT_VIOLATION,
 		.busy = VE_BUSY,
-		.qualification = qualification_of(walk, need, access),
+		.qualification = qualification_of(walk, need, access) | vmx_nmi_unblocking(cpu),
 		.linear = access->is_linear_valid ? access->linear : 0,
 		.physical = addr,
 		.eptp_index = (uint16_t)vmcs_get(cpu, EPTP_INDEX),

@@ -44,9 +44,17 @@ static void record_length(struct cpu *cpu, const struct event *event)
 		vmcs_set(cpu, EXIT_INSTRUCTION_LENGTH, (event->next_rip - cpu->rip) & 0xf);
 }
 
+/* SDM3: "Information About NMI Unblocking Due to IRET" */
+uint64_t vmx_nmi_unblocking(const struct cpu *cpu)
+{
+	return cpu->iret_unblocks_nmi && !cpu->in_delivery ? INTERRUPTION_NMI_UNBLOCK : 0;
+}
+
 static void record_interruption(struct cpu *cpu, const struct event *event)
 {
-	vmcs_set(cpu, EXIT_INTERRUPTION, interruption_of(cpu, event));
+	uint64_t unblocking = event->type == EVENT_FAULT ? vmx_nmi_unblocking(cpu) : 0;
+
+	vmcs_set(cpu, EXIT_INTERRUPTION, interruption_of(cpu, event) | unblocking);
 	vmcs_set(cpu, EXIT_INTERRUPTION_ERROR, event->error);
 	record_length(cpu, event);
 }
@@ -193,7 +201,7 @@ void vmx_guest_left(struct cpu *cpu, enum vmx_exit_reason reason)
 	if (vmx->proc & PROC_INTERRUPT_WINDOW)
 		cpu_attention_set(cpu, ATTENTION_INTERRUPT);
 	vmx->is_monitor_trap_pending = false;
-	cpu->nmi_is_virtual = cpu->iret_keeps_nmi = false;
+	cpu->nmi_is_virtual = cpu->iret_keeps_nmi = cpu->iret_unblocks_nmi = false;
 	if (reason != EXIT_EXCEPTION_NMI && reason != EXIT_EXTERNAL_INTERRUPT)
 		vmcs_set(cpu, EXIT_INTERRUPTION, 0);
 	restore_rf(cpu, reason);
@@ -324,7 +332,8 @@ static bool before_interrupt(struct cpu *cpu)
 	if ((vmx->proc & PROC_INTERRUPT_WINDOW) && is_interrupt_window(cpu))
 		vmx_exit(cpu, EXIT_INTERRUPT_WINDOW, 0);
 	look_for_interrupt(cpu);
-	if (is_trap || (vmx->proc & PROC_NMI_WINDOW))
+	/* While NMIs are blocked IRET opens the window. */
+	if (is_trap || ((vmx->proc & PROC_NMI_WINDOW) && !cpu->nmi_blocked))
 		cpu_attention_set(cpu, ATTENTION_VIRT);
 	if (is_timer_due(cpu))
 		cpu_attention_set(cpu, ATTENTION_VIRT);

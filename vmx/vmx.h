@@ -280,6 +280,9 @@ void vmx_guest_entered(struct cpu *cpu);
  * information (from cpu->in_delivery), the instruction length; sets RFLAGS.RF as it is to be saved.
  */
 void vmx_guest_left(struct cpu *cpu, enum vmx_exit_reason reason);
+/* Bit 12, as exits by faults, EPT violations and a full log have it: where the instruction is an
+ * IRET that has ended blocking by NMI. */
+uint64_t vmx_nmi_unblocking(const struct cpu *cpu);
 void vmx_event(struct cpu *cpu, const struct event *event);
 bool vmx_boundary(struct cpu *cpu, enum virt_boundary stage);
 /* Before an instruction that tells the time: exits where the preemption timer has expired, so that
