@@ -78,6 +78,7 @@ struct event {
 	uint8_t vector;
 	uint8_t type; /* enum event_type */
 	bool has_error;
+	bool is_injected; /* by VM entry */
 	uint32_t error;
 	uint64_t next_rip; /* what software interrupts push; unused for the others */
 	uint64_t payload;  /* #PF: the address, for CR2; #DB: bits of DR6 */

@@ -38,13 +38,14 @@ static uint64_t return_rip(const struct cpu *cpu, const struct event *event)
 	return is_software(event) || event->type == EVENT_ICEBP ? event->next_rip : cpu->rip;
 }
 
-/* Faults push RF set, so that returning to the instruction does not meet its breakpoint again. */
+/* Faults push RF set, so that returning to the instruction does not meet its breakpoint again; what
+ * VM entry injects pushes it as it is. */
 static uint64_t pushed_flags(const struct cpu *cpu, const struct event *event)
 {
 	uint64_t flags = flags_get(cpu);
 
-	if (event->type == EVENT_FAULT && event->vector != EXC_DB && event->vector != EXC_DF &&
-	    event->vector != EXC_MC)
+	if (event->type == EVENT_FAULT && !event->is_injected && event->vector != EXC_DB &&
+	    event->vector != EXC_DF && event->vector != EXC_MC)
 		flags |= RFLAGS_RF;
 	return flags;
 }
@@ -364,7 +365,7 @@ static void deliver_v86(struct cpu *cpu, const struct event *event)
 			deliver_redirected(cpu, event);
 			return;
 		}
-		if (cpu_iopl(cpu) < 3)
+		if (cpu_iopl(cpu) < 3 && !event->is_injected)
 			cpu_raise_code(cpu, EXC_GP, 0);
 	}
 	deliver_protected(cpu, event);

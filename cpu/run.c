@@ -138,7 +138,10 @@ static void run_one_insn(struct cpu *cpu)
 
 	if (!(before & RFLAGS_RF) && !is_breakpoint_held(cpu) && (hits = code_breakpoints(cpu)))
 		cpu_raise_debug(cpu, hits);
-	cpu->rflags &= ~(uint32_t)RFLAGS_RF;
+	if (before & RFLAGS_RF) {
+		cpu->rflags &= ~(uint32_t)RFLAGS_RF;
+		cpu_update_derived(cpu); /* RF alone is no reason for single elements of a string */
+	}
 	cpu->insn_rf = before & RFLAGS_RF;
 	cpu->is_step_settled = false;
 	if (cpu->shadow)
@@ -460,9 +463,21 @@ static void fold_pending_traps(struct cpu *cpu)
 	cpu_attention_clear(cpu, ATTENTION_TRAP);
 }
 
+/* A string instruction between two elements: what interrupts it saves RF set, so that its code
+ * breakpoint is not met again. */
+static void mark_unfinished(struct cpu *cpu)
+{
+	if (!(cpu->insn->flags & (INSN_REP | INSN_REPNE)))
+		return;
+	cpu->rflags |= RFLAGS_RF;
+	cpu_update_derived(cpu);
+}
+
 /* What was unwound to: the RIP is that of the instruction, not of its block. */
 static enum outcome unwound(struct cpu *cpu, enum unwind how)
 {
+	if (how == UNWIND_RESUME)
+		mark_unfinished(cpu);
 	if (cpu->insn)
 		cpu->rip = insn_rip(cpu, cpu->insn);
 	cpu->insn = NULL;
@@ -566,6 +581,7 @@ void cpu_unwind_exit(struct cpu *cpu)
 void cpu_inject(struct cpu *cpu, const struct event *event)
 {
 	cpu->fault = *event;
+	cpu->fault.is_injected = true;
 	cpu->insn = NULL;
 	longjmp(cpu->unwind, UNWIND_INJECT);
 }

@@ -33,6 +33,23 @@ static void report(const struct cpu *cpu, const struct vmx_failure *failure)
 			failure->rule, failure->heading);
 }
 
+static void report_field(const struct cpu *cpu, enum vmcs_field field, const char *heading,
+			 const char *rule)
+{
+	report(cpu, &(struct vmx_failure){ .field = vmcs_fields[field].name,
+					   .heading = heading,
+					   .rule = rule,
+					   .value = vmcs_get(cpu, field) });
+}
+
+static void report_msr(const struct cpu *cpu, unsigned entry)
+{
+	char rule[64];
+
+	snprintf(rule, sizeof(rule), "entry %u of the list cannot be loaded", entry);
+	report_field(cpu, ENTRY_MSR_LOAD, "Loading MSRs", rule);
+}
+
 /* ---- the controls ---- */
 
 static const uint8_t *bitmap_at(const struct cpu *cpu, enum vmcs_field field)
@@ -252,12 +269,17 @@ static void check_and_load_guest(struct cpu *cpu)
 		vmx_exit_failed_entry(cpu, EXIT_INVALID_GUEST_STATE, qualification);
 	}
 	load_guest(cpu);
-	if (!load_pdptes(cpu))
+	if (!load_pdptes(cpu)) {
+		report_field(cpu, GUEST_CR3, "Checks on Guest Page-Directory-Pointer-Table Entries",
+			     "the PDPTEs in memory must have no reserved bits set");
 		vmx_exit_failed_entry(cpu, EXIT_INVALID_GUEST_STATE, QUALIFICATION_PDPTE);
+	}
 	bad_msr = vmx_load_msr_list(cpu, vmcs_get(cpu, ENTRY_MSR_LOAD),
 				    (uint32_t)vmcs_get(cpu, ENTRY_MSR_LOAD_COUNT));
-	if (bad_msr)
+	if (bad_msr) {
+		report_msr(cpu, bad_msr);
 		vmx_exit_failed_entry(cpu, EXIT_MSR_LOADING, bad_msr);
+	}
 }
 
 void vmx_enter(struct cpu *cpu, const struct insn *insn, bool is_launch)
@@ -268,8 +290,10 @@ void vmx_enter(struct cpu *cpu, const struct insn *insn, bool is_launch)
 		return;
 	take_controls(cpu);
 	check_and_load_guest(cpu);
-	if (is_launch)
+	if (is_launch) {
 		vmx->vmcs.is_launched = true;
+		vmx->vmcs.launched_in = vmx->operations;
+	}
 	enter_non_root(cpu);
 	load_non_register_state(cpu);
 	vmx_apic_entered(cpu);

@@ -93,6 +93,7 @@ static void vmxon(struct cpu *cpu, const struct insn *insn)
 		return;
 	}
 	vmx->is_on = true;
+	vmx->operations++;
 	vmx->vmxon_region = addr;
 	vmx->current = NO_VMCS;
 	cpu->is_init_blocked = true;
@@ -129,6 +130,8 @@ static void enter(struct cpu *cpu, const struct insn *insn, bool is_launch)
 		vmx_fail(cpu, insn, VMXERR_VMLAUNCH_NOT_CLEAR);
 	else if (!is_launch && !vmx->vmcs.is_launched)
 		vmx_fail(cpu, insn, VMXERR_VMRESUME_NOT_LAUNCHED);
+	else if (!is_launch && vmx->vmcs.launched_in != vmx->operations)
+		vmx_fail(cpu, insn, VMXERR_VMRESUME_AFTER_VMXOFF);
 	else
 		vmx_enter(cpu, insn, is_launch);
 }

@@ -68,7 +68,7 @@ struct vmcs {
 	uint32_t revision;
 	uint32_t abort;
 	uint32_t is_launched;
-	uint32_t reserved;
+	uint32_t launched_in; /* the VMX operation (struct vmx, operations) of VMLAUNCH */
 	uint64_t field[VMCS_FIELDS];
 };
 
@@ -160,7 +160,8 @@ enum vmx_error {
 
 /* One vCPU's VMX operation: cpu->virt_state. */
 struct vmx {
-	bool is_on; /* in VMX operation */
+	bool is_on;          /* in VMX operation */
+	uint32_t operations; /* counts VMXON, so that VMRESUME knows a VMCS of before VMXOFF */
 	gpa_t vmxon_region;
 	gpa_t current;    /* address of the current VMCS, or NO_VMCS */
 	struct vmcs vmcs; /* its data while current != NO_VMCS */

@@ -11,7 +11,7 @@
 #define DR6_BS    (1ull << 14)
 
 static unsigned hits;
-static uint64_t rips[32], dr6s[32];
+static uint64_t rips[32], dr6s[32], flags[32];
 static uint64_t rf_on_return;
 
 static void record(struct frame *frame)
@@ -19,6 +19,7 @@ static void record(struct frame *frame)
 	if (hits < 32) {
 		rips[hits] = frame->rip;
 		dr6s[hits] = READ_DR(6);
+		flags[hits] = frame->rflags;
 	}
 	hits++;
 	WRITE_DR(6, 0xffff0ff0);
@@ -52,6 +53,8 @@ static void test_single_step(void)
 			     : "rcx", "rdi", "memory", "cc");
 	check(hits == 6, "REP traps after each iteration: %u", hits);
 	check(rips[0] == rips[1], "at its own address until it is done");
+	check((flags[0] & RFLAGS_RF) && (flags[1] & RFLAGS_RF) && !(flags[2] & RFLAGS_RF),
+	      "and with RF set until then");
 }
 
 static void test_code_breakpoint(void)

@@ -333,6 +333,30 @@ static void test_v86_to_protected(void **state)
 	assert_int_equal(b->cpu->rip, HANDLER);
 }
 
+/* VM entry asks neither for IOPL nor for RF. */
+static void test_injected(void **state)
+{
+	struct bench *b = *state;
+	struct event event = {
+		.vector = 0x30, .type = EVENT_SOFT_INT, .is_injected = true, .next_rip = 0x1236
+	};
+
+	bench_protected(b);
+	set_gate(b, 0x30, GATE_INT, 3, KERNEL_CS, HANDLER);
+	set_gate(b, EXC_UD, GATE_INT, 3, KERNEL_CS, HANDLER);
+	be_v86(b, 0);
+	assert_int_equal(event_deliver(b->cpu, &event), EVENT_DELIVERED);
+	assert_int_equal(b->cpu->rip, HANDLER);
+	event = (struct event){ .vector = EXC_UD, .type = EVENT_FAULT, .is_injected = true };
+	be_v86(b, 0);
+	assert_int_equal(event_deliver(b->cpu, &event), EVENT_DELIVERED);
+	assert_false(*bench_at(b, STACK0 - 28) & RFLAGS_RF);
+	event.is_injected = false;
+	be_v86(b, 0);
+	assert_int_equal(event_deliver(b->cpu, &event), EVENT_DELIVERED);
+	assert_true(*bench_at(b, STACK0 - 28) & RFLAGS_RF);
+}
+
 static void test_v86_redirection(void **state)
 {
 	struct bench *b = *state;
@@ -374,6 +398,7 @@ int main(void)
 		TEST(task_gate),
 		TEST(real),
 		TEST(v86_to_protected),
+		TEST(injected),
 		TEST(v86_redirection),
 	};
 

@@ -224,6 +224,7 @@ static void launch_states(void **state)
 	assert_int_equal(ROOT(v->cpu, 0x0f, 0x01, 0xc3), FAIL + VMXERR_VMRESUME_NOT_LAUNCHED);
 	assert_int_equal(ROOT(v->cpu, 0x0f, 0x01, 0xc2), FAIL + VMXERR_ENTRY_CONTROLS);
 	vmx_of(v->cpu)->vmcs.is_launched = true;
+	vmx_of(v->cpu)->vmcs.launched_in = vmx_of(v->cpu)->operations;
 	assert_int_equal(ROOT(v->cpu, 0x0f, 0x01, 0xc2), FAIL + VMXERR_VMLAUNCH_NOT_CLEAR);
 	assert_int_equal(ROOT(v->cpu, 0x0f, 0x01, 0xc3), FAIL + VMXERR_ENTRY_CONTROLS);
 	v->cpu->shadow = SHADOW_MOV_SS | SHADOW_OLD;
@@ -233,6 +234,22 @@ static void launch_states(void **state)
 	assert_int_equal(vmclear(v, VMCS_A), SUCCEED);
 	assert_int_equal(vmptrld(v, VMCS_A), SUCCEED);
 	v->cpu->shadow = SHADOW_NONE;
+	assert_int_equal(ROOT(v->cpu, 0x0f, 0x01, 0xc3), FAIL + VMXERR_VMRESUME_NOT_LAUNCHED);
+}
+
+/* A VMCS that was launched before VMXOFF, and not cleared since. */
+static void launched_before_vmxoff(void **state)
+{
+	struct vcpu *v = *state;
+
+	vmx_of(v->cpu)->vmcs.is_launched = true;
+	vmx_of(v->cpu)->vmcs.launched_in = vmx_of(v->cpu)->operations;
+	assert_int_equal(ROOT(v->cpu, 0x0f, 0x01, 0xc4), SUCCEED);
+	assert_int_equal(vmxon(v, VMXON_REGION), SUCCEED);
+	assert_int_equal(vmptrld(v, VMCS_A), SUCCEED);
+	assert_int_equal(ROOT(v->cpu, 0x0f, 0x01, 0xc3), FAIL + VMXERR_VMRESUME_AFTER_VMXOFF);
+	assert_int_equal(vmclear(v, VMCS_A), SUCCEED);
+	assert_int_equal(vmptrld(v, VMCS_A), SUCCEED);
 	assert_int_equal(ROOT(v->cpu, 0x0f, 0x01, 0xc3), FAIL + VMXERR_VMRESUME_NOT_LAUNCHED);
 }
 
@@ -486,6 +503,7 @@ int main(void)
 		TEST(each_vmcs_has_its_own_data),
 		TEST(wild_images),
 		TEST(launch_states),
+		TEST(launched_before_vmxoff),
 		TEST(vmxon_wants_the_right_mode),
 		TEST(feature_control_gates_vmxon),
 		TEST(where_the_instructions_do_not_exist),
