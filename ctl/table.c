@@ -6,7 +6,7 @@
 #include "ctl/text.h"
 
 const struct noun *const table_nouns[] = {
-	&noun_vm,     &noun_processor, &noun_memory, &noun_version,
+	&noun_vm,     &noun_processor, &noun_memory, &noun_version, &noun_power,
 	&noun_object, &noun_output,    &noun_help,   NULL,
 };
 

@@ -356,6 +356,11 @@ int board_reset(struct board *b, struct error *err)
 	return ret ? error_set(err, ret, "PCI: no room for all devices' memory") : 0;
 }
 
+void board_press_power_button(struct board *b)
+{
+	acpi_pm_press_button(b->pm);
+}
+
 void board_hurry(struct board *b)
 {
 	console_hurry(b->com1_end);

@@ -40,6 +40,9 @@ void board_destroy(struct board *board);
  */
 int board_reset(struct board *board, struct error *err);
 
+/* A press of the machine's power button. */
+void board_press_power_button(struct board *board);
+
 /* From now on no output makes a vCPU wait: what its host end doesn't take at once is lost. */
 void board_hurry(struct board *board);
 

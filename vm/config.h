@@ -62,6 +62,7 @@ struct config {
 	struct config_net net[CONFIG_NETS_MAX];
 	unsigned nets;
 	struct config_serial serial;
+	const char *control; /* path of the control socket; NULL: none */
 	bool debug_exit;
 	bool no_reboot;
 	unsigned timeout_seconds; /* 0: none */

@@ -238,6 +238,8 @@ static const struct option options[] = {
 	{ "serial", "stdio|none|file:PATH|unix:PATH", false, set_serial, 0,
 	  "what the first serial port is plugged into (default stdio);\n"
 	  "in a terminal Ctrl-] then q ends the machine" },
+	{ "control", "PATH", false, NULL, FIELD(control),
+	  "a socket through which the machine can be asked and told things" },
 	{ "debug-exit", NULL, false, NULL, FIELD(debug_exit),
 	  "a write of V to port f4h ends the machine with status 2V+1" },
 	{ "no-reboot", NULL, false, NULL, FIELD(no_reboot),

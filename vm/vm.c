@@ -14,6 +14,7 @@
 #include "boot/boot.h"
 #include "boot/smbios.h"
 #include "vm/board.h"
+#include "vm/requests.h"
 #include "vm/vcpus.h"
 
 #include <errno.h>
@@ -21,6 +22,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 enum event {
 	EVENT_NONE,
@@ -53,10 +55,13 @@ struct vm {
 	const struct engine_ops *ops;
 	struct engine *engine;
 	struct vcpus *vcpus;
+	struct control *control; /* NULL: none */
 	struct engine_registers boot_registers;
 	uint32_t mailbox; /* atomic; any thread puts the first event in */
 	bool quit;        /* atomic; the operator's wish, beside the mailbox, which may be taken */
-	bool resetting;   /* waiting for the vCPUs to park. The rest is the main thread's */
+	bool parking;     /* the vCPUs park, or have; from here on all is the main thread's */
+	bool resetting;   /* once they have */
+	bool paused;      /* they stay parked */
 	bool ended;       /* `status` says how; what happens later is of no interest */
 	int status;
 	struct error *end_error; /* what to say about it; borrowed by vm_run */
@@ -161,7 +166,27 @@ static void finish_reset(struct vm *vm)
 	}
 	vcpus_reset(vm->vcpus, &vm->boot_registers);
 	__atomic_store_n(&vm->mailbox, EVENT_NONE, __ATOMIC_RELEASE);
+}
+
+/* Does what waits for parked vCPUs, and lets them run again where nothing holds them. */
+static void settle(struct vm *vm)
+{
+	if (!vm->parking || !vcpus_parked(vm->vcpus))
+		return;
+	if (vm->resetting)
+		finish_reset(vm);
+	if (vm->paused || vm->ended)
+		return;
+	vm->parking = false;
 	vcpus_run(vm->vcpus);
+}
+
+static void park(struct vm *vm)
+{
+	if (!vm->parking)
+		vcpus_park_begin(vm->vcpus);
+	vm->parking = true;
+	settle(vm);
 }
 
 static void begin_reset(struct vm *vm)
@@ -170,9 +195,9 @@ static void begin_reset(struct vm *vm)
 		end(vm, VM_STATUS_RESET, NULL);
 		return;
 	}
-	tell(vm, "the guest asked for a reset");
+	tell(vm, "a reset was asked for");
 	vm->resetting = true;
-	vcpus_park_begin(vm->vcpus);
+	park(vm);
 }
 
 static void on_wake(uv_async_t *handle)
@@ -185,8 +210,7 @@ static void on_wake(uv_async_t *handle)
 	if (vm->ended)
 		return;
 	if (vm->resetting) { /* what else was asked for is dropped */
-		if (vcpus_parked(vm->vcpus))
-			finish_reset(vm);
+		settle(vm);
 		return;
 	}
 	switch ((enum event)(mail & ((1u << EVENT_STATUS_SHIFT) - 1))) {
@@ -208,6 +232,8 @@ static void on_wake(uv_async_t *handle)
 		end(vm, VM_STATUS_FAULT, "internal error in the engine");
 		break;
 	}
+	if (!vm->ended)
+		settle(vm);
 }
 
 static void on_time_limit(uv_timer_t *handle)
@@ -218,6 +244,54 @@ static void on_time_limit(uv_timer_t *handle)
 static void on_signal(uv_signal_t *handle, int number)
 {
 	end(handle->data, VM_STATUS_SIGNAL + number, NULL);
+}
+
+/* --- what requests ask for --- */
+
+static uint64_t cpu_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+	return (uint64_t)t.tv_sec * NS_PER_SECOND + (uint64_t)t.tv_nsec;
+}
+
+void vm_report(struct vm *vm, struct vm_report *report)
+{
+	*report = (struct vm_report){
+		.is_paused = vm->paused,
+		.uptime_ns = clock_now_ns(vm->clock),
+		.cpu_ns = cpu_ns(),
+		.memory_bytes = vm->config->memory_bytes,
+	};
+}
+
+void vm_press_power_button(struct vm *vm)
+{
+	board_press_power_button(vm->board);
+}
+
+void vm_pause(struct vm *vm)
+{
+	vm->paused = true;
+	park(vm);
+}
+
+void vm_resume(struct vm *vm)
+{
+	vm->paused = false;
+	settle(vm);
+}
+
+void vm_reset(struct vm *vm)
+{
+	if (!vm->resetting && !vm->ended)
+		begin_reset(vm);
+}
+
+void vm_quit(struct vm *vm)
+{
+	end(vm, VM_STATUS_OFF, NULL);
 }
 
 /* --- making and unmaking --- */
@@ -318,6 +392,8 @@ static int create(struct vm *vm, struct error *err)
 		ret = create_engine(vm, err);
 	if (!ret)
 		ret = create_board(vm, err);
+	if (!ret && config->control)
+		ret = control_create(&vm->control, &vm->loop, config->control, requests, vm, err);
 	if (!ret)
 		tell_what_runs(vm);
 	return ret;
@@ -358,6 +434,7 @@ void vm_destroy(struct vm *vm)
 {
 	if (!vm)
 		return;
+	control_destroy(vm->control);
 	clock_destroy(vm->clock);
 	board_destroy(vm->board);
 	vcpus_destroy(vm->vcpus);

@@ -36,4 +36,20 @@ void vm_destroy(struct vm *vm); /* accepts NULL */
  */
 int vm_run(struct vm *vm, struct error *err);
 
+/* --- while vm_run runs, on its thread: what requests ask for --- */
+
+struct vm_report {
+	bool is_paused;
+	uint64_t uptime_ns, cpu_ns; /* of the machine; of the whole process */
+	uint64_t memory_bytes;      /* that the guest has */
+	bool nested_active;         /* a hypervisor runs in the guest */
+};
+
+void vm_report(struct vm *vm, struct vm_report *report);
+void vm_press_power_button(struct vm *vm);
+void vm_pause(struct vm *vm); /* vCPUs stop soon; nothing where they have */
+void vm_resume(struct vm *vm);
+void vm_reset(struct vm *vm); /* also while paused, and stays so */
+void vm_quit(struct vm *vm);
+
 #endif

@@ -1,226 +1,219 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/*
- * Control, extended control and debug registers: which values raise #GP(0), and how the processor
- * gets into long mode and out of it.
- */
-#include "tests/unit/vcpu.h"
+/* The control socket: whole and broken requests, several clients, clients that go away. */
+#include "vm/control.h"
 
-#include "cpu/control.h"
-#include "cpu/feature.h"
+#include <errno.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
-#define PG_PE    (CR0_PG | CR0_PE | CR0_ET)
-#define PDPT     0x8000
-#define LONG_CR4 CR4_PAE
+#include <cmocka.h>
 
-static void store(struct vcpu *v, gpa_t gpa, uint64_t value)
+struct fixture {
+	uv_loop_t loop;
+	struct control *control;
+	char folder[64], path[80];
+	unsigned pings;
+};
+
+static int ping(void *self, const json_t *arguments, json_t *answer, struct error *err)
 {
-	assert_int_equal(memory_write(v->config.memory, gpa, &value, sizeof(value)), 0);
+	struct fixture *f = self;
+
+	f->pings++;
+	if (json_object_get(arguments, "fail"))
+		return error_set(err, -EINVAL, "told to");
+	json_object_set_new(answer, "pings", json_integer(f->pings));
+	return 0;
 }
 
-static void enter_long_mode(struct vcpu *v)
-{
-	struct cpu *cpu = v->cpu;
+static const struct control_request requests[] = { { "ping", ping }, { NULL, NULL } };
 
-	assert_passes(cpu, control_write_cr0(cpu, CR0_PE));
-	assert_passes(cpu, control_write_cr4(cpu, LONG_CR4));
-	assert_true(control_write_efer(cpu, EFER_LME));
-	assert_passes(cpu, control_write_cr0(cpu, PG_PE));
-	assert_true(cpu->efer & EFER_LMA);
+static int setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+	struct error err = { "" };
+
+	snprintf(f->folder, sizeof(f->folder), "/tmp/test_control.XXXXXX");
+	assert_non_null(mkdtemp(f->folder));
+	snprintf(f->path, sizeof(f->path), "%s/control", f->folder);
+	assert_int_equal(uv_loop_init(&f->loop), 0);
+	assert_int_equal(control_create(&f->control, &f->loop, f->path, requests, f, &err), 0);
+	*state = f;
+	return 0;
 }
 
-static void cr0_combinations(void **state)
+static int teardown(void **state)
 {
-	struct vcpu v;
+	struct fixture *f = *state;
 
-	(void)state;
-	vcpu_setup(&v, CPU_INTEL);
-	assert_raises(v.cpu, EXC_GP, control_write_cr0(v.cpu, CR0_PG));
-	assert_raises(v.cpu, EXC_GP, control_write_cr0(v.cpu, CR0_NW));
-	assert_raises(v.cpu, EXC_GP, control_write_cr0(v.cpu, BIT(32)));
-	assert_passes(v.cpu, control_write_cr0(v.cpu, CR0_NW | CR0_CD));
-	assert_passes(v.cpu, control_write_cr0(v.cpu, 0xffffffff & ~CR0_PG));
-	assert_int_equal(v.cpu->cr0, CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP |
-					     CR0_AM | CR0_NW | CR0_CD);
-	vcpu_teardown(&v);
+	control_destroy(f->control);
+	uv_run(&f->loop, UV_RUN_DEFAULT);
+	assert_int_equal(uv_loop_close(&f->loop), 0);
+	assert_int_not_equal(access(f->path, F_OK), 0);
+	rmdir(f->folder);
+	free(f);
+	return 0;
 }
 
-static void long_mode_in_and_out(void **state)
+static int connect_to(const struct fixture *f)
 {
-	struct vcpu v;
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
-	(void)state;
-	vcpu_setup(&v, CPU_INTEL);
-	assert_passes(v.cpu, control_write_cr0(v.cpu, CR0_PE));
-	assert_true(control_write_efer(v.cpu, EFER_LME));
-	assert_raises(v.cpu, EXC_GP, control_write_cr0(v.cpu, PG_PE)); /* without PAE */
-	assert_passes(v.cpu, control_write_cr4(v.cpu, CR4_PAE));
-	v.cpu->seg[CS].ar |= SEG_L;
-	assert_raises(v.cpu, EXC_GP, control_write_cr0(v.cpu, PG_PE)); /* with CS.L */
-	v.cpu->seg[CS].ar &= ~SEG_L;
-	assert_passes(v.cpu, control_write_cr0(v.cpu, PG_PE));
-	assert_int_equal(v.cpu->efer, EFER_LME | EFER_LMA);
-
-	assert_false(control_write_efer(v.cpu, 0));                  /* LME while paging */
-	assert_true(control_write_efer(v.cpu, EFER_LME | EFER_NXE)); /* LMA is not for writing */
-	assert_int_equal(v.cpu->efer, EFER_LME | EFER_LMA | EFER_NXE);
-	assert_raises(v.cpu, EXC_GP, control_write_cr4(v.cpu, 0));
-
-	v.cpu->seg[CS].ar |= SEG_L;
-	cpu_update_derived(v.cpu);
-	assert_int_equal(v.cpu->mode, MODE_64);
-	assert_raises(v.cpu, EXC_GP, control_write_cr0(v.cpu, CR0_PE)); /* from 64-bit mode */
-	v.cpu->seg[CS].ar &= ~SEG_L;
-	cpu_update_derived(v.cpu);
-	assert_passes(v.cpu, control_write_cr0(v.cpu, CR0_PE));
-	assert_int_equal(v.cpu->efer, EFER_LME | EFER_NXE);
-	vcpu_teardown(&v);
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", f->path);
+	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	return fd;
 }
 
-static void cr4_takes_what_cpuid_shows(void **state)
+static void turn(struct fixture *f)
 {
-	struct vcpu v;
-	uint64_t offered;
+	for (int i = 0; i < 20; i++)
+		uv_run(&f->loop, UV_RUN_NOWAIT);
+}
 
-	(void)state;
-	vcpu_setup(&v, CPU_INTEL);
-	offered = control_cr4_offered(v.cpu);
-	assert_true(offered & CR4_SMAP);
-	assert_false(offered & CR4_VMXE);
-	for (unsigned bit = 0; bit < 64; bit++) {
-		bool good = (offered & BIT(bit)) && BIT(bit) != CR4_PCIDE;
+/* What came back, "" for nothing, "gone" where the connection was closed. */
+static const char *receive(struct fixture *f, int fd, char *text, size_t size)
+{
+	ssize_t n;
 
-		assert_int_equal(RAISED(v.cpu, control_write_cr4(v.cpu, BIT(bit))),
-				 good ? -1 : EXC_GP);
+	turn(f);
+	n = recv(fd, text, size - 1, 0);
+	if (!n)
+		return "gone";
+	text[n > 0 ? n : 0] = 0;
+	return text;
+}
+
+static void say(int fd, const char *text)
+{
+	assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), strlen(text));
+}
+
+static void answers_requests(void **state)
+{
+	struct fixture *f = *state;
+	int fd = connect_to(f);
+	char text[512];
+
+	say(fd, "{\"execute\": \"ping\"}\n");
+	assert_string_equal(receive(f, fd, text, sizeof(text)), "{\"return\":{\"pings\":1}}\n");
+	say(fd, "{\"execute\": \"ping\", \"arguments\": {\"fail\": 1}}\n");
+	assert_string_equal(receive(f, fd, text, sizeof(text)),
+			    "{\"error\":{\"text\":\"told to\"}}\n");
+	close(fd);
+	turn(f);
+}
+
+static void takes_parts_and_several_lines(void **state)
+{
+	struct fixture *f = *state;
+	int fd = connect_to(f);
+	char text[512];
+
+	say(fd, "{\"execute\":");
+	assert_string_equal(receive(f, fd, text, sizeof(text)), "");
+	say(fd, " \"ping\"}\n{\"execute\": \"ping\"}\n{\"exec");
+	assert_string_equal(receive(f, fd, text, sizeof(text)),
+			    "{\"return\":{\"pings\":1}}\n{\"return\":{\"pings\":2}}\n");
+	say(fd, "ute\": \"ping\"}\n");
+	assert_string_equal(receive(f, fd, text, sizeof(text)), "{\"return\":{\"pings\":3}}\n");
+	close(fd);
+	turn(f);
+}
+
+static void survives_nonsense(void **state)
+{
+	static const char *const nonsense[] = { "\n",
+						"null\n",
+						"[]\n",
+						"{}\n",
+						"{\"execute\": 1}\n",
+						"{\"execute\": \"\"}\n",
+						"\xff\xfe\n",
+						"{{{{\n" };
+	struct fixture *f = *state;
+	int fd = connect_to(f);
+	char text[512];
+
+	for (size_t i = 0; i < ARRAY_SIZE(nonsense); i++) {
+		say(fd, nonsense[i]);
+		assert_ptr_equal(strstr(receive(f, fd, text, sizeof(text)), "{\"error\""), text);
 	}
-	vcpu_teardown(&v);
+	say(fd, "{\"execute\": \"ping\", \"arguments\": []}\n");
+	assert_string_equal(receive(f, fd, text, sizeof(text)), "{\"return\":{\"pings\":1}}\n");
+	close(fd);
+	turn(f);
 }
 
-static void pcids_need_long_mode_and_a_clean_cr3(void **state)
+static void drops_endless_lines_only(void **state)
 {
-	struct vcpu v;
+	static char line[70000];
+	struct fixture *f = *state;
+	int fd = connect_to(f), other = connect_to(f);
+	char text[512];
+	size_t sent = 0;
 
-	(void)state;
-	vcpu_setup(&v, CPU_INTEL);
-	assert_raises(v.cpu, EXC_GP, control_write_cr4(v.cpu, CR4_PAE | CR4_PCIDE));
-	enter_long_mode(&v);
-	assert_raises(v.cpu, EXC_GP, control_write_cr3(v.cpu, CR3_NOFLUSH));
-	assert_passes(v.cpu, control_write_cr3(v.cpu, 0x1003));
-	assert_raises(v.cpu, EXC_GP, control_write_cr4(v.cpu, LONG_CR4 | CR4_PCIDE));
-	assert_passes(v.cpu, control_write_cr3(v.cpu, 0x1000));
-	assert_passes(v.cpu, control_write_cr4(v.cpu, LONG_CR4 | CR4_PCIDE));
-	assert_passes(v.cpu, control_write_cr3(v.cpu, CR3_NOFLUSH | 0x1003));
-	assert_int_equal(v.cpu->cr3, 0x1003);
-	assert_raises(v.cpu, EXC_GP, control_write_cr3(v.cpu, BIT(PHYSICAL_BITS)));
-	assert_raises(v.cpu, EXC_GP, control_write_cr0(v.cpu, CR0_PE));
-	vcpu_teardown(&v);
-}
+	memset(line, 'x', sizeof(line));
+	while (sent < sizeof(line)) {
+		ssize_t n = send(fd, line + sent, sizeof(line) - sent, MSG_NOSIGNAL);
 
-static void pae_loads_its_pdptes(void **state)
-{
-	struct vcpu v;
-
-	(void)state;
-	vcpu_setup(&v, CPU_INTEL);
-	assert_passes(v.cpu, control_write_cr0(v.cpu, CR0_PE));
-	assert_passes(v.cpu, control_write_cr4(v.cpu, CR4_PAE));
-	store(&v, PDPT, 0x9001);
-	store(&v, PDPT + 8, 0x6); /* not present: anything goes */
-	assert_passes(v.cpu, control_write_cr3(v.cpu, PDPT));
-	assert_passes(v.cpu, control_write_cr0(v.cpu, PG_PE));
-	assert_int_equal(v.cpu->pdpte[0], 0x9001);
-	store(&v, PDPT + 24, 0xa003);
-	assert_raises(v.cpu, EXC_GP, control_write_cr3(v.cpu, PDPT));
-	assert_raises(v.cpu, EXC_GP, control_write_cr4(v.cpu, CR4_PAE | CR4_PGE));
-	assert_int_equal(v.cpu->cr4, CR4_PAE);
-	assert_int_equal(v.cpu->pdpte[3], 0);
-	assert_raises(v.cpu, EXC_GP, control_write_cr3(v.cpu, 0xfee00000)); /* no memory */
-	store(&v, PDPT + 24, 0xa001);
-	assert_passes(v.cpu, control_write_cr3(v.cpu, PDPT));
-	assert_int_equal(v.cpu->pdpte[3], 0xa001);
-	vcpu_teardown(&v);
-}
-
-static void efer_takes_what_cpuid_shows(void **state)
-{
-	(void)state;
-	for (unsigned vendor = CPU_INTEL; vendor <= CPU_AMD; vendor++) {
-		struct vcpu v;
-
-		vcpu_setup(&v, vendor);
-		assert_true(control_write_efer(v.cpu, EFER_SCE | EFER_NXE | EFER_LMA));
-		assert_int_equal(v.cpu->efer, EFER_SCE | EFER_NXE);
-		assert_false(control_write_efer(v.cpu, EFER_SVME));
-		assert_false(control_write_efer(v.cpu, EFER_LMSLE));
-		assert_int_equal(control_write_efer(v.cpu, EFER_AIBRSE), vendor == CPU_AMD);
-		vcpu_teardown(&v);
+		turn(f);
+		if (n < 0 && errno == EPIPE)
+			break;
+		sent += n > 0 ? (size_t)n : 0;
 	}
+	assert_true(recv(fd, text, sizeof(text), 0) <= 0);
+	say(other, "{\"execute\": \"ping\"}\n");
+	assert_string_equal(receive(f, other, text, sizeof(text)), "{\"return\":{\"pings\":1}}\n");
+	close(fd);
+	close(other);
+	turn(f);
 }
 
-static void xcr0_combinations(void **state)
+static void client_goes_before_its_answer(void **state)
 {
-	struct vcpu v;
+	struct fixture *f = *state;
+	int fd = connect_to(f), other;
+	char text[512];
 
-	(void)state;
-	vcpu_setup(&v, CPU_INTEL);
-	assert_raises(v.cpu, EXC_GP, control_write_xcr0(v.cpu, 0));
-	assert_raises(v.cpu, EXC_GP, control_write_xcr0(v.cpu, XCR0_SSE));
-	assert_raises(v.cpu, EXC_GP, control_write_xcr0(v.cpu, XCR0_X87 | XCR0_AVX));
-	assert_raises(v.cpu, EXC_GP, control_write_xcr0(v.cpu, XCR0_X87 | BIT(5)));
-	assert_passes(v.cpu, control_write_xcr0(v.cpu, XCR0_X87 | XCR0_SSE | XCR0_PKRU));
-	if (cpu_has(v.cpu, FEATURE_AVX))
-		assert_passes(v.cpu, control_write_xcr0(v.cpu, control_xcr0_offered(v.cpu)));
-	vcpu_teardown(&v);
+	say(fd, "{\"execute\": \"ping\"}\n");
+	close(fd);
+	turn(f);
+	other = connect_to(f);
+	say(other, "{\"execute\": \"ping\"}\n");
+	assert_string_equal(receive(f, other, text, sizeof(text)), "{\"return\":{\"pings\":2}}\n");
+	close(other); /* and teardown with a client that the loop has not seen go */
 }
 
-static void cr8_is_the_task_priority(void **state)
+static void refuses_a_path_in_use(void **state)
 {
-	struct vcpu v;
+	struct fixture *f = *state;
+	struct control *second = NULL;
+	struct error err = { "" };
 
-	(void)state;
-	vcpu_setup(&v, CPU_INTEL);
-	assert_passes(v.cpu, control_write_cr8(v.cpu, 9));
-	assert_int_equal(control_read_cr8(v.cpu), 9);
-	assert_int_equal(irq_tpr(v.config.irq, 0), 0x90);
-	assert_raises(v.cpu, EXC_GP, control_write_cr8(v.cpu, 16));
-	vcpu_teardown(&v);
-}
-
-static void debug_registers(void **state)
-{
-	struct vcpu v;
-
-	(void)state;
-	vcpu_setup(&v, CPU_INTEL);
-	assert_passes(v.cpu, control_write_dr(v.cpu, 6, 0xffffffff));
-	assert_int_equal(control_read_dr(v.cpu, 4), 0xffffefff); /* an alias of DR6 */
-	assert_passes(v.cpu, control_write_dr(v.cpu, 6, 0));
-	assert_int_equal(v.cpu->dr6, DR6_INIT);
-	assert_passes(v.cpu, control_write_dr(v.cpu, 7, 0xffffdfff));
-	assert_int_equal(v.cpu->dr7, 0xffff07ff);
-	assert_raises(v.cpu, EXC_GP, control_write_dr(v.cpu, 7, BIT(32)));
-	assert_raises(v.cpu, EXC_GP, control_write_dr(v.cpu, 6, BIT(63)));
-
-	assert_passes(v.cpu, control_write_cr4(v.cpu, CR4_DE));
-	assert_raises(v.cpu, EXC_UD, control_read_dr(v.cpu, 5));
-	assert_passes(v.cpu, control_write_dr(v.cpu, 7, DR7_GD));
-	assert_raises(v.cpu, EXC_DB, control_read_dr(v.cpu, 0));
-	assert_int_equal(v.cpu->fault.payload, DR6_BD);
-	vcpu_teardown(&v);
+	assert_int_equal(control_create(&second, &f->loop, f->path, requests, f, &err),
+			 -EADDRINUSE);
+	assert_non_null(strstr(err.text, f->path));
+	assert_null(second);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(cr0_combinations),
-		cmocka_unit_test(long_mode_in_and_out),
-		cmocka_unit_test(cr4_takes_what_cpuid_shows),
-		cmocka_unit_test(pcids_need_long_mode_and_a_clean_cr3),
-		cmocka_unit_test(pae_loads_its_pdptes),
-		cmocka_unit_test(efer_takes_what_cpuid_shows),
-		cmocka_unit_test(xcr0_combinations),
-		cmocka_unit_test(cr8_is_the_task_priority),
-		cmocka_unit_test(debug_registers),
+		cmocka_unit_test_setup_teardown(answers_requests, setup, teardown),
+		cmocka_unit_test_setup_teardown(takes_parts_and_several_lines, setup, teardown),
+		cmocka_unit_test_setup_teardown(survives_nonsense, setup, teardown),
+		cmocka_unit_test_setup_teardown(drops_endless_lines_only, setup, teardown),
+		cmocka_unit_test_setup_teardown(client_goes_before_its_answer, setup, teardown),
+		cmocka_unit_test_setup_teardown(refuses_a_path_in_use, setup, teardown),
 	};
 
+	signal(SIGPIPE, SIG_IGN); /* as nidus run does */
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

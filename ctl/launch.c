@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* A definition becomes a process: see ctl/launch.h. */
+#include "ctl/launch.h"
+
+#include "ctl/shell.h"
+#include "ctl/text.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define START_MS 60000 /* a loaded host, a large image */
+#define POLL_NS  5000000
+#define LOG_MODE 0600
+#define FAILED   127
+#define ARGS_MAX 256
+
+/* --- the command line --- */
+
+struct command_line {
+	char *arg[ARGS_MAX + 1]; /* ends with NULL */
+	size_t count;
+};
+
+static void add(struct command_line *line, const char *option, char *value)
+{
+	if (line->count + 2 > ARGS_MAX) {
+		free(value);
+		return;
+	}
+	line->arg[line->count++] = text_copy(option);
+	if (value)
+		line->arg[line->count++] = value;
+}
+
+static void free_line(struct command_line *line)
+{
+	for (size_t i = 0; i < line->count; i++)
+		free(line->arg[i]);
+}
+
+/* A word of a definition in lower case, as options have them. */
+static char *lower(const json_t *value, const char *otherwise)
+{
+	char *word = text_copy(json_is_string(value) ? json_string_value(value) : otherwise);
+
+	for (char *p = word; *p; p++)
+		*p = (char)tolower((unsigned char)*p);
+	return word;
+}
+
+static void add_processor(struct command_line *line, struct machine *machine)
+{
+	const json_t *processor = machine_part(machine, "Processor");
+	long long count = json_integer_value(json_object_get(processor, "Count"));
+	bool nested = json_is_true(json_object_get(processor, "ExposeVirtualizationExtensions"));
+
+	add(line, "--engine", lower(json_object_get(processor, "Engine"), "auto"));
+	add(line, "--cpu", lower(json_object_get(processor, "Vendor"), "intel"));
+	add(line, "--cpus", text_format("%lld", MAX(count, 1ll)));
+	add(line, "--nested", text_copy(nested ? "on" : "off"));
+}
+
+static void add_memory(struct command_line *line, struct machine *machine)
+{
+	const json_t *memory = machine_part(machine, "Memory");
+
+	add(line, "--memory",
+	    text_format("%lld", (long long)json_integer_value(json_object_get(memory, "Startup"))));
+}
+
+static void add_boot(struct command_line *line, struct machine *machine)
+{
+	static const char *const options[][2] = { { "KernelPath", "--kernel" },
+						  { "InitrdPath", "--initrd" },
+						  { "KernelCommandLine", "--append" } };
+	const json_t *boot = machine_part(machine, "Boot");
+
+	for (size_t i = 0; i < ARRAY_SIZE(options); i++) {
+		const char *value = value_text_of(boot, options[i][0]);
+
+		if (value && *value)
+			add(line, options[i][1], text_copy(value));
+	}
+}
+
+static void add_disks(struct command_line *line, struct machine *machine)
+{
+	json_t *drive;
+	size_t i;
+
+	json_array_foreach(machine_list(machine, "HardDrives"), i, drive)
+	{
+		const char *path = value_text_of(drive, "Path");
+
+		if (path && *path)
+			add(line, "--disk", text_copy(path));
+	}
+}
+
+static void add_adapters(struct command_line *line, struct machine *machine)
+{
+	json_t *adapter;
+	size_t i;
+
+	json_array_foreach(machine_list(machine, "NetworkAdapters"), i, adapter)
+	{
+		const char *name = value_text_of(adapter, "SwitchName");
+		bool is_default = name && text_same(name, LAUNCH_DEFAULT_SWITCH);
+
+		add(line, "--net", text_copy(is_default ? "user" : "none"));
+	}
+}
+
+static void compose(struct command_line *line, struct machine *machine)
+{
+	add(line, "nidus", NULL);
+	add(line, "run", NULL);
+	add_processor(line, machine);
+	add_memory(line, machine);
+	add_boot(line, machine);
+	add_disks(line, machine);
+	add_adapters(line, machine);
+	add(line, "--serial", text_copy("unix:console"));
+	add(line, "--control", text_copy("control"));
+}
+
+/* --- the process --- */
+
+/* What a process that is gone left behind; the log is written anew. */
+static void clean(const char *folder)
+{
+	static const char *const names[] = { "control", "control.new", "console", "agent" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		char *path = text_format("%s/%s", folder, names[i]);
+
+		unlink(path);
+		free(path);
+	}
+}
+
+/* In the child, between fork and exec: only what is safe there. */
+static void become(const char *folder, char *const argv[])
+{
+	int log, null = open("/dev/null", O_RDWR);
+
+	if (chdir(folder) || setsid() < 0)
+		_exit(FAILED);
+	log = open("log", O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, LOG_MODE);
+	if (log < 0 || null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(log, STDOUT_FILENO) < 0 ||
+	    dup2(log, STDERR_FILENO) < 0)
+		_exit(FAILED);
+	close(log);
+	close(null);
+	execv("/proc/self/exe", argv);
+	_exit(FAILED);
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000ll + t.tv_nsec / 1000000;
+}
+
+/* Until the process answers, ends, or takes too long. */
+static int wait_until_up(struct store *store, struct machine *machine, pid_t pid, struct error *err)
+{
+	const struct timespec pause = { 0, POLL_NS };
+	int64_t until = now_ms() + START_MS;
+	char words[256];
+
+	while (now_ms() < until) {
+		int status;
+
+		process_query(store, machine->id, &machine->process);
+		if (machine->process.state != PROCESS_OFF)
+			return 0;
+		if (waitpid(pid, &status, WNOHANG) == pid) {
+			process_last_words(store, machine->id, words, sizeof(words));
+			return error_set(err, -ECHILD, "%s",
+					 *words ? words : "its process ended at once");
+		}
+		nanosleep(&pause, NULL);
+	}
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	return error_set(err, -ETIMEDOUT, "its process did not answer for %d s", START_MS / 1000);
+}
+
+int launch_start(struct call *call, struct machine *machine, struct error *err)
+{
+	struct store *store = call->shell->store;
+	char *folder = store_run_folder(store, machine->id, err);
+	struct command_line line = { .count = 0 };
+	int ret;
+	pid_t pid;
+
+	if (!folder)
+		return -EACCES;
+	clean(folder);
+	compose(&line, machine);
+	fflush(NULL);
+	pid = fork();
+	if (!pid)
+		become(folder, line.arg);
+	if (pid < 0)
+		ret = error_set(err, -errno, "no process: %s", strerror(errno));
+	else
+		ret = wait_until_up(store, machine, pid, err);
+	free_line(&line);
+	free(folder);
+	return ret;
+}
+
+/* --- one at a time --- */
+
+int launch_lock(struct store *store, const char *id, struct error *err)
+{
+	char *folder = store_run_folder(store, id, err), *path;
+	int fd;
+
+	if (!folder)
+		return -EACCES;
+	path = text_format("%s/lock", folder);
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, LOG_MODE);
+	while (fd >= 0 && flock(fd, LOCK_EX)) {
+		if (errno != EINTR)
+			break;
+	}
+	if (fd < 0)
+		fd = error_set(err, -errno, "'%s': %s", path, strerror(errno));
+	free(path);
+	free(folder);
+	return fd;
+}
+
+void launch_unlock(int lock)
+{
+	close(lock);
+}
