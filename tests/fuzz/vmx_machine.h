@@ -72,7 +72,9 @@ struct machine {
 	struct virt_ops counting; /* virt_vmx, and it counts */
 	struct timer limit;
 	unsigned boundaries_left;
-	unsigned code_bytes; /* of L2's code page, as far as it is written */
+	unsigned code_bytes;      /* of L2's code page, as far as it is written */
+	uint8_t image[AT(PAGES)]; /* memory as it is at first, once it has been made */
+	bool has_image;
 };
 
 static inline void put(struct machine *m, gpa_t at, const void *bytes, uint64_t len)
@@ -220,7 +222,6 @@ static inline void make_code(struct machine *m)
 	put(m, AT(PAGE_L1_CODE) + L1_STOP, stops, sizeof(stops));
 	for (unsigned n = 0; n + sizeof(vmcall) <= PAGE_BYTES; n += sizeof(vmcall))
 		put(m, AT(PAGE_L2_CODE) + n, vmcall, sizeof(vmcall));
-	m->code_bytes = 0;
 }
 
 /* Every gate of 64-bit mode leads to L2's code. */
@@ -241,6 +242,22 @@ static inline void make_regions(struct machine *m)
 	put(m, AT(PAGE_VMXON), &revision, sizeof(revision));
 	put(m, AT(PAGE_VMCS), &revision, sizeof(revision));
 	put(m, AT(PAGE_SHADOW), &shadow, sizeof(shadow));
+}
+
+static inline void make_memory(struct machine *m)
+{
+	clear_memory(m);
+	m->code_bytes = 0;
+	if (m->has_image) {
+		put(m, 0, m->image, sizeof(m->image));
+		return;
+	}
+	make_page_tables(m);
+	make_ept(m);
+	make_code(m);
+	make_descriptors(m);
+	make_regions(m);
+	m->has_image = !memory_read(m->config.memory, 0, m->image, sizeof(m->image));
 }
 
 /* ---- the VMCS ---- */
@@ -338,12 +355,7 @@ static inline void machine_reset(struct machine *m)
 	struct engine_registers registers = l1_registers();
 	struct vmx *vmx = vmx_of(m->cpu);
 
-	clear_memory(m);
-	make_page_tables(m);
-	make_ept(m);
-	make_code(m);
-	make_descriptors(m);
-	make_regions(m);
+	make_memory(m);
 	irq_reset(m->config.irq);
 	engine_soft.reset(m->handle);
 	cpu_attention_clear(m->cpu, ~0u);
