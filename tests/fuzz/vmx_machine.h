@@ -384,7 +384,7 @@ static inline void check_machine(const struct machine *m)
 	const struct cpu *cpu = m->cpu;
 	const struct vmx *vmx = vmx_of(cpu);
 
-	must_hold(cpu->cpl <= 3 && cpu->activity <= CPU_WAIT_FOR_SIPI);
+	must_hold(cpu->cpl <= 3 && cpu->activity <= CPU_MONITORING);
 	must_hold((cpu->cr0 & CR0_PE) || !(cpu->cr0 & CR0_PG));
 	must_hold(!cpu_in_long_mode(cpu) || ((cpu->cr0 & CR0_PG) && (cpu->cr4 & CR4_PAE)));
 	must_hold(!cpu->in_guest || (vmx->is_on && vmx->current != NO_VMCS));
