@@ -410,6 +410,54 @@ static bool op_register(struct machine *m, struct input *in)
 	return true;
 }
 
+/* An event to inject, with an error code where it has one. */
+static bool op_event(struct machine *m, struct input *in)
+{
+	static const uint8_t types[] = { EVENT_EXTERNAL,   EVENT_NMI,
+					 EVENT_FAULT,      EVENT_SOFT_INT,
+					 EVENT_ICEBP,      EVENT_FAULT,
+					 EVENT_SOFT_FAULT, 7 };
+	static const uint32_t with_error = 0x27d00;
+	unsigned type = types[take(in, 1) % sizeof(types)], vector = (uint8_t)take(in, 1);
+	uint64_t info = INTERRUPTION_VALID | type << 8;
+
+	if (type == EVENT_FAULT)
+		vector %= 32;
+	if (type == EVENT_FAULT && (with_error >> vector & 1))
+		info |= INTERRUPTION_ERROR;
+	if (type == EVENT_NMI)
+		vector = EXC_NMI;
+	if (type == EVENT_EXTERNAL && !m->cpu->in_guest)
+		add(m->cpu, GUEST_RFLAGS, RFLAGS_IF);
+	set_field(m, ENTRY_INTERRUPTION, info | (type == 7 ? 0 : vector));
+	set_field(m, ENTRY_INSTRUCTION_LENGTH, 2);
+	return true;
+}
+
+/* The virtual APIC: what it requests and services, and an access of L2's to it, by memory or by
+ * MSR. */
+static bool op_apic(struct machine *m, struct input *in)
+{
+	static const struct snippet accesses[] = { { 2, { 0x89, 0x07 } },
+						   { 2, { 0x8b, 0x07 } },
+						   { 2, { 0x0f, 0x30 } },
+						   { 2, { 0x0f, 0x32 } } };
+	uint64_t what = take(in, 1), offset = take(in, 1);
+	const struct snippet *access = &accesses[what % 4];
+
+	if (what & 0x40)
+		set_field(m, GUEST_INTERRUPT_STATUS, take(in, 2));
+	if ((what & 0x80) && !m->cpu->in_guest)
+		add(m->cpu, GUEST_RFLAGS, RFLAGS_IF);
+	m->cpu->gpr[RDI] = APIC_PAGE + offset % 64 * 16;
+	m->cpu->gpr[RCX] = 0x800 + offset % 64;
+	m->cpu->gpr[RAX] = take(in, what & 0x20 ? 4 : 1);
+	m->cpu->gpr[RDX] = 0;
+	if (!(what & 0x10))
+		add_code(m, access->bytes, access->length);
+	return true;
+}
+
 static bool op_signal(struct machine *m, struct input *in)
 {
 	uint8_t vector = (uint8_t)take(in, 1);
@@ -462,9 +510,11 @@ static bool op_l1(struct machine *m, struct input *in)
 	return run_l1(m, L1_FREE);
 }
 
-static op_fn *const ops[] = { op_field,  op_field, op_field, op_control, op_theme,   op_memory,
-			      op_ept,    op_msr,   op_code,  op_snippet, op_snippet, op_register,
-			      op_signal, op_run,   op_run,   op_l1 };
+static op_fn *const ops[] = {
+	op_field, op_field, op_field,  op_control, op_theme,   op_memory,
+	op_ept,   op_msr,   op_code,   op_snippet, op_snippet, op_register,
+	op_event, op_apic,  op_signal, op_run,     op_run,     op_l1,
+};
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -350,13 +350,22 @@ static inline void repair_l1(struct machine *m)
 	engine_soft.set_registers(m->handle, &good);
 }
 
+/* So that it takes interrupts. */
+static inline void enable_apic(struct machine *m)
+{
+	struct dev_access svr = { .offset = 0xf0, .value = 0x1ff, .size = 4, .is_write = true };
+
+	irq_reset(m->config.irq);
+	irq_apic_mmio(m->config.irq, 0, &svr);
+}
+
 static inline void machine_reset(struct machine *m)
 {
 	struct engine_registers registers = l1_registers();
 	struct vmx *vmx = vmx_of(m->cpu);
 
 	make_memory(m);
-	irq_reset(m->config.irq);
+	enable_apic(m);
 	engine_soft.reset(m->handle);
 	cpu_attention_clear(m->cpu, ~0u);
 	engine_soft.set_registers(m->handle, &registers);
