@@ -16,20 +16,20 @@ static void complain(void *self, const char *text)
 		   text);
 }
 
-static void add_once(json_t *ids, const char *id)
+static void add_once(json_t *chosen, json_t *definition)
 {
 	json_t *known;
 	size_t i;
 
-	json_array_foreach(ids, i, known)
+	json_array_foreach(chosen, i, known)
 	{
-		if (!strcmp(json_string_value(known), id))
+		if (known == definition)
 			return;
 	}
-	json_array_append_new(ids, json_string(id));
+	json_array_append(chosen, definition);
 }
 
-static void add_by_name(struct call *call, const json_t *all, const char *name, json_t *ids)
+static void add_by_name(struct call *call, const json_t *all, const char *name, json_t *chosen)
 {
 	bool is_pattern = value_is_pattern(name), hit = false;
 	json_t *definition;
@@ -41,7 +41,7 @@ static void add_by_name(struct call *call, const json_t *all, const char *name, 
 
 		if (!text_same(own, name) && !(is_pattern && value_like(own, name)))
 			continue;
-		add_once(ids, value_text_of(definition, "Id"));
+		add_once(chosen, definition);
 		hit = true;
 	}
 	if (hit || is_pattern)
@@ -52,7 +52,7 @@ static void add_by_name(struct call *call, const json_t *all, const char *name, 
 		   name, "Nidus was unable to find a virtual machine with name \"%s\".", name);
 }
 
-static void add_by_id(struct call *call, const json_t *all, const char *id, json_t *ids)
+static void add_by_id(struct call *call, const json_t *all, const char *id, json_t *chosen)
 {
 	json_t *definition;
 	size_t i;
@@ -60,7 +60,7 @@ static void add_by_id(struct call *call, const json_t *all, const char *id, json
 	json_array_foreach(all, i, definition)
 	{
 		if (text_same(value_text_of(definition, "Id"), id)) {
-			add_once(ids, value_text_of(definition, "Id"));
+			add_once(chosen, definition);
 			return;
 		}
 	}
@@ -70,7 +70,7 @@ static void add_by_id(struct call *call, const json_t *all, const char *id, json
 
 /* An argument's texts, or the VMId of its objects. */
 static void add_selected(struct call *call, const json_t *all, const json_t *argument, bool by_name,
-			 json_t *ids)
+			 json_t *chosen)
 {
 	json_t *list = value_array(argument), *element;
 	size_t i;
@@ -81,11 +81,11 @@ static void add_selected(struct call *call, const json_t *all, const json_t *arg
 							 : json_string_value(element);
 
 		if (json_is_object(element))
-			add_by_id(call, all, id ? id : "", ids);
+			add_by_id(call, all, id ? id : "", chosen);
 		else if (by_name)
-			add_by_name(call, all, id ? id : "", ids);
+			add_by_name(call, all, id ? id : "", chosen);
 		else
-			add_by_id(call, all, id ? id : "", ids);
+			add_by_id(call, all, id ? id : "", chosen);
 	}
 	json_decref(list);
 }
@@ -110,65 +110,51 @@ static const json_t *find_selector(const struct call *call, const char *via, boo
 	return argument;
 }
 
-static json_t *select_ids(struct call *call, const char *via)
+/* The definitions that the arguments select. */
+static json_t *select_all(struct call *call, const char *via)
 {
 	bool by_name;
 	const json_t *argument = find_selector(call, via, &by_name);
 	json_t *all = store_list(call->shell->store, STORE_VMS, argument ? NULL : complain, call);
-	json_t *ids = json_array(), *definition;
-	size_t i;
+	json_t *chosen;
 
-	if (argument) {
-		add_selected(call, all, argument, by_name, ids);
-	} else {
-		json_array_foreach(all, i, definition)
-			json_array_append(ids, json_object_get(definition, "Id"));
-	}
+	if (!argument)
+		return all;
+	chosen = json_array();
+	add_selected(call, all, argument, by_name, chosen);
 	json_decref(all);
-	return ids;
+	return chosen;
 }
 
 /* --- going through them --- */
 
-static int open_machine(struct call *call, const char *id, struct machine *machine)
+/* Takes the reference of the definition. */
+static void open_machine(struct call *call, json_t *definition, struct machine *machine)
 {
-	struct error err = { "" };
-
-	machine->definition = store_get(call->shell->store, STORE_VMS, id, &err);
-	if (!machine->definition)
-		return call_error(call, ERROR_FAILED, id, "%s", err.text);
-	machine->id = value_text_of(machine->definition, "Id");
-	machine->name = value_text_of(machine->definition, "Name");
-	process_query(call->shell->store, id, &machine->process);
-	return 0;
-}
-
-static int visit(struct call *call, const char *id, int (*fn)(struct call *, struct machine *))
-{
-	struct machine machine;
-	int ret = open_machine(call, id, &machine);
-
-	if (ret)
-		return ret;
-	ret = fn(call, &machine);
-	json_decref(machine.definition);
-	return ret;
+	machine->definition = definition;
+	machine->id = value_text_of(definition, "Id");
+	machine->name = value_text_of(definition, "Name");
+	process_query(call->shell->store, machine->id, &machine->process);
 }
 
 int machine_each(struct call *call, const char *via, int (*fn)(struct call *, struct machine *))
 {
-	json_t *ids = select_ids(call, via), *id;
+	json_t *chosen = select_all(call, via), *definition;
 	size_t i;
 	int ret = 0;
 
-	json_array_foreach(ids, i, id)
+	json_array_foreach(chosen, i, definition)
 	{
+		struct machine machine;
+
 		if (call->stopped)
 			break;
-		if (visit(call, json_string_value(id), fn))
+		open_machine(call, json_incref(definition), &machine);
+		if (fn(call, &machine))
 			ret = -1;
+		json_decref(machine.definition);
 	}
-	json_decref(ids);
+	json_decref(chosen);
 	return call->failed ? -1 : ret;
 }
 
@@ -184,12 +170,13 @@ static int change_locked(struct call *call, const char *id,
 {
 	size_t before = json_array_size(call->output);
 	struct error err = { "" };
+	json_t *now = store_get(call->shell->store, STORE_VMS, id, &err), *old;
 	struct machine machine;
-	json_t *old;
-	int ret = open_machine(call, id, &machine);
+	int ret;
 
-	if (ret)
-		return ret;
+	if (!now)
+		return call_error(call, ERROR_FAILED, id, "%s", err.text);
+	open_machine(call, now, &machine);
 	old = json_deep_copy(machine.definition);
 	ret = fn(call, &machine);
 	if (!ret && !json_equal(old, machine.definition) &&
@@ -202,24 +189,18 @@ static int change_locked(struct call *call, const char *id,
 	return ret;
 }
 
-static int change_one(struct call *call, const char *id, const char *action,
+static int change_one(struct call *call, const json_t *seen, const char *action,
 		      int (*fn)(struct call *, struct machine *))
 {
+	const char *name = value_text_of(seen, "Name");
 	struct error err = { "" };
-	json_t *seen = store_get(call->shell->store, STORE_VMS, id, &err);
-	bool go;
 	int ret;
 
-	if (!seen)
-		return call_error(call, ERROR_FAILED, id, "%s", err.text);
-	go = call_should(call, "%s the virtual machine \"%s\".", action,
-			 value_text_of(seen, "Name"));
-	json_decref(seen);
-	if (!go)
+	if (!call_should(call, "%s the virtual machine \"%s\".", action, name))
 		return 0;
 	if (store_lock(call->shell->store, &err))
-		return call_error(call, ERROR_FAILED, id, "%s", err.text);
-	ret = change_locked(call, id, fn);
+		return call_error(call, ERROR_FAILED, name, "%s", err.text);
+	ret = change_locked(call, value_text_of(seen, "Id"), fn);
 	store_unlock(call->shell->store);
 	return ret;
 }
@@ -227,18 +208,18 @@ static int change_one(struct call *call, const char *id, const char *action,
 int machine_change(struct call *call, const char *via, const char *action,
 		   int (*fn)(struct call *, struct machine *))
 {
-	json_t *ids = select_ids(call, via), *id;
+	json_t *chosen = select_all(call, via), *definition;
 	size_t i;
 	int ret = 0;
 
-	json_array_foreach(ids, i, id)
+	json_array_foreach(chosen, i, definition)
 	{
 		if (call->stopped)
 			break;
-		if (change_one(call, json_string_value(id), action, fn))
+		if (change_one(call, definition, action, fn))
 			ret = -1;
 	}
-	json_decref(ids);
+	json_decref(chosen);
 	return call->failed ? -1 : ret;
 }
 

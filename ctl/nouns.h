@@ -10,6 +10,7 @@ extern const struct noun noun_processor; /* ctl/processor.c */
 extern const struct noun noun_memory;    /* ctl/vmmemory.c */
 extern const struct noun noun_version;   /* ctl/version.c: configuration versions */
 extern const struct noun noun_power;     /* ctl/power.c: Start-VM, Stop-VM and their kin */
+extern const struct noun noun_not_yet;   /* ctl/notyet.c: what there is none of so far */
 extern const struct noun noun_help;      /* ctl/help.c: Get-Command, Get-Help */
 extern const struct noun noun_output;    /* ctl/output.c: Format-Table and its kin */
 extern const struct noun noun_object;    /* ctl/object.c: Where-Object and its kin */

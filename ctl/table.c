@@ -7,7 +7,7 @@
 
 const struct noun *const table_nouns[] = {
 	&noun_vm,     &noun_processor, &noun_memory, &noun_version, &noun_power,
-	&noun_object, &noun_output,    &noun_help,   NULL,
+	&noun_object, &noun_output,    &noun_help,   &noun_not_yet, NULL,
 };
 
 static bool is_named(const struct cmdlet *cmdlet, const char *name)
