@@ -265,6 +265,13 @@ static void soft_set_registers(struct engine_vcpu *vcpu, const struct engine_reg
 	mmu_flush_everything(cpu);
 }
 
+static bool soft_nested_active(struct engine_vcpu *vcpu)
+{
+	const struct cpu *cpu = cpu_of(vcpu);
+
+	return cpu->virt && cpu->virt->is_active(cpu);
+}
+
 const struct engine_ops engine_soft = {
 	.name = "soft",
 	.create = soft_create,
@@ -277,6 +284,7 @@ const struct engine_ops engine_soft = {
 	.get_registers = soft_get_registers,
 	.set_registers = soft_set_registers,
 	.reset = soft_reset,
+	.nested_active = soft_nested_active,
 };
 
 const struct engine_ops engine_interp = {
@@ -291,4 +299,5 @@ const struct engine_ops engine_interp = {
 	.get_registers = soft_get_registers,
 	.set_registers = soft_set_registers,
 	.reset = soft_reset,
+	.nested_active = soft_nested_active,
 };

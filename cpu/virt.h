@@ -106,6 +106,9 @@ struct virt_ops {
 	/* VMXON, VMREAD, VMRUN …: a whole instruction, its checks and, where it must, its exit. */
 	void (*execute)(struct cpu *cpu, const struct insn *insn);
 
+	/* Whether a hypervisor has it switched on. Any thread: the answer may be a moment old. */
+	bool (*is_active)(const struct cpu *cpu);
+
 	/* Whether the mode that the extension is in allows the value in CR0 or CR4. */
 	bool (*cr_allowed)(const struct cpu *cpu, unsigned n, uint64_t value);
 

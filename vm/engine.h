@@ -78,6 +78,8 @@ struct engine_ops {
 			      struct engine_registers *out); /* while not in run */
 	void (*set_registers)(struct engine_vcpu *vcpu, const struct engine_registers *in);
 	void (*reset)(struct engine_vcpu *vcpu); /* as after power-on; while not in run */
+	/* Whether a hypervisor runs on it. Any thread. NULL: this engine does not know. */
+	bool (*nested_active)(struct engine_vcpu *vcpu);
 };
 
 /* The same processor, with translation and as its reference without. */

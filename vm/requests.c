@@ -2,7 +2,7 @@
 /*
  * What a VM can be asked over its control socket.
  *
- *   query              state (Running, Paused), uptime_ns, cpu_ns (of the whole process),
+ *   query              state (Running, Paused), uptime_ns, cpu_percent (of the host),
  *                      memory_bytes, nested_active, pid
  *   powerdown          presses the power button; the guest may take its time, or not listen
  *   pause, resume      stops and continues all vCPUs; nothing where that is so already
@@ -24,7 +24,7 @@ static int query(void *self, const json_t *arguments, json_t *answer, struct err
 	vm_report(self, &report);
 	json_object_set_new(answer, "state", json_string(report.is_paused ? "Paused" : "Running"));
 	json_object_set_new(answer, "uptime_ns", json_integer((json_int_t)report.uptime_ns));
-	json_object_set_new(answer, "cpu_ns", json_integer((json_int_t)report.cpu_ns));
+	json_object_set_new(answer, "cpu_percent", json_integer(report.cpu_percent));
 	json_object_set_new(answer, "memory_bytes", json_integer((json_int_t)report.memory_bytes));
 	json_object_set_new(answer, "nested_active", json_boolean(report.nested_active));
 	json_object_set_new(answer, "pid", json_integer(getpid()));

@@ -259,6 +259,15 @@ void vcpus_park(struct vcpus *set)
 	wait_until_done(set);
 }
 
+bool vcpus_nested_active(struct vcpus *set)
+{
+	bool active = false;
+
+	for (unsigned i = 0; i < set->count && set->ops->nested_active; i++)
+		active |= set->ops->nested_active(set->thread[i].vcpu);
+	return active;
+}
+
 void vcpus_signal(void *self, unsigned vcpu, enum vcpu_signal what, uint8_t vector)
 {
 	struct vcpus *set = self;

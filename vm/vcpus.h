@@ -36,6 +36,9 @@ void vcpus_park_begin(struct vcpus *vcpus); /* asks all to park; the event says 
 bool vcpus_parked(struct vcpus *vcpus);
 void vcpus_park(struct vcpus *vcpus); /* both, and waits: nothing may keep a vCPU in a device */
 
+/* Whether a hypervisor runs on any of them, as far as the engine knows. */
+bool vcpus_nested_active(struct vcpus *vcpus);
+
 irq_signal_fn vcpus_signal; /* self = vcpus: hands it to the engine. Any thread */
 
 #endif

@@ -23,6 +23,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 enum event {
 	EVENT_NONE,
@@ -35,6 +36,9 @@ enum event {
 
 /* The mailbox holds an event and, above it, a status. */
 #define EVENT_STATUS_SHIFT 8
+
+/* The shortest time over which the use of the host's processors is measured. */
+#define USAGE_PERIOD_NS NS_PER_SECOND
 
 static const int ending_signals[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
 
@@ -65,6 +69,10 @@ struct vm {
 	bool ended;       /* `status` says how; what happens later is of no interest */
 	int status;
 	struct error *end_error; /* what to say about it; borrowed by vm_run */
+	struct usage {
+		uint64_t at_ns, cpu_ns;
+		unsigned percent; /* in the time before */
+	} usage;
 };
 
 /* --verbose: one line on standard error. */
@@ -256,13 +264,28 @@ static uint64_t cpu_ns(void)
 	return (uint64_t)t.tv_sec * NS_PER_SECOND + (uint64_t)t.tv_nsec;
 }
 
+/* Since it was last asked for, unless that was just now. */
+static unsigned cpu_percent(struct vm *vm)
+{
+	struct usage *usage = &vm->usage;
+	uint64_t now = clock_now_ns(vm->clock), cpu = cpu_ns();
+	uint64_t time = (now - usage->at_ns) * (uint64_t)sysconf(_SC_NPROCESSORS_ONLN);
+
+	if (now - usage->at_ns < USAGE_PERIOD_NS && usage->at_ns)
+		return usage->percent;
+	*usage =
+		(struct usage){ now, cpu, (unsigned)MIN((cpu - usage->cpu_ns) * 100 / time, 100u) };
+	return usage->percent;
+}
+
 void vm_report(struct vm *vm, struct vm_report *report)
 {
 	*report = (struct vm_report){
 		.is_paused = vm->paused,
 		.uptime_ns = clock_now_ns(vm->clock),
-		.cpu_ns = cpu_ns(),
+		.cpu_percent = cpu_percent(vm),
 		.memory_bytes = vm->config->memory_bytes,
+		.nested_active = vcpus_nested_active(vm->vcpus),
 	};
 }
 

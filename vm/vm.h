@@ -40,9 +40,10 @@ int vm_run(struct vm *vm, struct error *err);
 
 struct vm_report {
 	bool is_paused;
-	uint64_t uptime_ns, cpu_ns; /* of the machine; of the whole process */
-	uint64_t memory_bytes;      /* that the guest has */
-	bool nested_active;         /* a hypervisor runs in the guest */
+	uint64_t uptime_ns;    /* of the machine */
+	unsigned cpu_percent;  /* of the host's processors, by the whole process, of late */
+	uint64_t memory_bytes; /* that the guest has */
+	bool nested_active;    /* a hypervisor runs in the guest */
 };
 
 void vm_report(struct vm *vm, struct vm_report *report);

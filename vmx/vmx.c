@@ -77,6 +77,11 @@ static bool cr_allowed(const struct cpu *cpu, unsigned n, uint64_t value)
 		      : vmx_caps_cr4_valid(cpu, value);
 }
 
+static bool is_active(const struct cpu *cpu)
+{
+	return __atomic_load_n(&vmx_of(cpu)->is_on, __ATOMIC_RELAXED);
+}
+
 const struct virt_ops virt_vmx = {
 	.name = "VT-x",
 	.create = create,
@@ -84,6 +89,7 @@ const struct virt_ops virt_vmx = {
 	.reset = reset,
 	.msr = msr,
 	.execute = vmx_execute,
+	.is_active = is_active,
 	.cr_allowed = cr_allowed,
 	.intercept = vmx_intercept,
 	.cr_write = vmx_cr_write,
