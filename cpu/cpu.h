@@ -159,11 +159,11 @@ struct cpu {
 	uint16_t status; /* CF PF AF ZF SF OF in LAHF/SETO form: cpu/flags.h */
 	uint32_t rflags; /* every other flag; the status bits here are zero, bit 1 is one */
 	uint8_t cpl;
-	uint8_t mode;      /* enum cpu_mode: how code is decoded; key of the block cache */
-	uint8_t tlb_class; /* enum tlb_class: which tags of the TLB this privilege may use */
-	uint8_t shadow;    /* enum cpu_shadow */
-	uint8_t activity;  /* enum cpu_activity */
-	bool nmi_blocked;
+	uint8_t mode;          /* enum cpu_mode: how code is decoded; key of the block cache */
+	uint8_t tlb_class;     /* enum tlb_class: which tags of the TLB this privilege may use */
+	uint8_t shadow;        /* enum cpu_shadow */
+	uint8_t activity;      /* enum cpu_activity */
+	bool nmi_blocked;      /* who clears it sets ATTENTION_NMI */
 	uint8_t nmis_waiting;  /* accepted and not yet delivered: 2 at most */
 	uint32_t nmis_arrived; /* atomic, any thread: counted up before ATTENTION_NMI is set */
 	uint32_t attention;    /* atomic: enum cpu_attention, any thread */

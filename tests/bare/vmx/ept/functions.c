@@ -82,6 +82,37 @@ static void test_switching(uint32_t vpid)
 	      "the argument is ECX");
 }
 
+#define ROUNDS 3000
+
+GUEST_CODE(code_alternate, "xor %ebx, %ebx; mov %rdx, %rsi; 1: mov $511, %ecx; xor %eax, %eax;"
+			   "vmfunc; call *%rdi; add %rax, %rbx; xor %ecx, %ecx; xor %eax, %eax;"
+			   "vmfunc; call *%rdi; add %rax, %rbx; dec %rsi; jnz 1b");
+
+/* MOV $value, %eax; RET */
+static void put_code(uint8_t *page, uint8_t value)
+{
+	static const uint8_t code[] = { 0xb8, 0, 0, 0, 0, 0xc3 };
+
+	for (unsigned i = 0; i < sizeof(code); i++)
+		page[i] = code[i];
+	page[1] = value;
+}
+
+/* Code that differs between the two, often enough to be translated. */
+static void test_code(uint32_t vpid)
+{
+	put_code(data[0], 1);
+	put_code(data[1], 100);
+	fresh(PROC2_EPT | PROC2_VMFUNC | vpid);
+	guest.rdx = ROUNDS;
+	check(vmx_enter_at(code_alternate) == EXIT_VMCALL && guest.rbx == ROUNDS * 101,
+	      "code of both, %lu", guest.rbx);
+	put_code(data[1], 200);
+	guest.rdx = ROUNDS;
+	check(vmx_enter_at(code_alternate) == EXIT_VMCALL && guest.rbx == ROUNDS * 201,
+	      "that changes, %lu", guest.rbx);
+}
+
 static void test_bad_pointers(void)
 {
 	static const uint64_t bad[] = { 0, 3 << 3 | 7, 6, 6 | 3 << 3 | 1 << 7, 1ull << 60 };
@@ -117,5 +148,7 @@ void test_main(void)
 	test_entry_checks();
 	test_switching(0);
 	test_switching(PROC2_VPID);
+	test_code(0);
+	test_code(PROC2_VPID);
 	test_bad_pointers();
 }

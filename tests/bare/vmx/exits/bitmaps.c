@@ -122,6 +122,19 @@ static void test_msr_bitmaps(void)
 	check(access_msr(0x40000000, false) == EXIT_RDMSR, "between them: exits");
 }
 
+/* They read as all ones. */
+static void test_bitmaps_outside_memory(void)
+{
+	vmx_fresh();
+	vmwrite(IO_BITMAP_A, 1ull << 40);
+	vmwrite(IO_BITMAP_B, 1ull << 40);
+	vmwrite(MSR_BITMAP, 1ull << 40);
+	vmx_set_proc(PROC_IO_BITMAPS | PROC_MSR_BITMAPS, 0);
+	check(exits_at_port(code_in, 0, 0x710048), "an I/O bitmap that is not memory: exits");
+	check(access_msr(STAR, false) == EXIT_RDMSR && access_msr(STAR, true) == EXIT_WRMSR,
+	      "so do MSRs");
+}
+
 void test_main(void)
 {
 	if (!vmx_begin())
@@ -129,4 +142,5 @@ void test_main(void)
 	test_io_information();
 	test_io_bitmaps();
 	test_msr_bitmaps();
+	test_bitmaps_outside_memory();
 }
