@@ -27,8 +27,9 @@ struct check {
 	unsigned faults, differences;
 };
 
-/* One case: the state before, and after on each side. */
+/* One case: the state before, and after on the host and in one executor of ours. */
 struct outcome {
+	const char *executor;
 	struct registers before, native, guest;
 	int native_fault, guest_fault;
 };
@@ -69,13 +70,24 @@ static bool is_x87_equal(const struct outcome *o)
 	return memcmp(a, b, FX_FTW + 1) == 0 && memcmp(a + FX_MXCSR, b + FX_MXCSR, 4) == 0;
 }
 
+/* Flags that an instruction overwrites are dead before it: translated code drops them. */
+static uint64_t compared_flags(const struct outcome *o, const ZydisDecodedInstruction *zydis)
+{
+	const ZydisAccessedFlags *use = zydis->cpu_flags;
+	uint64_t mask = flags_mask(zydis);
+
+	if (o->native_fault == NO_FAULT || !use)
+		return mask;
+	return mask & ~(uint64_t)(use->modified | use->set_0 | use->set_1);
+}
+
 static bool is_equal(const struct check *check, const struct instance *instance,
 		     const struct outcome *o)
 {
 	return o->native_fault == o->guest_fault &&
 	       (o->native_fault != NO_FAULT || o->native.rip == o->guest.rip) &&
 	       are_gprs_equal(check, o) &&
-	       !((o->native.rflags ^ o->guest.rflags) & flags_mask(&instance->zydis)) &&
+	       !((o->native.rflags ^ o->guest.rflags) & compared_flags(o, &instance->zydis)) &&
 	       memcmp(o->native.ymm, o->guest.ymm, sizeof(o->native.ymm)) == 0 && is_x87_equal(o) &&
 	       memcmp(native_data(), guest_data(check->guest), NATIVE_DATA_BYTES) == 0;
 }
@@ -101,7 +113,8 @@ static void print_bytes(const char *what, unsigned n, const uint8_t *before, con
 	}
 }
 
-static void print_instruction(const struct check *check, const struct instance *instance)
+static void print_instruction(const struct check *check, const struct instance *instance,
+			      const char *executor)
 {
 	ZydisFormatter formatter;
 	char text[128] = "?";
@@ -110,7 +123,7 @@ static void print_instruction(const struct check *check, const struct instance *
 	ZydisFormatterFormatInstruction(&formatter, &instance->zydis, instance->operands,
 					instance->zydis.operand_count_visible, text, sizeof(text),
 					NATIVE_SLOT, NULL);
-	printf("# DIFFERENT %s:", check->class->name);
+	printf("# DIFFERENT %s, %s:", check->class->name, executor);
 	for (unsigned i = 0; i < instance->zydis.length; i++)
 		printf(" %02x", instance->bytes[i]);
 	printf("  %s\n", text);
@@ -128,7 +141,7 @@ static void print_memory(const struct check *check)
 static void report(const struct check *check, const struct instance *instance,
 		   const struct outcome *o)
 {
-	print_instruction(check, instance);
+	print_instruction(check, instance, o->executor);
 	printf("#   fault native %d guest %d; flags before %llx native %llx guest %llx mask %llx\n",
 	       o->native_fault, o->guest_fault, (unsigned long long)o->before.rflags,
 	       (unsigned long long)o->native.rflags, (unsigned long long)o->guest.rflags,
@@ -161,25 +174,38 @@ static void report(const struct check *check, const struct instance *instance,
 /* --- running ------------------------------------------------------------------------------------
  */
 
+typedef int run_fn(struct guest *guest, unsigned mode_bits, const uint8_t *bytes, unsigned length,
+		   struct registers *regs);
+
+static const struct {
+	const char *name;
+	run_fn *run;
+} executors[] = { { "interpreted", guest_run }, { "translated", guest_run_translated } };
+
 static void run_case(struct check *check)
 {
 	struct instance instance;
 	struct outcome o;
+	uint8_t data[NATIVE_DATA_BYTES];
 	unsigned mode_bits = check->class->mode_bits, length;
 
 	form_instantiate(check->forms, &check->random, &instance);
 	state_randomize(&check->random, &instance, mode_bits, &o.before, native_data());
 	form_decode(check->forms, &instance);
 	length = instance.zydis.length;
-	memcpy(guest_data(check->guest), native_data(), NATIVE_DATA_BYTES);
-	o.native = o.guest = o.before;
+	memcpy(data, native_data(), sizeof(data));
+	o.native = o.before;
 	o.native_fault = native_run(check->native, mode_bits, instance.bytes, length, &o.native);
-	o.guest_fault = guest_run(check->guest, mode_bits, instance.bytes, length, &o.guest);
 	check->faults += o.native_fault != NO_FAULT;
-	if (is_equal(check, &instance, &o))
-		return;
-	if (check->differences++ < MAX_REPORTS)
-		report(check, &instance, &o);
+	for (unsigned i = 0; i < ARRAY_SIZE(executors); i++) {
+		o.executor = executors[i].name;
+		o.guest = o.before;
+		memcpy(guest_data(check->guest), data, sizeof(data));
+		o.guest_fault =
+			executors[i].run(check->guest, mode_bits, instance.bytes, length, &o.guest);
+		if (!is_equal(check, &instance, &o) && check->differences++ < MAX_REPORTS)
+			report(check, &instance, &o);
+	}
 }
 
 static enum insn_result run_cases(struct check *check, uint64_t first_seed)

@@ -6,12 +6,16 @@
 
 #include <stdlib.h>
 
+#include "cpu/block.h"
 #include "cpu/decode/decode.h"
 #include "cpu/exec/vector.h"
 #include "cpu/flags.h"
+#include "cpu/jit/jit.h"
 #include "cpu/mmu/mmu.h"
+#include "cpu/world.h"
 
 #define MEMORY_BYTES (4 * MIB)
+#define CODE_GPA     0x180000ull
 #define DATA_GPA     0x100000ull
 #define TABLES_GPA   0x10000ull
 
@@ -41,12 +45,13 @@ static void put_entry(struct guest *guest, unsigned table, unsigned index, uint6
 	*at = entry;
 }
 
-/* Four levels; nothing is mapped but the two data pages. */
+/* Four levels; nothing is mapped but the code page and the two data pages. */
 static void make_tables(struct guest *guest)
 {
 	for (unsigned level = 0; level < 3; level++)
 		put_entry(guest, level, bits(NATIVE_DATA, 47 - 9 * level, 39 - 9 * level),
 			  (TABLES_GPA + (level + 1) * 0x1000) | PTE_ALL);
+	put_entry(guest, 3, bits(NATIVE_CODE, 20, 12), CODE_GPA | PTE_ALL);
 	for (unsigned page = 0; page < NATIVE_DATA_BYTES / 0x1000; page++)
 		put_entry(guest, 3, bits(NATIVE_DATA, 20, 12) + page,
 			  (DATA_GPA + page * 0x1000) | PTE_ALL);
@@ -193,5 +198,77 @@ int guest_run(struct guest *guest, unsigned mode_bits, const uint8_t *bytes, uns
 	registers_in(guest->cpu, regs);
 	fault = guest_step(guest, mode_bits, bytes, length);
 	registers_out(guest->cpu, regs);
+	return fault;
+}
+
+/* --- translated ---------------------------------------------------------------------------------
+ */
+
+static const uint8_t make_vectors_live[] = { 0x0f, 0x28, 0xc0 }; /* movaps xmm0, xmm0 */
+static const uint8_t the_end[] = { 0x0f, 0x0b };                 /* ud2 */
+
+#define BLOCK_START (NATIVE_SLOT - sizeof(make_vectors_live))
+
+static void put_code(struct cpu *cpu, gva_t addr, const uint8_t *bytes, unsigned length)
+{
+	gpa_t gpa = CODE_GPA + (addr - NATIVE_CODE);
+
+	memcpy(memory_at(cpu->soft->config.memory, gpa, length), bytes, length);
+	memory_written(cpu->soft->config.memory, gpa, length);
+}
+
+/* Makes code of the block at RIP and runs it; UD2 unwinds, if nothing else does. */
+static void translate_and_run(struct cpu *cpu)
+{
+	struct block *block;
+	enum block_state state;
+
+	do {
+		block = block_lookup(cpu);
+		state = block->code ? BLOCK_TRANSLATED : block_translate(cpu, block);
+	} while (state == BLOCK_GONE);
+	if (state == BLOCK_TRANSLATED)
+		jit_run(cpu, block);
+}
+
+/* Returns what execute does. The end is no fault. */
+static int run_translated(struct cpu *cpu)
+{
+	switch (setjmp(cpu->unwind)) {
+	case 0:
+		translate_and_run(cpu);
+		return NO_FAULT;
+	case UNWOUND_BY_FAULT:
+		cpu->rip = insn_rip(cpu, cpu->insn);
+		return cpu->rip != NATIVE_SLOT && cpu->fault.vector == EXC_UD ? NO_FAULT
+									      : cpu->fault.vector;
+	default:
+		return RESUMED;
+	}
+}
+
+int guest_run_translated(struct guest *guest, unsigned mode_bits, const uint8_t *bytes,
+			 unsigned length, struct registers *regs)
+{
+	struct cpu *cpu = guest->cpu;
+	int fault;
+
+	registers_in(cpu, regs);
+	select_mode(cpu, mode_bits);
+	if (!jit_can_run(cpu))
+		return guest_run(guest, mode_bits, bytes, length, regs);
+	put_code(cpu, BLOCK_START, make_vectors_live, sizeof(make_vectors_live));
+	put_code(cpu, NATIVE_SLOT, bytes, length);
+	put_code(cpu, NATIVE_SLOT + length, the_end, sizeof(the_end));
+	put_code(cpu, NATIVE_TARGET, the_end, sizeof(the_end));
+	cpu->rip = BLOCK_START;
+	world_enter(cpu);
+	vector_enter(cpu);
+	vector_load_x87(cpu);
+	jit_enter_thread(cpu);
+	fault = run_translated(cpu);
+	vector_leave(cpu);
+	world_leave(cpu);
+	registers_out(cpu, regs);
 	return fault;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Runs one instruction in the interpreter, through the real decoder, handlers and MMU, as user code
- * with the address-space layout of tests/insn/native.h. No devices.
+ * Runs one instruction in the soft engine, through the real decoder, handlers and MMU, as user code
+ * with the address-space layout of tests/insn/native.h: in the interpreter or translated. No
+ * devices.
  */
 #ifndef TESTS_INSN_GUEST_H
 #define TESTS_INSN_GUEST_H
@@ -27,5 +28,13 @@ int guest_step(struct guest *guest, unsigned mode_bits, const uint8_t *bytes, un
 /* As native_run. */
 int guest_run(struct guest *guest, unsigned mode_bits, const uint8_t *bytes, unsigned length,
 	      struct registers *regs);
+
+/*
+ * The same as translated code, in a block with an instruction before it that makes the vector
+ * registers live, so that copies are run and not their handlers. Modes that are not translated are
+ * interpreted.
+ */
+int guest_run_translated(struct guest *guest, unsigned mode_bits, const uint8_t *bytes,
+			 unsigned length, struct registers *regs);
 
 #endif

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * From the address of a fault to the guest's instruction: see cpu/jit/fault.h. Sites are in the
+ * order of their addresses, since the code cache only grows until it is emptied. They are appended
+ * before the code that they belong to can run, so signal handlers look without a lock.
+ */
+#include "cpu/jit/fault.h"
+
+#include "cpu/flags.h"
+#include "cpu/jit/cache.h"
+#include "cpu/soft.h"
+
+static const struct fault_site *find_site(const struct jit *jit, uint32_t offset)
+{
+	uint32_t low = 0, high = __atomic_load_n(&jit->site_count, __ATOMIC_ACQUIRE);
+
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+
+		if (jit->sites[middle].offset == offset)
+			return &jit->sites[middle];
+		if (jit->sites[middle].offset < offset)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return NULL;
+}
+
+bool jit_fault_redirect(struct cpu *cpu, struct fault_context *context)
+{
+	const struct jit *jit = cpu->soft->jit;
+	const struct fault_site *site;
+
+	if (!jit || context->rip - (uint64_t)(uintptr_t)jit->executable >= jit->used_bytes)
+		return false;
+	site = find_site(jit, (uint32_t)(context->rip - (uint64_t)(uintptr_t)jit->executable));
+	if (!site)
+		return false;
+	if (site->has_host_flags)
+		cpu->status = flags_to_status(context->rflags);
+	context->r9 = (uint64_t)(uintptr_t)site->insn;
+	context->rip = (uint64_t)(uintptr_t)cpu->jit.thunk[THUNK_FAULT];
+	return true;
+}
