@@ -100,6 +100,7 @@ struct vector_state {
 	bool x87_is_live;   /* x87 is live */
 	bool x87_may_fault; /* an exception is unmasked or pending: look before each instruction */
 	bool ferr;          /* IRQ 13 is raised for an exception that CR0.NE does not report */
+	uint8_t ready;      /* enum vector_ready: `ymm` is live, and who may use it */
 };
 
 /* MSRs that are plain storage: cpu/msr.c has the table that says which MSR is which. */
@@ -128,6 +129,8 @@ struct monitor {
 enum jit_thunk {
 	THUNK_HANDLER,
 	THUNK_HANDLER_LAST,
+	THUNK_HANDLER_VECTOR,
+	THUNK_FAULT,
 	THUNK_LINK,
 	THUNK_POLL,
 	THUNK_BAIL,
@@ -140,6 +143,7 @@ struct cpu_jit {
 	uint64_t code_page;            /* linear address of the page whose code runs */
 	uint64_t key;                  /* the entries of `branches` that hold now have it */
 	bool is_global[2];             /* [is user code]: what `key` has the generation of */
+	bool has_avx;                  /* the host has */
 	struct branch_entry *branches; /* cpu/jit/jit.h; NULL: this vCPU only interprets */
 	uint64_t scratch;              /* within one instruction */
 	const void *thunk[JIT_THUNKS];

@@ -33,6 +33,7 @@ enum insn_flags {
 	INSN_MEM = BIT(5),   /* has a memory operand in base, index, scale, disp, seg */
 	INSN_VEX = BIT(6),
 	INSN_DIRECT_BRANCH = BIT(7), /* to a displacement: JMP, Jcc, LOOP, CALL */
+	INSN_HOSTED = BIT(8),        /* cpu/exec/hosted.c runs it: as it is, on the host */
 };
 
 struct insn {

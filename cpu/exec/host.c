@@ -14,6 +14,8 @@ enum {
 	CONTEXT_RSP = REG_RSP,
 	CONTEXT_RDI = REG_RDI,
 	CONTEXT_RSI = REG_RSI,
+	CONTEXT_R9 = REG_R9,
+	CONTEXT_FLAGS = REG_EFL,
 	CONTEXT_TRAPNO = REG_TRAPNO
 };
 #undef REG_RIP
@@ -29,6 +31,7 @@ enum {
 
 #include "cpu/exec/stub.h"
 #include "cpu/exec/vector.h"
+#include "cpu/jit/fault.h"
 #include "cpu/soft.h"
 
 #define ARENA_BYTES (16 * MIB)
@@ -111,11 +114,27 @@ static bool is_in_stub(const struct cpu *cpu, const ucontext_t *context)
 	return cpu && rip - (uint64_t)cpu->soft->host_code->executable < ARENA_BYTES;
 }
 
+/* A copy of an instruction in translated code: its handler raises what it has to. */
+static bool is_redirected(struct cpu *cpu, ucontext_t *context)
+{
+	greg_t *regs = context->uc_mcontext.gregs;
+	struct fault_context fault = { .rip = (uint64_t)regs[CONTEXT_RIP],
+				       .rflags = (uint64_t)regs[CONTEXT_FLAGS] };
+
+	if (!cpu || !jit_fault_redirect(cpu, &fault))
+		return false;
+	regs[CONTEXT_RIP] = (greg_t)fault.rip;
+	regs[CONTEXT_R9] = (greg_t)fault.r9;
+	return true;
+}
+
 static void on_sigfpe(int signal_number, siginfo_t *info, void *opaque)
 {
 	ucontext_t *context = opaque;
 	bool is_x87 = context->uc_mcontext.gregs[CONTEXT_TRAPNO] == EXC_MF;
 
+	if (is_redirected(current, context))
+		return;
 	if (is_in_stub(current, context) && is_x87)
 		resume_in_raise(context, current, EXC_MF);
 	else if (is_in_stub(current, context))
@@ -130,6 +149,8 @@ static void on_sigfpe(int signal_number, siginfo_t *info, void *opaque)
 /* The processor's own #GP has no address and the kernel's code; a bad address has neither. */
 static void on_sigsegv(int signal_number, siginfo_t *info, void *opaque)
 {
+	if (info->si_code == SI_KERNEL && is_redirected(current, opaque))
+		return;
 	if (is_in_stub(current, opaque) && info->si_code == SI_KERNEL)
 		resume_in_raise(opaque, current, EXC_GP);
 	else

@@ -191,5 +191,6 @@ insn_fn *hosted_select(const ZydisDecodedInstruction *zydis, const ZydisDecodedO
 		return NULL;
 	if (class == ISA_X87)
 		x87_set_opcode(zydis, insn);
+	insn->flags |= INSN_HOSTED;
 	return handlers[class][form];
 }

@@ -34,6 +34,22 @@ void vector_reset(struct cpu *cpu)
 	vector_set_mxcsr(cpu, MXCSR_INIT);
 }
 
+uint8_t vector_what_is_ready(const struct cpu *cpu)
+{
+	const uint64_t avx_state = XCR0_SSE | XCR0_AVX;
+	unsigned ready = 0;
+
+	if (cpu->cr0 & CR0_TS)
+		return 0;
+	if (!(cpu->cr0 & CR0_EM) && (cpu->cr4 & CR4_OSFXSR))
+		ready |= READY_SSE;
+	if ((cpu->cr4 & CR4_OSXSAVE) && (cpu->xcr0 & avx_state) == avx_state)
+		ready |= READY_AVX;
+	if (!(cpu->cr0 & CR0_EM) && cpu->vector.x87_is_live && !cpu->vector.x87_may_fault)
+		ready |= READY_X87;
+	return (uint8_t)ready;
+}
+
 void vector_enter(struct cpu *cpu)
 {
 	host_set_current(cpu);

@@ -4,7 +4,8 @@
  *
  * While a vCPU's thread is between vector_enter and vector_leave, the guest's MXCSR is the host's,
  * and from its first x87 or MMX instruction on the guest's x87 registers are the host's too. So C
- * code on that thread uses no floating point. The vector registers are always in cpu->vector.ymm.
+ * code on that thread uses no floating point. The vector registers are in cpu->vector.ymm for all
+ * of C; in translated code they may be in the host's, see enum vector_ready.
  */
 #ifndef CPU_EXEC_VECTOR_H
 #define CPU_EXEC_VECTOR_H
@@ -37,6 +38,21 @@ enum fxsave_offset {
 };
 
 #define FX_ST_STRIDE 16 /* from one x87 register to the next */
+
+/*
+ * What cpu->vector.ready says, which is not zero in translated code alone: the vector registers are
+ * live in the host's, and instructions of these kinds may run as they are. Whoever goes from
+ * translated code to C stores the registers and clears it, so nothing that C does to CR0, CR4, XCR0
+ * and x87 can make it wrong.
+ */
+enum vector_ready {
+	READY_SSE = BIT(0),
+	READY_AVX = BIT(1),
+	READY_X87 = BIT(2), /* the x87 state is live too, and no exception is unmasked or pending */
+};
+
+/* What is enabled now: what `ready` may be set to once the vector registers are live. */
+uint8_t vector_what_is_ready(const struct cpu *cpu);
 
 /* Power-on state. */
 void vector_reset(struct cpu *cpu);

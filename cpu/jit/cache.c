@@ -19,6 +19,7 @@
 #include "cpu/soft.h"
 
 #define ARENA_BYTES      (64 * MIB)
+#define SITES_MAX        (2 * MIB)
 #define BLOCK_ROOM_BYTES (16 * KIB) /* no block's code is longer */
 
 #define ENTRY_BYTES 8    /* what is patched at once */
@@ -42,6 +43,13 @@ static bool map_arena(struct jit *jit)
 	return jit->writable != MAP_FAILED && jit->executable != MAP_FAILED;
 }
 
+static bool map_sites(struct jit *jit)
+{
+	jit->sites = mmap(NULL, SITES_MAX * sizeof(*jit->sites), PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	return jit->sites != MAP_FAILED;
+}
+
 static bool host_has_bmi2(void)
 {
 	unsigned eax, ebx, ecx, edx;
@@ -56,10 +64,11 @@ int jit_create(struct jit **out)
 	if (!jit)
 		return -ENOMEM;
 	jit->writable = jit->executable = MAP_FAILED;
+	jit->sites = MAP_FAILED;
 	jit->has_bmi2 = host_has_bmi2();
 	ZydisDecoderInit(&jit->zydis, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
 	gen_rows_index(jit);
-	if (!map_arena(jit)) {
+	if (!map_arena(jit) || !map_sites(jit)) {
 		jit_destroy(jit);
 		return -EPERM;
 	}
@@ -75,11 +84,14 @@ void jit_destroy(struct jit *jit)
 		munmap(jit->writable, ARENA_BYTES);
 	if (jit->executable != MAP_FAILED)
 		munmap(jit->executable, ARENA_BYTES);
+	if (jit->sites != MAP_FAILED)
+		munmap(jit->sites, SITES_MAX * sizeof(*jit->sites));
 	free(jit);
 }
 
 int jit_cpu_create(struct cpu *cpu)
 {
+	cpu->jit.has_avx = __builtin_cpu_supports("avx");
 	cpu->jit.branches = calloc(BRANCH_ENTRIES, sizeof(*cpu->jit.branches));
 	jit_set_thunks(cpu);
 	return cpu->jit.branches ? 0 : -ENOMEM;
@@ -93,12 +105,14 @@ void jit_cpu_destroy(struct cpu *cpu)
 
 bool jit_has_room(const struct jit *jit)
 {
-	return !jit || ARENA_BYTES - jit->used_bytes >= BLOCK_ROOM_BYTES;
+	return !jit || (ARENA_BYTES - jit->used_bytes >= BLOCK_ROOM_BYTES &&
+			SITES_MAX - jit->site_count >= BLOCK_MAX_INSNS);
 }
 
 void jit_emptied(struct cpu *cpu)
 {
 	cpu->soft->jit->used_bytes = 0;
+	cpu->soft->jit->site_count = 0;
 	for (unsigned i = 0; i < cpu->soft->config.vcpus; i++)
 		if (cpu->soft->cpu[i])
 			memset(cpu->soft->cpu[i]->jit.branches, 0,
@@ -118,6 +132,20 @@ enum block_state jit_prepare(struct cpu *cpu, struct block *block)
 	return block_translate(cpu, block);
 }
 
+/* The sites of the block that has just been translated. */
+static void publish_sites(struct jit *jit)
+{
+	const struct gen *g = &jit->gen;
+
+	for (unsigned i = 0; i < g->sites; i++) {
+		struct fault_site *site = &jit->sites[jit->site_count + i];
+
+		*site = g->site[i];
+		site->offset += (uint32_t)jit->used_bytes;
+	}
+	__atomic_store_n(&jit->site_count, jit->site_count + g->sites, __ATOMIC_RELEASE);
+}
+
 void jit_translate(struct jit *jit, struct block *block)
 {
 	uint8_t *start = jit->writable + jit->used_bytes;
@@ -125,6 +153,7 @@ void jit_translate(struct jit *jit, struct block *block)
 
 	if (!end)
 		return;
+	publish_sites(jit);
 	jit->used_bytes = align_up((uint64_t)(end - jit->writable), ENTRY_BYTES);
 	__atomic_store_n(&block->code, jit_executable(jit, block->jit.entry), __ATOMIC_RELEASE);
 }

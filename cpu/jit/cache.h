@@ -5,6 +5,7 @@
 #ifndef CPU_JIT_CACHE_H
 #define CPU_JIT_CACHE_H
 
+#include "cpu/jit/fault.h"
 #include "cpu/jit/translate.h"
 
 struct jit {
@@ -12,7 +13,10 @@ struct jit {
 	uint8_t *writable, *executable;
 	size_t used_bytes;
 	bool has_bmi2;
-	ZydisDecoder zydis; /* of 64-bit code */
+	/* Copied instructions that may fault, by address: cpu/jit/fault.h. */
+	struct fault_site *sites;
+	uint32_t site_count; /* atomic */
+	ZydisDecoder zydis;  /* of 64-bit code */
 	const struct gen_row *row[ZYDIS_MNEMONIC_MAX_VALUE + 1];
 	struct gen gen; /* for the one translation that there is at a time */
 };
@@ -22,7 +26,8 @@ static inline const uint8_t *jit_executable(const struct jit *jit, const uint8_t
 	return jit->executable + (writable - jit->writable);
 }
 
-/* Fills jit->row: cpu/jit/table.c. */
-void gen_rows_index(struct jit *jit);
+/* cpu/jit/table.c */
+void gen_rows_index(struct jit *jit); /* fills jit->row */
+const struct gen_row *gen_row_of(const struct jit *jit, const struct insn *insn); /* or NULL */
 
 #endif

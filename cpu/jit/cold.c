@@ -17,9 +17,11 @@ static struct cold *put_off(struct gen *g, enum cold_kind kind, struct emit_jump
 		return NULL;
 	}
 	g->colds++;
-	*cold = (struct cold){
-		.kind = (uint8_t)kind, .from = from, .insn = g->insn, .where = g->where
-	};
+	*cold = (struct cold){ .kind = (uint8_t)kind,
+			       .from = from,
+			       .insn = g->insn,
+			       .where = g->where,
+			       .is_vector = g->ready != 0 };
 	return cold;
 }
 
@@ -40,10 +42,10 @@ static void emit_handler_last(struct gen *g, const struct insn *insn)
 	emit_jmp_m(&g->e, cold_thunk(THUNK_HANDLER_LAST));
 }
 
-static void emit_handler(struct gen *g, const struct insn *insn)
+static void emit_handler(struct gen *g, const struct insn *insn, enum jit_thunk thunk)
 {
 	emit_mov_ri(&g->e, R9, (uint64_t)(uintptr_t)insn);
-	emit_call_m(&g->e, cold_thunk(THUNK_HANDLER));
+	emit_call_m(&g->e, cold_thunk(thunk));
 }
 
 void gen_handler(struct gen *g)
@@ -53,8 +55,9 @@ void gen_handler(struct gen *g)
 		emit_handler_last(g, g->insn);
 		return;
 	}
-	emit_handler(g, g->insn);
+	emit_handler(g, g->insn, THUNK_HANDLER);
 	g->where = IN_STATUS;
+	g->ready = 0;
 }
 
 void gen_slow_if(struct gen *g, enum emit_condition cc)
@@ -62,9 +65,17 @@ void gen_slow_if(struct gen *g, enum emit_condition cc)
 	put_off(g, g->is_last ? COLD_LAST : COLD_SLOW, emit_jcc(&g->e, cc, false));
 }
 
+void gen_slow_vector_if(struct gen *g, enum emit_condition cc)
+{
+	struct cold *cold = put_off(g, COLD_SLOW, emit_jcc(&g->e, cc, false));
+
+	if (cold)
+		cold->is_vector = true;
+}
+
 static void emit_slow(struct gen *g, const struct cold *cold)
 {
-	emit_handler(g, cold->insn);
+	emit_handler(g, cold->insn, cold->is_vector ? THUNK_HANDLER_VECTOR : THUNK_HANDLER);
 	if (cold->loads_flags) {
 		g->where = IN_STATUS;
 		gen_flags_load(g);

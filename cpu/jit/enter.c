@@ -20,6 +20,8 @@
 void jit_enter_code(struct cpu *cpu, const void *code) __asm__("jit_enter_code");
 extern const uint8_t thunk_handler[] __asm__("jit_thunk_handler");
 extern const uint8_t thunk_handler_last[] __asm__("jit_thunk_handler_last");
+extern const uint8_t thunk_handler_vector[] __asm__("jit_thunk_handler_vector");
+extern const uint8_t thunk_fault[] __asm__("jit_thunk_fault");
 extern const uint8_t thunk_link[] __asm__("jit_thunk_link");
 extern const uint8_t thunk_poll[] __asm__("jit_thunk_poll");
 extern const uint8_t thunk_bail[] __asm__("jit_thunk_bail");
@@ -29,6 +31,8 @@ void jit_set_thunks(struct cpu *cpu)
 	cpu->jit.self = cpu;
 	cpu->jit.thunk[THUNK_HANDLER] = thunk_handler;
 	cpu->jit.thunk[THUNK_HANDLER_LAST] = thunk_handler_last;
+	cpu->jit.thunk[THUNK_HANDLER_VECTOR] = thunk_handler_vector;
+	cpu->jit.thunk[THUNK_FAULT] = thunk_fault;
 	cpu->jit.thunk[THUNK_LINK] = thunk_link;
 	cpu->jit.thunk[THUNK_POLL] = thunk_poll;
 	cpu->jit.thunk[THUNK_BAIL] = thunk_bail;
@@ -54,8 +58,39 @@ void jit_enter(struct cpu *cpu, const void *code)
 			move(r8, rsp)
 #define WRITE_BACK(host, guest) "mov %%" #host ", %%gs:%c[" #guest "]\n\t"
 #define READ_BACK(host, guest)  "mov %%gs:%c[" #guest "], %%" #host "\n\t"
-#define WRITE_ALL               EACH_PINNED(WRITE_BACK)
 #define READ_ALL                EACH_PINNED(READ_BACK)
+/* C has the vector registers in memory. */
+#define WRITE_ALL               \
+	EACH_PINNED(WRITE_BACK) \
+	"cmpb $0, %%gs:%c[ready]\n\tje 9f\n\tcall store_vectors\n9:\n\t"
+
+#define EACH_VECTOR(move)                                                                        \
+	move(0) move(1) move(2) move(3) move(4) move(5) move(6) move(7) move(8) move(9) move(10) \
+		move(11) move(12) move(13) move(14) move(15)
+#define STORE_YMM(n) "vmovups %%ymm" #n ", %%gs:%c[ymm]+32*" #n "\n\t"
+#define STORE_XMM(n) "movups %%xmm" #n ", %%gs:%c[ymm]+32*" #n "\n\t"
+#define LOAD_YMM(n)  "vmovups %%gs:%c[ymm]+32*" #n ", %%ymm" #n "\n\t"
+#define LOAD_XMM(n)  "movups %%gs:%c[ymm]+32*" #n ", %%xmm" #n "\n\t"
+#define STORE_YMMS   EACH_VECTOR(STORE_YMM)
+#define STORE_XMMS   EACH_VECTOR(STORE_XMM)
+#define LOAD_YMMS    EACH_VECTOR(LOAD_YMM)
+#define LOAD_XMMS    EACH_VECTOR(LOAD_XMM)
+
+/* Of the instruction at R9; leaves its block if it says so. For what is called. */
+#define RUN_HANDLER                                       \
+	WRITE_ALL                                         \
+	"mov %%r9, %%gs:%c[insn]\n\t"                     \
+	"mov %%r9, %%gs:%c[block_end]\n\t" /* not NULL */ \
+	"movzwl %c[insn_page_offset](%%r9), %%r10d\n\t"   \
+	"add %%gs:%c[code_page], %%r10\n\t"               \
+	"mov %%r10, %%gs:%c[rip]\n\t"                     \
+	"mov %%gs:%c[self], %%rdi\n\t"                    \
+	"mov %%r9, %%rsi\n\t"                             \
+	"sub $8, %%rsp\n\t"                               \
+	"call *%c[insn_exec](%%r9)\n\t"                   \
+	"add $8, %%rsp\n\t"                               \
+	"cmpq $0, %%gs:%c[block_end]\n\t"                 \
+	"je leave_after_insn\n\t"
 
 // clang-format off
 #define GPR(n) "i"(offsetof(struct cpu, gpr[n]))
@@ -82,19 +117,32 @@ __attribute__((used)) static void thunks(void)
 		"ret\n"
 
 		".globl jit_thunk_handler\n"
-		"jit_thunk_handler:\n\t" WRITE_ALL "mov %%r9, %%gs:%c[insn]\n\t"
-		"mov %%r9, %%gs:%c[block_end]\n\t" /* anything but NULL */
-		"movzwl %c[insn_page_offset](%%r9), %%r10d\n\t"
-		"add %%gs:%c[code_page], %%r10\n\t"
-		"mov %%r10, %%gs:%c[rip]\n\t"
-		"mov %%gs:%c[self], %%rdi\n\t"
-		"mov %%r9, %%rsi\n\t"
+		"jit_thunk_handler:\n\t" RUN_HANDLER READ_ALL "ret\n"
+
+		".globl jit_thunk_handler_vector\n"
+		"jit_thunk_handler_vector:\n\t" RUN_HANDLER "mov %%gs:%c[self], %%rdi\n\t"
 		"sub $8, %%rsp\n\t"
-		"call *%c[insn_exec](%%r9)\n\t"
+		"call vector_what_is_ready\n\t"
 		"add $8, %%rsp\n\t"
-		"cmpq $0, %%gs:%c[block_end]\n\t"
-		"je 1f\n\t" READ_ALL "ret\n"
-		"1:\n\t" /* the instruction is done, and its block is to be left */
+		"mov %%al, %%gs:%c[ready]\n\t"
+		"test %%al, %%al\n\t"
+		"jz 2f\n\t"
+		"cmpb $0, %%gs:%c[has_avx]\n\t"
+		"je 1f\n\t" LOAD_YMMS "jmp 2f\n"
+		"1:\n\t" LOAD_XMMS "2:\n\t" READ_ALL "ret\n"
+
+		"store_vectors:\n\t"
+		"movb $0, %%gs:%c[ready]\n\t"
+		"cmpb $0, %%gs:%c[has_avx]\n\t"
+		"je 1f\n\t" STORE_YMMS "vzeroupper\n\t"
+		"ret\n"
+		"1:\n\t" STORE_XMMS "ret\n"
+
+		".globl jit_thunk_fault\n"
+		"jit_thunk_fault:\n\t"
+		"sub $8, %%rsp\n\t" /* in the place of a return address */
+		RUN_HANDLER
+		"leave_after_insn:\n\t" /* the instruction is done, and its block is to be left */
 		"mov %%gs:%c[insn], %%r9\n\t"
 		"movzwl %c[insn_next](%%r9), %%eax\n\t"
 		"add %%rax, %%gs:%c[rip]\n\t"
@@ -145,7 +193,8 @@ __attribute__((used)) static void thunks(void)
 		  [rbp] GPR(RBP), [rsi] GPR(RSI), [rdi] GPR(RDI), [r12] GPR(R12), [r13] GPR(R13),
 		  [r14] GPR(R14), [r15] GPR(R15), [rip] AT(rip), [rflags] AT(rflags),
 		  [insn] AT(insn), [block_end] AT(block_end), [attention] AT(attention),
-		  [self] AT(jit.self), [code_page] AT(jit.code_page),
+		  [self] AT(jit.self), [code_page] AT(jit.code_page), [ready] AT(vector.ready),
+		  [ymm] AT(vector.ymm), [has_avx] AT(jit.has_avx),
 		  [insn_exec] "i"(offsetof(struct insn, exec)),
 		  [insn_page_offset] "i"(offsetof(struct insn, page_offset)),
 		  [insn_next] "i"(offsetof(struct insn, next)), [not_if] "i"(~(int)RFLAGS_IF));

@@ -12,6 +12,9 @@
  * thunk               reached by, with
  * THUNK_HANDLER       call, R9 = insn: runs its handler; returns unless the block is to be left
  * THUNK_HANDLER_LAST  jump, R9 = insn that ends its block: goes on at the RIP that it sets
+ * THUNK_HANDLER_VECTOR as THUNK_HANDLER; the vector registers are live when it returns, as far as
+ *                     the guest has enabled them
+ * THUNK_FAULT         jump, R9 = insn that faulted: runs its handler, which raises; else leaves
  * THUNK_LINK          jump, R9 = struct jit_link: goes on at its target, and patches the jump
  * THUNK_POLL          call, R9D = offset of the block in its page: returns if nothing is due
  * THUNK_BAIL          jump, R9D = offset in its page of a block whose code is void: looks again

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Faults of copied instructions (cpu/jit/gen_hosted.c): SIGFPE of an unmasked SIMD exception,
- * SIGSEGV without an address for a misaligned operand or a reserved bit.
+ * Faults of copied instructions: SIGFPE of a division or an unmasked SIMD exception, SIGSEGV without
+ * an address for a misaligned operand.
  *
  * The translator notes where each such copy is. When one faults, the guest's registers are still
  * those before it, so the signal handler sends the thread to a thunk that has the instruction's
@@ -16,19 +16,20 @@ struct jit;
 
 /* A copied instruction. */
 struct fault_site {
-	uint32_t offset; /* of its first byte in the code cache */
+	uint32_t offset;     /* of its first byte in the code cache */
 	bool has_host_flags; /* the guest's flags are in the host's, not in cpu->status */
 	const struct insn *insn;
 };
 
-/* What of a signal's context the handler changes. */
+/* What a signal's context has, and what it is to have in `rip` and `r9` to go on. */
 struct fault_context {
-	uint64_t rip, r9;
-	uint64_t rflags;
+	uint64_t rip, r9, rflags;
 };
 
-/* Whether the context is that of a copy. If so it goes on in the thunk when the signal returns. In
- * a signal handler of the vCPU's thread. */
+/*
+ * Whether the context is that of a copy; only then is it changed. In a signal handler of the vCPU's
+ * thread.
+ */
 bool jit_fault_redirect(struct cpu *cpu, struct fault_context *context);
 
 #endif

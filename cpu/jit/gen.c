@@ -230,10 +230,17 @@ static bool writes_memory(const struct gen *g)
 	return false;
 }
 
+/* The copy, which comes next, may fault. */
+static void note_site(struct gen *g)
+{
+	g->site[g->sites++] = (struct fault_site){ .offset = (uint32_t)(g->e.at - g->e.start),
+						   .has_host_flags = g->where == IN_HOST,
+						   .insn = g->insn };
+}
+
 bool gen_general(struct gen *g)
 {
-	const struct gen_row *row = g->jit->row[g->insn->mnemonic];
-	unsigned set = gen_flags_set(g->insn, row);
+	unsigned set = gen_flags_set(g->insn, g->row);
 	struct host_mem mem = mem_at(R9, 0);
 	struct stand_ins stand_ins;
 	struct encoding enc;
@@ -256,6 +263,8 @@ bool gen_general(struct gen *g)
 		gen_flags_load(g);
 	load_stand_ins(g, &stand_ins);
 	encoding_map_gprs(&enc, stand_ins.to);
+	if (g->row->may_fault)
+		note_site(g);
 	if (!emit_encoding(&g->e, &enc, mem))
 		return false;
 	store_stand_ins(g, &stand_ins);

@@ -10,6 +10,9 @@
 /* gen.c: whatever has general registers and an ordinary memory operand, as it is */
 gen_fn gen_general, gen_mov, gen_bit, gen_lea, gen_nop;
 
+/* gen_hosted.c: vector, x87 and other instructions that cpu/exec/hosted.c has the host run */
+gen_fn gen_hosted, gen_x87_status, gen_vector_state;
+
 /* gen_branch.c */
 gen_fn gen_jcc, gen_jmp, gen_call, gen_ret;
 

@@ -7,10 +7,11 @@
 #include "cpu/jit/gen.h"
 
 // clang-format off
-#define GEN(name, gen)         { ZYDIS_MNEMONIC_##name, 0, false, gen }
-#define SETS(name, gen)        { ZYDIS_MNEMONIC_##name, STATUS_ALL, false, gen }
-#define SOME(name, flags, gen) { ZYDIS_MNEMONIC_##name, flags, false, gen }
-#define SHIFT(name, gen)       { ZYDIS_MNEMONIC_##name, STATUS_ALL, true, gen }
+#define GEN(name, gen)         { ZYDIS_MNEMONIC_##name, 0, false, false, gen }
+#define SETS(name, gen)        { ZYDIS_MNEMONIC_##name, STATUS_ALL, false, false, gen }
+#define SOME(name, flags, gen) { ZYDIS_MNEMONIC_##name, flags, false, false, gen }
+#define FAULTS(name, gen)      { ZYDIS_MNEMONIC_##name, 0, false, true, gen }
+#define SHIFT(name, gen)       { ZYDIS_MNEMONIC_##name, STATUS_ALL, true, false, gen }
 
 #define EACH_CONDITION(prefix, gen)                                             \
 	GEN(prefix##O, gen), GEN(prefix##NO, gen), GEN(prefix##B, gen),         \
@@ -36,6 +37,8 @@ static const struct gen_row rows[] = {
 	SETS(NEG, gen_general),
 	SOME(IMUL, GEN_CF | GEN_OF, gen_general),
 	SOME(MUL, GEN_CF | GEN_OF, gen_general),
+	FAULTS(DIV, gen_general),
+	FAULTS(IDIV, gen_general),
 	SETS(XADD, gen_general),
 	SETS(CMPXCHG, gen_general),
 	GEN(BSF, gen_general),
@@ -84,8 +87,40 @@ static const struct gen_row rows[] = {
 	GEN(PUSH, gen_push),
 	GEN(POP, gen_pop),
 	GEN(LEAVE, gen_leave),
+
+	/* gen_hosted.c: what does not surely set all flags that it writes, or has a handler */
+	SETS(POPCNT, gen_hosted),
+	SOME(TZCNT, GEN_CF | GEN_ZF, gen_hosted),
+	SOME(LZCNT, GEN_CF | GEN_ZF, gen_hosted),
+	SOME(ANDN, GEN_CF | GEN_ZF | GEN_SF | GEN_OF, gen_hosted),
+	SOME(BEXTR, GEN_CF | GEN_ZF | GEN_OF, gen_hosted),
+	SOME(BLSI, GEN_CF | GEN_ZF | GEN_SF | GEN_OF, gen_hosted),
+	SOME(BLSMSK, GEN_CF | GEN_ZF | GEN_SF | GEN_OF, gen_hosted),
+	SOME(BLSR, GEN_CF | GEN_ZF | GEN_SF | GEN_OF, gen_hosted),
+	SOME(BZHI, GEN_CF | GEN_ZF | GEN_SF | GEN_OF, gen_hosted),
+	GEN(FNSTCW, gen_x87_status),
+	GEN(FNSTSW, gen_x87_status),
+	GEN(STMXCSR, gen_vector_state),
+	GEN(VSTMXCSR, gen_vector_state),
+	GEN(VZEROUPPER, gen_vector_state),
+	GEN(VZEROALL, gen_vector_state),
 };
+
+static const struct gen_row hosted_row = { 0, STATUS_ALL, false, true, gen_hosted };
 // clang-format on
+
+/* A string instruction shares the name MOVSD with one that is hosted, another one CMPSD. */
+static bool is_namesake(const struct insn *insn)
+{
+	return insn->mnemonic == ZYDIS_MNEMONIC_MOVSD || insn->mnemonic == ZYDIS_MNEMONIC_CMPSD;
+}
+
+const struct gen_row *gen_row_of(const struct jit *jit, const struct insn *insn)
+{
+	const struct gen_row *row = jit->row[insn->mnemonic];
+
+	return (insn->flags & INSN_HOSTED) && (!row || is_namesake(insn)) ? &hosted_row : row;
+}
 
 void gen_rows_index(struct jit *jit)
 {

@@ -18,11 +18,6 @@ static struct host_mem attention(void)
 	return mem_gs(offsetof(struct cpu, attention));
 }
 
-static const struct gen_row *row_of(const struct jit *jit, const struct insn *insn)
-{
-	return jit->row[insn->mnemonic];
-}
-
 /* --- liveness ----------------------------------------------------------------------------------
  */
 
@@ -37,7 +32,7 @@ static bool is_terminator(const struct insn *insn)
  */
 static unsigned live_before(const struct jit *jit, const struct insn *insn, unsigned after)
 {
-	const struct gen_row *row = row_of(jit, insn);
+	const struct gen_row *row = gen_row_of(jit, insn);
 
 	if (is_terminator(insn))
 		return after;
@@ -133,15 +128,18 @@ static bool decode(struct gen *g)
 /* By its own emitter; false, with nothing changed: it has none that can. */
 static bool emit_natively(struct gen *g)
 {
-	const struct gen_row *row = row_of(g->jit, g->insn);
 	uint8_t *at = g->e.at;
 	unsigned colds = g->colds, links = g->links, where = g->where;
+	unsigned sites = g->sites, ready = g->ready;
 
-	if (row && decode(g) && row->gen(g))
+	g->row = gen_row_of(g->jit, g->insn);
+	if (g->row && decode(g) && g->row->gen(g))
 		return true;
 	g->e.at = at;
 	g->colds = colds;
 	g->links = links;
+	g->sites = sites;
+	g->ready = (uint8_t)ready;
 	g->where = (uint8_t)where;
 	return false;
 }

@@ -22,12 +22,15 @@
 
 #include "cpu/block.h"
 #include "cpu/jit/emit.h"
+#include "cpu/jit/fault.h"
 
 #define HOST_RSP_HOME R8 /* where guest RSP is */
 
 /* Status flags as struct insn has them: OF is bit 3. */
 #define GEN_CF     0x01u
 #define GEN_OF     0x08u
+#define GEN_ZF     0x40u
+#define GEN_SF     0x80u
 #define STATUS_ALL 0xddu
 
 enum flags_where { IN_HOST = BIT(0), IN_STATUS = BIT(1) };
@@ -47,6 +50,7 @@ struct cold {
 	uint32_t target;  /* COLD_FAR: from the page's start */
 	struct emit_jump from;
 	const uint8_t *back; /* COLD_SLOW */
+	bool is_vector;      /* COLD_SLOW: the vector registers must be live when it comes back */
 	const struct insn *insn;
 	struct jit_link *link;
 };
@@ -60,8 +64,10 @@ struct gen {
 	unsigned page_offset; /* of the block's start */
 	unsigned tlb_class;
 	unsigned links;
+	uint8_t ready; /* of enum vector_ready, what the block has looked at */
 	/* The instruction. */
 	const struct insn *insn;
+	const struct gen_row *row; /* or NULL */
 	ZydisDecodedInstruction zydis;
 	ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
 	uint8_t live_before, live_after; /* status flags that somebody will read */
@@ -69,6 +75,8 @@ struct gen {
 	bool is_last;                    /* the block ends with it */
 	struct cold cold[COLD_MAX];
 	unsigned colds;
+	struct fault_site site[BLOCK_MAX_INSNS]; /* offsets from the start of the block's code */
+	unsigned sites;
 };
 
 /*
@@ -81,7 +89,8 @@ struct gen_row {
 	/* The status flags that it always writes, if it is said to write them at all. Flags that
 	 * the manual calls undefined count where no processor leaves them alone. */
 	uint8_t sets;
-	bool is_shift; /* ... unless its count is zero */
+	bool is_shift;  /* ... unless its count is zero */
+	bool may_fault; /* in the host: cpu/jit/fault.h */
 	gen_fn *gen;
 };
 
@@ -149,6 +158,8 @@ static inline struct host_mem gen_checked(int32_t disp)
 
 /* A check has failed: to the slow way (`cc` jumps there). For a last instruction, too. */
 void gen_slow_if(struct gen *g, enum emit_condition cc);
+/* The same, and after it the vector registers are live: for instructions that need them. */
+void gen_slow_vector_if(struct gen *g, enum emit_condition cc);
 /* The handler does the instruction here. */
 void gen_handler(struct gen *g);
 /* The jump goes to `target` bytes from the page's start. Flags are where they are. */
