@@ -95,6 +95,16 @@ void jit_enter(struct cpu *cpu, const void *code)
 // clang-format off
 #define GPR(n) "i"(offsetof(struct cpu, gpr[n]))
 #define AT(field) "i"(offsetof(struct cpu, field))
+#define OPERANDS \
+	[rax] GPR(RAX), [rcx] GPR(RCX), [rdx] GPR(RDX), [rbx] GPR(RBX), [rsp] GPR(RSP), \
+	[rbp] GPR(RBP), [rsi] GPR(RSI), [rdi] GPR(RDI), [r12] GPR(R12), [r13] GPR(R13), \
+	[r14] GPR(R14), [r15] GPR(R15), [rip] AT(rip), [rflags] AT(rflags), \
+	[insn] AT(insn), [block_end] AT(block_end), [attention] AT(attention), \
+	[self] AT(jit.self), [code_page] AT(jit.code_page), [ready] AT(vector.ready), \
+	[ymm] AT(vector.ymm), [has_avx] AT(jit.has_avx), \
+	[insn_exec] "i"(offsetof(struct insn, exec)), \
+	[insn_page_offset] "i"(offsetof(struct insn, page_offset)), \
+	[insn_next] "i"(offsetof(struct insn, next)), [not_if] "i"(~(int)RFLAGS_IF)
 // clang-format on
 
 __attribute__((used)) static void thunks(void)
@@ -119,29 +129,6 @@ __attribute__((used)) static void thunks(void)
 		".globl jit_thunk_handler\n"
 		"jit_thunk_handler:\n\t" RUN_HANDLER READ_ALL "ret\n"
 
-		".globl jit_thunk_handler_vector\n"
-		"jit_thunk_handler_vector:\n\t" RUN_HANDLER "mov %%gs:%c[self], %%rdi\n\t"
-		"sub $8, %%rsp\n\t"
-		"call vector_what_is_ready\n\t"
-		"add $8, %%rsp\n\t"
-		"mov %%al, %%gs:%c[ready]\n\t"
-		"test %%al, %%al\n\t"
-		"jz 2f\n\t"
-		"cmpb $0, %%gs:%c[has_avx]\n\t"
-		"je 1f\n\t" LOAD_YMMS "jmp 2f\n"
-		"1:\n\t" LOAD_XMMS "2:\n\t" READ_ALL "ret\n"
-
-		"store_vectors:\n\t"
-		"movb $0, %%gs:%c[ready]\n\t"
-		"cmpb $0, %%gs:%c[has_avx]\n\t"
-		"je 1f\n\t" STORE_YMMS "vzeroupper\n\t"
-		"ret\n"
-		"1:\n\t" STORE_XMMS "ret\n"
-
-		".globl jit_thunk_fault\n"
-		"jit_thunk_fault:\n\t"
-		"sub $8, %%rsp\n\t" /* in the place of a return address */
-		RUN_HANDLER
 		"leave_after_insn:\n\t" /* the instruction is done, and its block is to be left */
 		"mov %%gs:%c[insn], %%r9\n\t"
 		"movzwl %c[insn_next](%%r9), %%eax\n\t"
@@ -189,13 +176,35 @@ __attribute__((used)) static void thunks(void)
 		"mov %%r9, %%gs:%c[rip]\n\t"
 		"jmp next\n"
 		:
-		: [rax] GPR(RAX), [rcx] GPR(RCX), [rdx] GPR(RDX), [rbx] GPR(RBX), [rsp] GPR(RSP),
-		  [rbp] GPR(RBP), [rsi] GPR(RSI), [rdi] GPR(RDI), [r12] GPR(R12), [r13] GPR(R13),
-		  [r14] GPR(R14), [r15] GPR(R15), [rip] AT(rip), [rflags] AT(rflags),
-		  [insn] AT(insn), [block_end] AT(block_end), [attention] AT(attention),
-		  [self] AT(jit.self), [code_page] AT(jit.code_page), [ready] AT(vector.ready),
-		  [ymm] AT(vector.ymm), [has_avx] AT(jit.has_avx),
-		  [insn_exec] "i"(offsetof(struct insn, exec)),
-		  [insn_page_offset] "i"(offsetof(struct insn, page_offset)),
-		  [insn_next] "i"(offsetof(struct insn, next)), [not_if] "i"(~(int)RFLAGS_IF));
+		: OPERANDS);
+}
+
+/* Those that have to do with the vector registers. */
+__attribute__((used)) static void vector_thunks(void)
+{
+	__asm__ volatile(".globl jit_thunk_handler_vector\n"
+			 "jit_thunk_handler_vector:\n\t" RUN_HANDLER "mov %%gs:%c[self], %%rdi\n\t"
+			 "sub $8, %%rsp\n\t"
+			 "call vector_what_is_ready\n\t"
+			 "add $8, %%rsp\n\t"
+			 "mov %%al, %%gs:%c[ready]\n\t"
+			 "test %%al, %%al\n\t"
+			 "jz 2f\n\t"
+			 "cmpb $0, %%gs:%c[has_avx]\n\t"
+			 "je 1f\n\t" LOAD_YMMS "jmp 2f\n"
+			 "1:\n\t" LOAD_XMMS "2:\n\t" READ_ALL "ret\n"
+
+			 "store_vectors:\n\t"
+			 "movb $0, %%gs:%c[ready]\n\t"
+			 "cmpb $0, %%gs:%c[has_avx]\n\t"
+			 "je 1f\n\t" STORE_YMMS "vzeroupper\n\t"
+			 "ret\n"
+			 "1:\n\t" STORE_XMMS "ret\n"
+
+			 ".globl jit_thunk_fault\n"
+			 "jit_thunk_fault:\n\t"
+			 "sub $8, %%rsp\n\t" /* in the place of a return address */
+			 RUN_HANDLER "jmp leave_after_insn\n"
+			 :
+			 : OPERANDS);
 }

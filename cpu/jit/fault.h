@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Faults of copied instructions: SIGFPE of a division or an unmasked SIMD exception, SIGSEGV without
- * an address for a misaligned operand.
+ * Faults of copied instructions: SIGFPE of a division or an unmasked SIMD exception, SIGSEGV
+ * without an address for a misaligned operand.
  *
  * The translator notes where each such copy is. When one faults, the guest's registers are still
  * those before it, so the signal handler sends the thread to a thunk that has the instruction's
