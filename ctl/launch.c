@@ -4,6 +4,7 @@
 
 #include "ctl/shell.h"
 #include "ctl/text.h"
+#include "ctl/vmswitch.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -113,7 +114,7 @@ static void add_adapters(struct command_line *line, struct machine *machine)
 	json_array_foreach(machine_list(machine, "NetworkAdapters"), i, adapter)
 	{
 		const char *name = value_text_of(adapter, "SwitchName");
-		bool is_default = name && text_same(name, LAUNCH_DEFAULT_SWITCH);
+		bool is_default = name && text_same(name, VMSWITCH_DEFAULT);
 
 		add(line, "--net", text_copy(is_default ? "user" : "none"));
 	}

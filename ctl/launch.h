@@ -18,9 +18,6 @@
  */
 int launch_start(struct call *call, struct machine *machine, struct error *err);
 
-/* The switch that is always there: a network of its own with DHCP, DNS and a way out. */
-#define LAUNCH_DEFAULT_SWITCH "Default Switch"
-
 /* One command at a time may start or stop a VM. A descriptor for launch_unlock, or -errno. */
 int launch_lock(struct store *store, const char *id, struct error *err);
 void launch_unlock(int lock);

@@ -5,14 +5,18 @@
 
 #include "ctl/table.h"
 
-extern const struct noun noun_vm;        /* ctl/vm.c */
-extern const struct noun noun_processor; /* ctl/processor.c */
-extern const struct noun noun_memory;    /* ctl/vmmemory.c */
-extern const struct noun noun_version;   /* ctl/version.c: configuration versions */
-extern const struct noun noun_power;     /* ctl/power.c: Start-VM, Stop-VM and their kin */
-extern const struct noun noun_not_yet;   /* ctl/notyet.c: what there is none of so far */
-extern const struct noun noun_help;      /* ctl/help.c: Get-Command, Get-Help */
-extern const struct noun noun_output;    /* ctl/output.c: Format-Table and its kin */
-extern const struct noun noun_object;    /* ctl/object.c: Where-Object and its kin */
+extern const struct noun noun_vm;          /* ctl/vm.c */
+extern const struct noun noun_processor;   /* ctl/processor.c */
+extern const struct noun noun_memory;      /* ctl/vmmemory.c */
+extern const struct noun noun_version;     /* ctl/version.c: configuration versions */
+extern const struct noun noun_power;       /* ctl/power.c: Start-VM, Stop-VM and their kin */
+extern const struct noun noun_not_yet;     /* ctl/notyet.c: what there is none of so far */
+extern const struct noun noun_adapter;     /* ctl/adapter.c: network adapters of VMs */
+extern const struct noun noun_switch;      /* ctl/vmswitch.c */
+extern const struct noun noun_nat;         /* ctl/nat.c */
+extern const struct noun noun_net_adapter; /* ctl/netadapter.c: this host's adapters */
+extern const struct noun noun_help;        /* ctl/help.c: Get-Command, Get-Help */
+extern const struct noun noun_output;      /* ctl/output.c: Format-Table and its kin */
+extern const struct noun noun_object;      /* ctl/object.c: Where-Object and its kin */
 
 #endif

@@ -6,8 +6,13 @@
 #include "ctl/text.h"
 
 const struct noun *const table_nouns[] = {
-	&noun_vm,     &noun_processor, &noun_memory, &noun_version, &noun_power,
-	&noun_object, &noun_output,    &noun_help,   &noun_not_yet, NULL,
+	&noun_vm,          &noun_processor,
+	&noun_memory,      &noun_version,
+	&noun_power,       &noun_adapter,
+	&noun_switch,      &noun_nat,
+	&noun_net_adapter, &noun_object,
+	&noun_output,      &noun_help,
+	&noun_not_yet,     NULL,
 };
 
 static bool is_named(const struct cmdlet *cmdlet, const char *name)

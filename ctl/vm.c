@@ -85,11 +85,15 @@ static json_t *status_of(const struct machine *machine)
 /* The VM's devices as they stand in the definition, under Hyper-V's names. */
 static void add_devices(json_t *object, struct machine *machine)
 {
-	static const char *const lists[] = { "NetworkAdapters", "HardDrives", "DVDDrives" };
+	static const char *const lists[] = { "HardDrives", "DVDDrives" };
 	const json_t *boot = machine_part(machine, "Boot");
+	json_t *adapters = json_array(), *value;
 	const char *name;
-	json_t *value;
+	size_t k;
 
+	json_array_foreach(machine_list(machine, "NetworkAdapters"), k, value)
+		json_array_append_new(adapters, adapter_object(machine, value));
+	json_object_set_new(object, "NetworkAdapters", adapters);
 	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
 		json_object_set(object, lists[i], machine_list(machine, lists[i]));
 	json_object_foreach((json_t *)boot, name, value) json_object_set(object, name, value);
@@ -220,8 +224,7 @@ static json_t *new_definition(struct call *call, const char *name, int64_t memor
 	json_object_set_new(definition, "Memory", vmmemory_create(memory_bytes));
 	json_object_set_new(definition, "Boot", new_boot(call));
 	json_object_set_new(definition, "NetworkAdapters",
-			    json_pack("[o]", adapter_create(ADAPTER_DEFAULT_NAME,
-							    call_string(call, "SwitchName"))));
+			    json_pack("[o]", adapter_create(ADAPTER_DEFAULT_NAME)));
 	json_object_set_new(definition, "HardDrives", json_array());
 	json_object_set_new(definition, "DVDDrives", json_array());
 	return definition;
@@ -239,11 +242,13 @@ static int create_locked(struct call *call, const char *name, int64_t memory_byt
 	machine.definition = new_definition(call, name, memory_bytes);
 	machine.id = value_text_of(machine.definition, "Id");
 	machine.name = value_text_of(machine.definition, "Name");
-	if (store_put(call->shell->store, STORE_VMS, machine.id, machine.definition, &err))
+	ret = adapter_connect(call, json_array_get(machine_list(&machine, "NetworkAdapters"), 0),
+			      call_string(call, "SwitchName"));
+	if (!ret && store_put(call->shell->store, STORE_VMS, machine.id, machine.definition, &err))
 		ret = call_error(call, ERROR_FAILED, name,
 				 "The virtual machine \"%s\" cannot be created: %s", name,
 				 err.text);
-	else
+	if (!ret)
 		call_emit(call, vm_object(&machine));
 	json_decref(machine.definition);
 	return ret;

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Virtual switches: definitions in the store. Each has Id, Name, SwitchType (Internal, Private,
+ * External), NetAdapterName (of External), AllowManagementOS, Notes; with a host adapter also
+ * MacAddress, InterfaceIndex and IPAddresses, an array of {IPAddress, PrefixLength, ...}. Beside
+ * them there is always the default switch, which has no definition.
+ */
+#ifndef CTL_VMSWITCH_H
+#define CTL_VMSWITCH_H
+
+#include "ctl/call.h"
+#include "ctl/store.h"
+
+/* A network of its own for each VM, with DHCP, DNS and a way out. */
+#define VMSWITCH_DEFAULT "Default Switch"
+
+bool vmswitch_exists(struct store *store, const char *name);
+
+/* The name as its switch spells it; NULL where there is none. For free(). */
+char *vmswitch_spelling(struct store *store, const char *name);
+
+/* The definition; NULL where there is none. */
+json_t *vmswitch_find(struct store *store, const char *name);
+
+/* The host's adapters on switches, as Get-VMNetworkAdapter -ManagementOS gives them. */
+void vmswitch_emit_host_adapters(struct call *call);
+
+/* Whether the host has an adapter on it: vEthernet (NAME). */
+bool vmswitch_has_host_adapter(const json_t *definition);
+
+#endif
