@@ -47,17 +47,20 @@ static bool is_level(uint64_t entry)
 	       (delivery(entry) == APIC_FIXED || delivery(entry) == APIC_LOWEST_PRIORITY);
 }
 
-static void send(struct ioapic *ioapic, unsigned pin, struct ioapic_messages *out)
+static struct apic_message message_of(uint64_t entry)
 {
-	uint64_t entry = ioapic->entry[pin];
-
-	out->message[out->count++] = (struct apic_message){
+	return (struct apic_message){
 		.destination = (uint32_t)bits(entry, 63, 56),
 		.delivery = delivery(entry),
 		.vector = (uint8_t)entry,
 		.logical = entry & ENTRY_LOGIC,
 		.level = is_level(entry),
 	};
+}
+
+static void send(struct ioapic *ioapic, unsigned pin, struct ioapic_messages *out)
+{
+	out->message[out->count++] = message_of(ioapic->entry[pin]);
 }
 
 /* Sends what an asserted level-triggered pin has to send now. */
@@ -89,6 +92,17 @@ void ioapic_set_line(struct ioapic *ioapic, unsigned pin, bool level, struct ioa
 	else if (rising && !(ioapic->entry[pin] & ENTRY_MASKED))
 		send(ioapic, pin, out);
 	pthread_mutex_unlock(&ioapic->lock);
+}
+
+bool ioapic_pin_message(struct ioapic *ioapic, unsigned pin, struct apic_message *out)
+{
+	uint64_t entry;
+
+	pthread_mutex_lock(&ioapic->lock);
+	entry = ioapic->entry[pin];
+	pthread_mutex_unlock(&ioapic->lock);
+	*out = message_of(entry);
+	return !(entry & ENTRY_MASKED);
 }
 
 static void end_of_interrupt(struct ioapic *ioapic, uint8_t vector, struct ioapic_messages *out)

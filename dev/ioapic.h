@@ -27,6 +27,8 @@ void ioapic_reset(struct ioapic *ioapic);   /* all lines count as low */
 
 void ioapic_set_line(struct ioapic *ioapic, unsigned pin, bool level, struct ioapic_messages *out);
 void ioapic_access(struct ioapic *ioapic, struct dev_access *access, struct ioapic_messages *out);
+/* What pin (below IOAPIC_PINS) sends when it is asserted. false: nothing, it is masked. */
+bool ioapic_pin_message(struct ioapic *ioapic, unsigned pin, struct apic_message *out);
 /* A local APIC broadcast the end of a level-triggered interrupt. */
 void ioapic_end_of_interrupt(struct ioapic *ioapic, uint8_t vector, struct ioapic_messages *out);
 

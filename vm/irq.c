@@ -27,7 +27,8 @@
 #define MSI_SHIFT    20 /* above: the base; below: destination and flags */
 #define MSI_REDIRECT BIT(3)
 #define MSI_LOGICAL  BIT(2)
-#define MSI_LEVEL    BIT(15) /* of the data */
+#define MSI_ASSERT   BIT(14) /* of the data */
+#define MSI_LEVEL    BIT(15)
 
 struct irq {
 	unsigned vcpus;
@@ -39,6 +40,8 @@ struct irq {
 	atomic_uint next_lowest; /* where the search for the lowest priority begins */
 	irq_signal_fn *sink;
 	void *sink_self;
+	const struct irq_apics *apics; /* NULL: ours */
+	void *apics_self;
 };
 
 static void signal_vcpu(struct irq *irq, unsigned vcpu, enum vcpu_signal what, uint8_t vector)
@@ -101,11 +104,32 @@ static bool is_broadcast(const struct apic_message *message)
 	return message->destination == (message->wide ? APIC_BROADCAST_WIDE : APIC_BROADCAST);
 }
 
+/* The form in which an engine's own local APICs take messages. */
+static void encode_msi(const struct apic_message *message, uint64_t *address, uint32_t *data)
+{
+	*address = MSI_BASE | (uint64_t)(message->destination & APIC_BROADCAST) << 12 |
+		   (message->logical ? MSI_LOGICAL : 0);
+	*data = message->vector | (uint32_t)message->delivery << 8 |
+		(uint32_t)(message->level ? MSI_LEVEL | MSI_ASSERT : 0);
+}
+
+static void send_away(struct irq *irq, const struct apic_message *message)
+{
+	uint64_t address;
+	uint32_t data;
+
+	encode_msi(message, &address, &data);
+	if (message->delivery != APIC_SMI)
+		irq->apics->send(irq->apics_self, address, data);
+}
+
 static void deliver(struct irq *irq, const struct apic_message *message)
 {
 	uint32_t destination = message->destination;
 
-	if (message->delivery == APIC_LOWEST_PRIORITY) {
+	if (irq->apics)
+		send_away(irq, message);
+	else if (message->delivery == APIC_LOWEST_PRIORITY) {
 		deliver_lowest(irq, message);
 	} else if (!message->logical && !is_broadcast(message)) {
 		if (destination < irq->vcpus && lapic_matches(irq->lapic[destination], message))
@@ -134,10 +158,16 @@ static void set_pin(struct irq *irq, unsigned pin, bool level)
 	deliver_all(irq, &messages);
 }
 
+/* An engine with local APICs of its own asks these itself. */
+static bool takes_pic(struct irq *irq)
+{
+	return irq->apics || lapic_takes_pic(irq->lapic[BSP]);
+}
+
 /* The PIC's output rose. At the IOAPIC it is an edge, which is all that ExtINT delivery wants. */
 static void pic_rose(struct irq *irq)
 {
-	if (lapic_takes_pic(irq->lapic[BSP]))
+	if (takes_pic(irq))
 		signal_vcpu(irq, BSP, VCPU_INTERRUPT, 0);
 	set_pin(irq, PIN_PIC, true);
 	set_pin(irq, PIN_PIC, false);
@@ -207,6 +237,35 @@ void irq_ioapic_access(void *self, struct dev_access *access)
 
 	messages.count = 0;
 	ioapic_access(irq->ioapic, access, &messages);
+	if (irq->apics && access->is_write)
+		irq->apics->pins_changed(irq->apics_self);
+	deliver_all(irq, &messages);
+}
+
+/* --- local APICs of the engine's own --- */
+
+void irq_set_apics(struct irq *irq, const struct irq_apics *apics, void *self)
+{
+	irq->apics_self = self;
+	irq->apics = apics;
+}
+
+bool irq_pin_message(struct irq *irq, unsigned pin, uint64_t *address, uint32_t *data)
+{
+	struct apic_message message;
+
+	if (!ioapic_pin_message(irq->ioapic, pin, &message))
+		return false;
+	encode_msi(&message, address, data);
+	return true;
+}
+
+void irq_end_of_interrupt(struct irq *irq, uint8_t vector)
+{
+	struct ioapic_messages messages;
+
+	messages.count = 0;
+	ioapic_end_of_interrupt(irq->ioapic, vector, &messages);
 	deliver_all(irq, &messages);
 }
 
@@ -215,7 +274,7 @@ void irq_ioapic_access(void *self, struct dev_access *access)
 /* Whether the next interrupt is the PIC's. */
 static bool pic_pending(struct irq *irq, unsigned vcpu)
 {
-	if (vcpu == BSP && pic_output(irq->pic) && lapic_takes_pic(irq->lapic[BSP]))
+	if (vcpu == BSP && pic_output(irq->pic) && takes_pic(irq))
 		return true;
 	return atomic_load_explicit(&irq->extint[vcpu], memory_order_relaxed);
 }
@@ -267,15 +326,10 @@ static void send_ipi(struct irq *irq, unsigned vcpu, const struct lapic_effects 
 
 static void apply(struct irq *irq, unsigned vcpu, const struct lapic_effects *effects)
 {
-	struct ioapic_messages messages;
-
 	if (effects->ipi)
 		send_ipi(irq, vcpu, effects);
-	if (effects->broadcast_eoi) {
-		messages.count = 0;
-		ioapic_end_of_interrupt(irq->ioapic, effects->eoi_vector, &messages);
-		deliver_all(irq, &messages);
-	}
+	if (effects->broadcast_eoi)
+		irq_end_of_interrupt(irq, effects->eoi_vector);
 	look(irq, vcpu);
 }
 
@@ -357,6 +411,8 @@ void irq_reset(struct irq *irq)
 	atomic_store(&irq->lines, 0);
 	pic_reset(irq->pic);
 	ioapic_reset(irq->ioapic);
+	if (irq->apics)
+		irq->apics->pins_changed(irq->apics_self);
 	for (unsigned i = 0; i < irq->vcpus; i++) {
 		atomic_store(&irq->extint[i], false);
 		lapic_reset(irq->lapic[i]);

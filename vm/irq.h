@@ -39,6 +39,22 @@ void irq_reset(struct irq *irq);
 void irq_set_sink(struct irq *irq, irq_signal_fn *fn, void *self);
 
 /*
+ * For an engine with local APICs of its own. Those of vm/irq.c then lie idle: messages go to `send`
+ * in the form of an MSI, and irq_pending and irq_accept speak for the PIC alone, to vCPU 0.
+ */
+struct irq_apics {
+	void (*send)(void *self, uint64_t address, uint32_t data); /* any thread */
+	/* irq_pin_message may have a new answer; comes before messages of its making. Any thread */
+	void (*pins_changed)(void *self);
+};
+/* Before the first vCPU runs, and with NULL after the last. */
+void irq_set_apics(struct irq *irq, const struct irq_apics *apics, void *self);
+/* What a pin of the IOAPIC sends. false: nothing, it is masked. */
+bool irq_pin_message(struct irq *irq, unsigned pin, uint64_t *address, uint32_t *data);
+/* Such an APIC saw the end of a level-triggered interrupt. Any thread. */
+void irq_end_of_interrupt(struct irq *irq, uint8_t vector);
+
+/*
  * Devices. Any thread. A line is level: call on change only or on each evaluation, as is easier.
  * One driver a line: who shares one ORs. Line 0 arrives at the IOAPIC's pin 2, line 2 is not
  * connected.
