@@ -27,6 +27,16 @@ static struct cpu *cpu_of(struct engine_vcpu *vcpu)
 	return (struct cpu *)vcpu;
 }
 
+static int soft_probe(const struct engine_wish *wish, enum cpu_vendor *vendor, struct error *err)
+{
+	*vendor = wish->vendor;
+	if (wish->nested && wish->vendor == CPU_AMD)
+		return error_set(err, -ENOTSUP,
+				 "--nested on: --cpu amd has no AMD-V in this version; --cpu intel "
+				 "has VT-x");
+	return 0;
+}
+
 static void soft_destroy(struct engine *engine)
 {
 	struct soft *soft = soft_of(engine);
@@ -274,6 +284,7 @@ static bool soft_nested_active(struct engine_vcpu *vcpu)
 
 const struct engine_ops engine_soft = {
 	.name = "soft",
+	.probe = soft_probe,
 	.create = soft_create,
 	.destroy = soft_destroy,
 	.vcpu_create = soft_vcpu_create,
@@ -289,6 +300,7 @@ const struct engine_ops engine_soft = {
 
 const struct engine_ops engine_interp = {
 	.name = "interp",
+	.probe = soft_probe,
 	.create = interp_create,
 	.destroy = soft_destroy,
 	.vcpu_create = soft_vcpu_create,

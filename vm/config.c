@@ -15,6 +15,7 @@
 void config_init(struct config *config)
 {
 	*config = (struct config){
+		.any_vendor = true,
 		.cpus = 1,
 		.memory_bytes = DEFAULT_MEMORY_BYTES,
 		.append = "",
@@ -48,12 +49,6 @@ static int check_memory(uint64_t bytes, struct error *err)
 
 int config_check(const struct config *config, struct error *err)
 {
-	if (config->engine == CONFIG_ENGINE_KVM)
-		return error_set(err, -ENOTSUP, "--engine kvm: this version has no KVM engine yet");
-	if (config->nested && config->vendor == CPU_AMD)
-		return error_set(err, -ENOTSUP,
-				 "--nested on: --cpu amd has no AMD-V in this version; --cpu intel "
-				 "has VT-x");
 	if (!config->kernel)
 		return error_set(err, -EINVAL,
 				 "--kernel is missing: this version boots no firmware and no disk");

@@ -16,13 +16,6 @@
 #define CONFIG_FORWARDS_MAX 16
 #define CONFIG_PATH_MAX     4096
 
-enum config_engine {
-	CONFIG_ENGINE_AUTO,
-	CONFIG_ENGINE_KVM,
-	CONFIG_ENGINE_SOFT,
-	CONFIG_ENGINE_INTERP
-};
-
 struct config_disk {
 	char path[CONFIG_PATH_MAX];
 	bool readonly;
@@ -49,8 +42,9 @@ struct config_serial {
 };
 
 struct config {
-	enum config_engine engine;
+	const struct engine_ops *engine; /* NULL: see vm/engines.h */
 	enum cpu_vendor vendor;
+	bool any_vendor; /* nobody asked for this vendor */
 	unsigned cpus;
 	uint64_t memory_bytes;
 	bool nested;

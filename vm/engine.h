@@ -58,11 +58,25 @@ struct engine_registers {
 	uint64_t cr0, cr2, cr3, cr4, efer;
 };
 
+/* What a VM asks of an engine before there is one. */
+struct engine_wish {
+	enum cpu_vendor vendor;
+	bool any_vendor; /* `vendor` is only what is taken where the engine has no reason for
+			    another */
+	bool nested;
+};
+
 struct engine;
 struct engine_vcpu;
 
 struct engine_ops {
 	const char *name;
+	/*
+	 * Whether this host can run such a VM, found out by trying: may take a second where it
+	 * cannot. Sets *vendor to the processor that the VM will have. -errno: the text names what
+	 * is missing and, where there is something to do about it, says what.
+	 */
+	int (*probe)(const struct engine_wish *wish, enum cpu_vendor *vendor, struct error *err);
 	int (*create)(struct engine **out, const struct engine_config *config, struct error *err);
 	void (*destroy)(struct engine *engine);
 	/* vCPU 0 starts running, at the reset vector; the others wait for SIPI. */
@@ -82,6 +96,7 @@ struct engine_ops {
 	bool (*nested_active)(struct engine_vcpu *vcpu);
 };
 
+extern const struct engine_ops engine_kvm;
 /* The same processor, with translation and as its reference without. */
 extern const struct engine_ops engine_soft, engine_interp;
 

@@ -5,6 +5,8 @@
  */
 #include "vm/options.h"
 
+#include "vm/engines.h"
+
 #include <errno.h>
 
 #define PORT_MAX    65535
@@ -46,13 +48,15 @@ static int parse_number(const char *value, uint64_t min, uint64_t max, uint64_t 
 
 static int set_engine(struct config *config, const char *value, struct error *err)
 {
-	static const char *const words[] = { [CONFIG_ENGINE_AUTO] = "auto",
-					     [CONFIG_ENGINE_KVM] = "kvm",
-					     [CONFIG_ENGINE_SOFT] = "soft",
-					     [CONFIG_ENGINE_INTERP] = "interp" };
-	int i = choose(value, words, ARRAY_SIZE(words), err);
+	const char *words[ENGINES_MAX + 1] = { "auto" };
+	unsigned count = 0;
+	int i;
 
-	config->engine = i < 0 ? config->engine : (enum config_engine)i;
+	for (; engines_at(count); count++)
+		words[count + 1] = engines_at(count)->name;
+	i = choose(value, words, count + 1, err);
+	if (i >= 0)
+		config->engine = i ? engines_at((unsigned)i - 1) : NULL;
 	return MIN(i, 0);
 }
 
@@ -62,6 +66,7 @@ static int set_cpu(struct config *config, const char *value, struct error *err)
 	int i = choose(value, words, ARRAY_SIZE(words), err);
 
 	config->vendor = i < 0 ? config->vendor : (enum cpu_vendor)i;
+	config->any_vendor = false;
 	return MIN(i, 0);
 }
 
@@ -220,8 +225,11 @@ static int set_timeout(struct config *config, const char *value, struct error *e
 
 static const struct option options[] = {
 	{ "engine", "auto|kvm|soft|interp", false, set_engine, 0,
-	  "what runs the processors; auto (the default) is soft" },
-	{ "cpu", "intel|amd", false, set_cpu, 0, "the processor's vendor (default intel)" },
+	  "what runs the processors: the host's KVM, software, or software\n"
+	  "without translation; auto (the default) is kvm where that can run\n"
+	  "the machine, else soft" },
+	{ "cpu", "intel|amd", false, set_cpu, 0,
+	  "the processor's vendor (default: the host's with kvm, else intel)" },
 	{ "cpus", "N", false, set_cpus, 0, "number of processors, 1 to 64 (default 1)" },
 	{ "memory", "SIZE", false, set_memory, 0, "RAM, such as 512M or 2G (default 1G)" },
 	{ "nested", "on|off", false, set_nested, 0,

@@ -5,6 +5,7 @@
 #include "vm/run.h"
 
 #include "console/tty.h"
+#include "vm/engines.h"
 #include "vm/options.h"
 #include "vm/vm.h"
 
@@ -48,15 +49,10 @@ static int fail(const struct error *err, int status)
 	return status;
 }
 
-static const struct engine_ops *engine_of(const struct config *config)
-{
-	return config->engine == CONFIG_ENGINE_INTERP ? &engine_interp : &engine_soft;
-}
-
 int run_command(int argc, char *const argv[])
 {
 	struct config config;
-	struct error err = { "" };
+	struct error err = { "" }, why;
 	struct vm *vm;
 	int status;
 
@@ -64,7 +60,11 @@ int run_command(int argc, char *const argv[])
 	if (options_parse(&config, argc, argv, &err) || config_check(&config, &err))
 		return fail(&err, STATUS_USAGE);
 	set_signals();
-	if (vm_create(&vm, &config, engine_of(&config), &err))
+	if (engines_choose(&config, &why, &err))
+		return fail(&err, STATUS_USAGE);
+	if (config.verbose)
+		fprintf(stderr, "nidus: engine '%s': %s\n", config.engine->name, why.text);
+	if (vm_create(&vm, &config, config.engine, &err))
 		return fail(&err, STATUS_USAGE);
 	status = vm_run(vm, &err);
 	vm_destroy(vm);
