@@ -174,13 +174,10 @@ static void report(const struct check *check, const struct instance *instance,
 /* --- running ------------------------------------------------------------------------------------
  */
 
-typedef int run_fn(struct guest *guest, unsigned mode_bits, const uint8_t *bytes, unsigned length,
-		   struct registers *regs);
-
 static const struct {
 	const char *name;
-	run_fn *run;
-} executors[] = { { "interpreted", guest_run }, { "translated", guest_run_translated } };
+	guest_step_fn *step;
+} executors[] = { { "interpreted", guest_step }, { "translated", guest_step_translated } };
 
 static void run_case(struct check *check)
 {
@@ -201,8 +198,8 @@ static void run_case(struct check *check)
 		o.executor = executors[i].name;
 		o.guest = o.before;
 		memcpy(guest_data(check->guest), data, sizeof(data));
-		o.guest_fault =
-			executors[i].run(check->guest, mode_bits, instance.bytes, length, &o.guest);
+		o.guest_fault = guest_run(check->guest, executors[i].step, mode_bits,
+					  instance.bytes, length, &o.guest);
 		if (!is_equal(check, &instance, &o) && check->differences++ < MAX_REPORTS)
 			report(check, &instance, &o);
 	}

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Instructions of a class, each run natively on the host and in the interpreter from the same
- * random state; what they leave is compared: registers, flags (but for undefined ones), vector and
- * x87 state, MXCSR, memory, and the exception raised.
+ * Instructions of a class, each run natively on the host, in the interpreter and translated, from
+ * the same random state; what they leave is compared: registers, flags (but for undefined ones),
+ * vector and x87 state, MXCSR, memory, and the exception raised.
  *
  * Cases come from a seed that is printed; NIDUS_SEED=... repeats them. A difference is printed with
  * the instruction, its input and both outputs.

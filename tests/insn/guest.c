@@ -190,13 +190,13 @@ int guest_step(struct guest *guest, unsigned mode_bits, const uint8_t *bytes, un
 	return fault;
 }
 
-int guest_run(struct guest *guest, unsigned mode_bits, const uint8_t *bytes, unsigned length,
-	      struct registers *regs)
+int guest_run(struct guest *guest, guest_step_fn *step, unsigned mode_bits, const uint8_t *bytes,
+	      unsigned length, struct registers *regs)
 {
 	int fault;
 
 	registers_in(guest->cpu, regs);
-	fault = guest_step(guest, mode_bits, bytes, length);
+	fault = step(guest, mode_bits, bytes, length);
 	registers_out(guest->cpu, regs);
 	return fault;
 }
@@ -204,10 +204,12 @@ int guest_run(struct guest *guest, unsigned mode_bits, const uint8_t *bytes, uns
 /* --- translated ---------------------------------------------------------------------------------
  */
 
-static const uint8_t make_vectors_live[] = { 0x0f, 0x28, 0xc0 }; /* movaps xmm0, xmm0 */
-static const uint8_t the_end[] = { 0x0f, 0x0b };                 /* ud2 */
+#define BEFORE_BYTES 3u
+#define BLOCK_START  (NATIVE_SLOT - BEFORE_BYTES)
 
-#define BLOCK_START (NATIVE_SLOT - sizeof(make_vectors_live))
+static const uint8_t movaps[BEFORE_BYTES] = { 0x0f, 0x28, 0xc0 }; /* xmm0, xmm0 */
+static const uint8_t nop[BEFORE_BYTES] = { 0x0f, 0x1f, 0x00 };
+static const uint8_t the_end[] = { 0x0f, 0x0b }; /* ud2 */
 
 static void put_code(struct cpu *cpu, gva_t addr, const uint8_t *bytes, unsigned length)
 {
@@ -240,24 +242,24 @@ static int run_translated(struct cpu *cpu)
 		return NO_FAULT;
 	case UNWOUND_BY_FAULT:
 		cpu->rip = insn_rip(cpu, cpu->insn);
-		return cpu->rip != NATIVE_SLOT && cpu->fault.vector == EXC_UD ? NO_FAULT
-									      : cpu->fault.vector;
+		return cpu->rip > NATIVE_SLOT && cpu->fault.vector == EXC_UD ? NO_FAULT
+									     : cpu->fault.vector;
 	default:
 		return RESUMED;
 	}
 }
 
-int guest_run_translated(struct guest *guest, unsigned mode_bits, const uint8_t *bytes,
-			 unsigned length, struct registers *regs)
+int guest_step_translated(struct guest *guest, unsigned mode_bits, const uint8_t *bytes,
+			  unsigned length)
 {
 	struct cpu *cpu = guest->cpu;
+	bool has_sse = vector_what_is_ready(cpu) & READY_SSE;
 	int fault;
 
-	registers_in(cpu, regs);
 	select_mode(cpu, mode_bits);
 	if (!jit_can_run(cpu))
-		return guest_run(guest, mode_bits, bytes, length, regs);
-	put_code(cpu, BLOCK_START, make_vectors_live, sizeof(make_vectors_live));
+		return guest_step(guest, mode_bits, bytes, length);
+	put_code(cpu, BLOCK_START, has_sse ? movaps : nop, BEFORE_BYTES);
 	put_code(cpu, NATIVE_SLOT, bytes, length);
 	put_code(cpu, NATIVE_SLOT + length, the_end, sizeof(the_end));
 	put_code(cpu, NATIVE_TARGET, the_end, sizeof(the_end));
@@ -269,6 +271,5 @@ int guest_run_translated(struct guest *guest, unsigned mode_bits, const uint8_t 
 	fault = run_translated(cpu);
 	vector_leave(cpu);
 	world_leave(cpu);
-	registers_out(cpu, regs);
 	return fault;
 }

@@ -22,19 +22,19 @@ struct cpu *guest_cpu(struct guest *guest);
 
 #define RESUMED (-2) /* the instruction has to be run again: it waits for an interrupt */
 
-/* One instruction from the vCPU's state as it is; returns as native_run does, or RESUMED. */
-int guest_step(struct guest *guest, unsigned mode_bits, const uint8_t *bytes, unsigned length);
+/*
+ * One instruction from the vCPU's state as it is; returns as native_run does, or RESUMED.
+ *
+ * Translated, it is in a block with an instruction before it that makes the vector registers live
+ * where they may be used, so that its copy is run and not its handler. Modes that are not
+ * translated are interpreted.
+ */
+typedef int guest_step_fn(struct guest *guest, unsigned mode_bits, const uint8_t *bytes,
+			  unsigned length);
+guest_step_fn guest_step, guest_step_translated;
 
 /* As native_run. */
-int guest_run(struct guest *guest, unsigned mode_bits, const uint8_t *bytes, unsigned length,
-	      struct registers *regs);
-
-/*
- * The same as translated code, in a block with an instruction before it that makes the vector
- * registers live, so that copies are run and not their handlers. Modes that are not translated are
- * interpreted.
- */
-int guest_run_translated(struct guest *guest, unsigned mode_bits, const uint8_t *bytes,
-			 unsigned length, struct registers *regs);
+int guest_run(struct guest *guest, guest_step_fn *step, unsigned mode_bits, const uint8_t *bytes,
+	      unsigned length, struct registers *regs);
 
 #endif

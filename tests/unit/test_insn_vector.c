@@ -18,12 +18,10 @@
 
 #define AREA (NATIVE_DATA + 0x100) /* RBX: where images go, aligned to 64 bytes */
 
-#define STEP(guest, ...)                                        \
-	guest_step(guest, 64, (const uint8_t[]){ __VA_ARGS__ }, \
-		   sizeof((const uint8_t[]){ __VA_ARGS__ }))
-#define STEP_32(guest, ...)                                     \
-	guest_step(guest, 32, (const uint8_t[]){ __VA_ARGS__ }, \
-		   sizeof((const uint8_t[]){ __VA_ARGS__ }))
+#define STEP(guest, ...) \
+	step(guest, 64, (const uint8_t[]){ __VA_ARGS__ }, sizeof((const uint8_t[]){ __VA_ARGS__ }))
+#define STEP_32(guest, ...) \
+	step(guest, 32, (const uint8_t[]){ __VA_ARGS__ }, sizeof((const uint8_t[]){ __VA_ARGS__ }))
 
 #define FNINIT    0xdb, 0xe3
 #define FLD1      0xd9, 0xe8
@@ -37,6 +35,7 @@
 #define EMMS      0x0f, 0x77
 
 static struct guest *guest;
+static guest_step_fn *step; /* of both, one after the other */
 
 static uint8_t *area(void)
 {
@@ -57,9 +56,13 @@ static void run(void **state)
 {
 	void (*body)(void) = *(void (**)(void)) * state;
 
-	set_up();
-	body();
-	guest_destroy(guest);
+	for (unsigned i = 0; i < 2; i++) {
+		step = i ? guest_step_translated : guest_step;
+		print_message("%s\n", i ? "translated" : "interpreted");
+		set_up();
+		body();
+		guest_destroy(guest);
+	}
 }
 
 /* --- pointers -----------------------------------------------------------------------------------
@@ -312,10 +315,10 @@ static void check_round_trip(const struct xsave_pair *pair, uint64_t rfbm, struc
 	before = cpu->vector;
 	cpu->gpr[RAX] = rfbm;
 	cpu->gpr[RDX] = 0;
-	assert_int_equal(guest_step(guest, 64, pair->save, 4), NO_FAULT);
+	assert_int_equal(step(guest, 64, pair->save, 4), NO_FAULT);
 	randomize(cpu, r);
 	scrambled = cpu->vector;
-	assert_int_equal(guest_step(guest, 64, pair->restore, 4), NO_FAULT);
+	assert_int_equal(step(guest, 64, pair->restore, 4), NO_FAULT);
 	assert_true(is_same(&cpu->vector, &before, rfbm));
 	assert_true(is_same(&cpu->vector, &scrambled,
 			    ~rfbm & (XCR0_X87 | XCR0_AVX | (rfbm & XCR0_AVX ? 0 : XCR0_SSE))));
