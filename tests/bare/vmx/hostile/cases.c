@@ -191,7 +191,7 @@ static void test_timer(void)
 static void set_loop(char kind)
 {
 	static const uint8_t spin[] = { 0xeb, 0xfe }, halt[] = { 0xf4 },
-			     launch[] = { 0x0f, 0x01, 0xc2 };
+			     launch[] = { 0x0f, 0x01, 0xc2 }, reset[] = { 0xee, 0xeb, 0xfe };
 
 	fresh();
 	vmx_set_pin(0);
@@ -224,6 +224,10 @@ static void set_loop(char kind)
 		break;
 	case 'n': /* tries to enter in turn */
 		set_code(launch, sizeof(launch));
+		break;
+	case 'z': /* resets the machine */
+		set_code(reset, sizeof(reset));
+		guest = (struct guest_regs){ .rdx = 0xcf9, .rax = 6 };
 		break;
 	case 'm': /* loads 512 MSRs each time */
 		for (unsigned i = 0; i < LIST_MAX; i++)
