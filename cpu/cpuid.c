@@ -218,12 +218,6 @@ static void fill_hypervisor(struct cpuid_table *table)
 		KVM_CLOCKSOURCE | KVM_NOP_IO_DELAY | KVM_CLOCKSOURCE2 | KVM_CLOCKSOURCE_STABLE;
 }
 
-static void add_rows(struct cpuid_table *table, const struct cpuid_row *rows, unsigned count)
-{
-	for (unsigned i = 0; i < count; i++)
-		*row_at(table, rows[i].leaf, rows[i].subleaf) = rows[i].value;
-}
-
 struct cpuid_table *cpuid_table_create(enum cpu_vendor vendor, unsigned vcpus, uint64_t tsc_khz,
 				       bool is_nested)
 {
@@ -233,9 +227,11 @@ struct cpuid_table *cpuid_table_create(enum cpu_vendor vendor, unsigned vcpus, u
 		return NULL;
 	table->model = model_find(vendor);
 	model_features(table->model, is_nested, table->words);
-	add_rows(table, table->model->rows, table->model->row_count);
-	if (is_nested)
-		add_rows(table, table->model->nested_rows, table->model->nested_row_count);
+	for (unsigned i = 0; i < table->model->row_count; i++) {
+		const struct cpuid_row *row = &table->model->rows[i];
+
+		*row_at(table, row->leaf, row->subleaf) = row->value;
+	}
 	fill_features(table);
 	fill_vendor(table);
 	fill_brand(table);

@@ -120,20 +120,6 @@ static const struct cpuid_row intel_rows[] = {
 	{ 0x80000006, SUBLEAF_ANY, { 0, 0, 0x08008040, 0 } },
 };
 
-/*
- * Performance monitoring of version 2 with no counters and no events, beside VT-x: it has
- * IA32_PERF_GLOBAL_CTRL, which hypervisors want entry and exit to load, and counts nothing.
- */
-#define PERF_VERSION    2
-#define PERF_EVENTS     7 /* architectural ones, each of which is said not to be there */
-#define PERF_NO_COUNTER 0
-
-static const struct cpuid_row intel_nested_rows[] = {
-	{ 0xa,
-	  SUBLEAF_ANY,
-	  { PERF_VERSION | PERF_NO_COUNTER << 8 | PERF_EVENTS << 24, BIT(PERF_EVENTS) - 1, 0, 0 } },
-};
-
 static const struct cpuid_row amd_rows[] = {
 	{ 0x6, SUBLEAF_ANY, { BIT(2), 0, 0, 0 } },
 	{ 0x80000005, SUBLEAF_ANY, { 0xff40ff40, 0xff40ff40, 0x20080140, 0x20080140 } },
@@ -165,8 +151,6 @@ static const struct cpu_model models[] = {
 		.nested_count = ARRAY_SIZE(intel_nested_features),
 		.rows = intel_rows,
 		.row_count = ARRAY_SIZE(intel_rows),
-		.nested_rows = intel_nested_rows,
-		.nested_row_count = ARRAY_SIZE(intel_nested_rows),
 	},
 	[CPU_AMD] = {
 		.vendor = CPU_AMD,

@@ -30,8 +30,6 @@ struct cpu_model {
 	unsigned nested_count;           /* 0: this version has none for the model */
 	const struct cpuid_row *rows;    /* constant leaves */
 	unsigned row_count;
-	const struct cpuid_row *nested_rows; /* those that go with the virtualization extension */
-	unsigned nested_row_count;
 };
 
 const struct cpu_model *model_find(enum cpu_vendor vendor);

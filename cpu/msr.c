@@ -33,8 +33,7 @@
 #define HWCR_TSC_FREQ       BIT(24) /* the TSC counts at the P0 frequency */
 #define HWCR_IGNORED        (BIT(3) | BIT(6) | BIT(8))
 #define VM_CR_SVM_OFF       (BIT(3) /* locked */ | BIT(4))
-#define PERF_OVF_CTRL_MASK  (BIT(62) | BIT(63)) /* buffer overflow, condition changed */
-#define OSVW_KNOWN          5                   /* errata that OSVW speaks of: none applies */
+#define OSVW_KNOWN          5 /* errata that OSVW speaks of: none applies */
 
 #define MC_BANKS      10
 #define MC_PER_BANK   4
@@ -358,12 +357,6 @@ static const struct msr_row rows[] = {
 	STORED(0x2ff, 1, "IA32_MTRR_DEF_TYPE", IF(MTRR), mtrr_def_type,
 	       0xff | MTRR_DEF_FIXED | MTRR_DEF_ENABLE, MTRR_DEF_ENABLE | MTRR_TYPE_WB,
 	       mtrr_write_default),
-	/* What version 2 of performance monitoring has for no counters: see CPUID leaf Ah. */
-	{ "IA32_FIXED_CTR_CTRL", 0x38d, 1, IF(VMX), 0, 0, 0, read_constant, write_ignored },
-	FIXED(0x38e, "IA32_PERF_GLOBAL_STATUS", IF(VMX), 0),
-	{ "IA32_PERF_GLOBAL_CTRL", 0x38f, 1, IF(VMX), 0, 0, 0, read_constant, write_ignored },
-	LIVE(0x390, 1, "IA32_PERF_GLOBAL_OVF_CTRL", IF(VMX), PERF_OVF_CTRL_MASK, read_constant,
-	     write_ignored),
 	STORED(0x400, MC_BANKS * MC_PER_BANK, "IA32_MC", IF(MCA), mc_bank[0], ANY, 0, write_mc_bank),
 	LIVE(0x6e0, 1, "IA32_TSC_DEADLINE", IF(TSC_DEADLINE), ANY, read_apic, write_apic),
 	LIVE(0x800, 0x100, "IA32_X2APIC", IF(X2APIC), ANY, read_apic, write_apic),

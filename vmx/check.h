@@ -14,10 +14,9 @@
 #define PAGE_ALIGN_BITS     12
 #define MSR_LIST_ALIGN_BITS 4
 
-#define RULE_RESERVED    "reserved bits must be as the capability MSRs say"
-#define RULE_NO_COUNTERS "bits of counters that there are not must be 0"
-#define RULE_PAGE        "must be page-aligned and within the physical-address width"
-#define RULE_CANONICAL   "must be canonical"
+#define RULE_RESERVED  "reserved bits must be as the capability MSRs say"
+#define RULE_PAGE      "must be page-aligned and within the physical-address width"
+#define RULE_CANONICAL "must be canonical"
 
 struct vmx_check {
 	struct cpu *cpu;
@@ -80,13 +79,6 @@ static inline bool must_be_page(struct vmx_check *check, bool is_used, unsigned 
 static inline bool must_be_canonical(struct vmx_check *check, unsigned index)
 {
 	return must(check, is_canonical(field(check, index)), index, RULE_CANONICAL);
-}
-
-/* A field that is loaded into IA32_PERF_GLOBAL_CTRL: no counters are offered (cpu/model.c), so all
- * of its bits are reserved, and loading it is no more than this check. */
-static inline bool must_have_no_counters(struct vmx_check *check, bool is_loaded, unsigned index)
-{
-	return must(check, !is_loaded || !field(check, index), index, RULE_NO_COUNTERS);
 }
 
 /* The type of the event to inject, or ENTRY_NONE. */
