@@ -5,6 +5,7 @@
 #include "ctl/vm.h"
 
 #include "ctl/adapter.h"
+#include "ctl/disk.h"
 #include "ctl/vmmemory.h"
 #include "ctl/nouns.h"
 #include "ctl/path.h"
@@ -12,6 +13,7 @@
 #include "ctl/shell.h"
 #include "ctl/text.h"
 #include "ctl/version.h"
+#include "ctl/vhd.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -230,6 +232,25 @@ static json_t *new_definition(struct call *call, const char *name, int64_t memor
 	return definition;
 }
 
+/* The disk that the arguments ask for, made where it is to be new. */
+static int add_disk(struct call *call, struct machine *machine)
+{
+	const char *fresh = call_string(call, "NewVHDPath");
+	const char *given = fresh ? fresh : call_string(call, "VHDPath");
+	char *path;
+	int ret = 0;
+
+	if (!given)
+		return 0;
+	path = path_absolute(given);
+	if (fresh)
+		ret = vhd_create(call, path, call_int(call, "NewVHDSizeBytes", 0));
+	if (!ret)
+		ret = disk_attach(call, machine, path);
+	free(path);
+	return ret;
+}
+
 /* Under the lock, or two commands could take the same name. */
 static int create_locked(struct call *call, const char *name, int64_t memory_bytes)
 {
@@ -244,6 +265,8 @@ static int create_locked(struct call *call, const char *name, int64_t memory_byt
 	machine.name = value_text_of(machine.definition, "Name");
 	ret = adapter_connect(call, json_array_get(machine_list(&machine, "NetworkAdapters"), 0),
 			      call_string(call, "SwitchName"));
+	if (!ret)
+		ret = add_disk(call, &machine);
 	if (!ret && store_put(call->shell->store, STORE_VMS, machine.id, machine.definition, &err))
 		ret = call_error(call, ERROR_FAILED, name,
 				 "The virtual machine \"%s\" cannot be created: %s", name,
@@ -428,6 +451,9 @@ static const struct param new_params[] = {
 	{ "KernelCommandLine", NULL, PARAM_STRING },
 	{ "KernelPath", NULL, PARAM_STRING },
 	{ "NoVHD", NULL, PARAM_SWITCH, .sets = SET(0) },
+	{ "NewVHDPath", NULL, PARAM_STRING, .sets = SET(1), .flags = REQUIRED },
+	{ "NewVHDSizeBytes", NULL, PARAM_INT, .sets = SET(1), .flags = REQUIRED },
+	{ "VHDPath", NULL, PARAM_STRING, .sets = SET(2), .flags = REQUIRED },
 	{ "Force", NULL, PARAM_SWITCH },
 	{ "SwitchName", NULL, PARAM_STRING },
 	{ "Version", NULL, PARAM_STRING },
@@ -483,7 +509,7 @@ static const struct param remove_params[] = {
 };
 
 static const struct cmdlet cmdlets[] = {
-	{ "New-VM", "create", "Creates a virtual machine.", new_params, NULL,
+	{ "New-VM", "create", "Creates a virtual machine.", new_params, "NoVHD NewVHD ExistingVHD",
 	  CMDLET_CHANGES | CMDLET_HOST, new_vm },
 	{ "Get-VM", "ls", "Gets virtual machines.", get_params, "Name Id VMObject", CMDLET_HOST,
 	  get_vm },

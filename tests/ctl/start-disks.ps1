@@ -1,0 +1,11 @@
+# Starting a VM whose disk is missing or of another format: one message
+$d = $env:SCRATCH
+New-VM A 32MB -KernelPath $env:HALT -NewVHDPath $d/a.vhdx -NewVHDSizeBytes 4MB | Set-VMProcessor -Engine Soft
+Start-VM A
+Get-VMHardDiskDrive A | Remove-VMHardDiskDrive
+New-VHD $d/a.raw 4MB | Out-Null
+Add-VMHardDiskDrive A -Path $d/a.raw
+Convert-VHD $d/a.raw $d/b.raw -DeleteSource
+Start-VM A
+Set-VMHardDiskDrive A IDE 0 0 -Path $d/b.raw
+Start-VM A -Passthru | ft Name, State
