@@ -51,6 +51,7 @@ struct block {
 	struct block *successor[2];
 	const uint8_t *code; /* atomic: where host code for it is entered, or NULL */
 	uint16_t runs;       /* as decoded, roughly, while there is no code */
+	uint8_t check;       /* --engine check: how it is compared, cpu/jit/check.c */
 	struct jit_code jit;
 	struct insn insn[];
 };

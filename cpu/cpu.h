@@ -18,7 +18,9 @@
 #include "vm/addr.h"
 #include "vm/engine.h"
 
+struct check;
 struct insn;
+struct journal;
 struct virt_ops;
 struct soft; /* cpu/soft.h: what the vCPUs of one VM share */
 struct tlb;  /* cpu/mmu/mmu.h: one bank */
@@ -146,6 +148,7 @@ struct cpu_jit {
 	bool has_avx;                  /* the host has */
 	struct branch_entry *branches; /* cpu/jit/jit.h; NULL: this vCPU only interprets */
 	uint64_t scratch;              /* within one instruction */
+	bool is_single;                /* back to C after each block */
 	const void *thunk[JIT_THUNKS];
 };
 
@@ -224,6 +227,9 @@ struct cpu {
 	bool is_sleeping;         /* atomic: the thread waits on `attention` in HLT */
 	bool is_between;          /* under soft->world.lock: the thread executes no guest code */
 	struct engine_vcpu *vcpu;
+	/* --engine check, or NULL: cpu/jit/check.h, cpu/mmu/journal.h. */
+	struct check *check;
+	struct journal *journal;
 };
 
 #define NO_APIC_PAGE (~0ull)

@@ -20,6 +20,7 @@
 #include "cpu/block.h"
 #include "cpu/event.h"
 #include "cpu/exec/vector.h"
+#include "cpu/jit/check.h"
 #include "cpu/jit/jit.h"
 #include "cpu/soft.h"
 #include "cpu/virt.h"
@@ -36,8 +37,7 @@ enum outcome { AGAIN, RUN, ONE_INSN, STOP };
 
 /* ---- executing ---- */
 
-/* Runs the block's instructions up to `limit`. Returns whether that was all of it. */
-static bool execute(struct cpu *cpu, const struct block *block, unsigned limit)
+bool run_interpret(struct cpu *cpu, const struct block *block, unsigned limit)
 {
 	const struct insn *insn = block->insn, *end = insn + block->count;
 
@@ -75,7 +75,7 @@ static uint64_t run_one_block(struct cpu *cpu, unsigned limit)
 
 	if (unlikely(cpu->mode != MODE_64))
 		limit = MIN(limit, within_limit(cpu, block));
-	execute(cpu, block, limit);
+	run_interpret(cpu, block, limit);
 	return next;
 }
 
@@ -84,6 +84,10 @@ static void run_chain(struct cpu *cpu)
 {
 	struct block *block = block_lookup(cpu);
 
+	if (unlikely(cpu->check)) {
+		check_block(cpu, block);
+		return;
+	}
 	while (block) {
 		uint64_t from = cpu->rip;
 		enum block_state state = jit_prepare(cpu, block);
@@ -92,7 +96,7 @@ static void run_chain(struct cpu *cpu)
 			jit_run(cpu, block);
 		if (state != BLOCK_INTERPRETED)
 			return;
-		if (!execute(cpu, block, BLOCK_MAX_INSNS + 1) || cpu_attention_due(cpu))
+		if (!run_interpret(cpu, block, BLOCK_MAX_INSNS + 1) || cpu_attention_due(cpu))
 			return;
 		block = block_successor(cpu, block, from);
 	}
@@ -496,6 +500,8 @@ static enum engine_exit exit_reason(struct cpu *cpu)
 {
 	if (cpu->activity == CPU_SHUTDOWN && !cpu->in_guest)
 		return ENGINE_SHUTDOWN;
+	if (check_has_failed(cpu))
+		return ENGINE_ERROR;
 	cpu_attention_clear(cpu, ATTENTION_KICK);
 	return ENGINE_KICKED;
 }

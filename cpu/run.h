@@ -7,8 +7,16 @@
 
 #include "cpu/cpu.h"
 
+struct block;
+
 /* Executes guest code until there is a reason to stop. On the vCPU's own thread. */
 enum engine_exit cpu_run(struct cpu *cpu);
+
+/*
+ * Interprets the block at CS:RIP, or its first `limit` instructions. On the vCPU's own thread,
+ * within cpu_run. Returns whether that was all of it.
+ */
+bool run_interpret(struct cpu *cpu, const struct block *block, unsigned limit);
 
 /* Wakes the vCPU from HLT if it sleeps, so that it looks at `attention`. Any thread. */
 void cpu_wake(struct cpu *cpu);

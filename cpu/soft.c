@@ -12,6 +12,7 @@
 #include "cpu/decode/decode.h"
 #include "cpu/exec/host.h"
 #include "cpu/flags.h"
+#include "cpu/jit/check.h"
 #include "cpu/jit/jit.h"
 #include "cpu/mmu/mmu.h"
 #include "cpu/run.h"
@@ -105,6 +106,20 @@ static int soft_create(struct engine **out, const struct engine_config *config, 
 	return create(out, config, true, err);
 }
 
+/* Others would write in between: cpu/jit/check.h. */
+static int checked_create(struct engine **out, const struct engine_config *config,
+			  struct error *err)
+{
+	int ret;
+
+	if (config->vcpus > 1)
+		return error_set(err, -EINVAL, "engine 'check' runs 1 vCPU, not %u", config->vcpus);
+	ret = create(out, config, true, err);
+	if (!ret)
+		soft_of(*out)->is_checked = true;
+	return ret;
+}
+
 static int interp_create(struct engine **out, const struct engine_config *config, struct error *err)
 {
 	return create(out, config, false, err);
@@ -120,6 +135,7 @@ static void soft_vcpu_destroy(struct engine_vcpu *vcpu)
 		cpu->soft->cpu[cpu->index] = NULL;
 	if (cpu->virt)
 		cpu->virt->destroy(cpu);
+	check_destroy(cpu);
 	jit_cpu_destroy(cpu);
 	jump_cache_destroy(cpu);
 	mmu_destroy(cpu);
@@ -140,7 +156,9 @@ static int create_virt(struct cpu *cpu)
 
 static int create_jit(struct cpu *cpu)
 {
-	return cpu->soft->jit ? jit_cpu_create(cpu) : 0;
+	int ret = cpu->soft->jit ? jit_cpu_create(cpu) : 0;
+
+	return !ret && cpu->soft->is_checked ? check_create(cpu) : ret;
 }
 
 static int soft_vcpu_create(struct engine *engine, unsigned index, struct engine_vcpu **out,
@@ -282,34 +300,17 @@ static bool soft_nested_active(struct engine_vcpu *vcpu)
 	return cpu->virt && cpu->virt->is_active(cpu);
 }
 
-const struct engine_ops engine_soft = {
-	.name = "soft",
-	.probe = soft_probe,
-	.create = soft_create,
-	.destroy = soft_destroy,
-	.vcpu_create = soft_vcpu_create,
-	.vcpu_destroy = soft_vcpu_destroy,
-	.run = soft_run,
-	.kick = soft_kick,
-	.signal = soft_signal,
-	.get_registers = soft_get_registers,
-	.set_registers = soft_set_registers,
-	.reset = soft_reset,
-	.nested_active = soft_nested_active,
-};
+/* They differ in what they set up. */
+#define SOFTWARE_ENGINE(its_name, its_create)                                          \
+	{                                                                              \
+		.name = its_name, .probe = soft_probe, .create = its_create,           \
+		.destroy = soft_destroy, .vcpu_create = soft_vcpu_create,              \
+		.vcpu_destroy = soft_vcpu_destroy, .run = soft_run, .kick = soft_kick, \
+		.signal = soft_signal, .get_registers = soft_get_registers,            \
+		.set_registers = soft_set_registers, .reset = soft_reset,              \
+		.nested_active = soft_nested_active,                                   \
+	}
 
-const struct engine_ops engine_interp = {
-	.name = "interp",
-	.probe = soft_probe,
-	.create = interp_create,
-	.destroy = soft_destroy,
-	.vcpu_create = soft_vcpu_create,
-	.vcpu_destroy = soft_vcpu_destroy,
-	.run = soft_run,
-	.kick = soft_kick,
-	.signal = soft_signal,
-	.get_registers = soft_get_registers,
-	.set_registers = soft_set_registers,
-	.reset = soft_reset,
-	.nested_active = soft_nested_active,
-};
+const struct engine_ops engine_soft = SOFTWARE_ENGINE("soft", soft_create);
+const struct engine_ops engine_interp = SOFTWARE_ENGINE("interp", interp_create);
+const struct engine_ops engine_check = SOFTWARE_ENGINE("check", checked_create);

@@ -33,6 +33,7 @@ struct soft {
 	struct block_cache *blocks;
 	struct jit *jit; /* NULL: nothing is translated */
 	bool is_translating;
+	bool is_checked; /* --engine check */
 	struct world world;
 	/* For LOCKed accesses that the host cannot do as one: mmu_rmw_begin. */
 	pthread_mutex_t bus_lock;

@@ -98,6 +98,6 @@ struct engine_ops {
 
 extern const struct engine_ops engine_kvm;
 /* The same processor, with translation and as its reference without. */
-extern const struct engine_ops engine_soft, engine_interp;
+extern const struct engine_ops engine_soft, engine_interp, engine_check;
 
 #endif

@@ -10,6 +10,7 @@ static const struct {
 	{ &engine_kvm, true },
 	{ &engine_soft, true },
 	{ &engine_interp, false },
+	{ &engine_check, false },
 };
 
 _Static_assert(ARRAY_SIZE(table) <= ENGINES_MAX, "callers keep an array of names");

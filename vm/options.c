@@ -224,7 +224,7 @@ static int set_timeout(struct config *config, const char *value, struct error *e
 #define FIELD(name) offsetof(struct config, name)
 
 static const struct option options[] = {
-	{ "engine", "auto|kvm|soft|interp", false, set_engine, 0,
+	{ "engine", "auto|kvm|soft|interp|check", false, set_engine, 0,
 	  "what runs the processors: the host's KVM, software, or software\n"
 	  "without translation; auto (the default) is kvm where that can run\n"
 	  "the machine, else soft" },

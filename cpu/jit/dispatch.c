@@ -43,7 +43,8 @@ static struct block *find_code(struct cpu *cpu, uint64_t *generation)
 	struct block *block;
 
 	cpu->insn = NULL;
-	if (unlikely(cpu_attention_due(cpu)) || unlikely(!jit_can_run(cpu)))
+	if (unlikely(cpu->jit.is_single) || unlikely(cpu_attention_due(cpu)) ||
+	    unlikely(!jit_can_run(cpu)))
 		return NULL;
 	block = block_find(cpu, generation);
 	return jit_prepare(cpu, block) == BLOCK_TRANSLATED ? block : NULL;

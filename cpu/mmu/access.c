@@ -6,6 +6,7 @@
  */
 #include "cpu/insn.h"
 #include "cpu/mmu/bank.h"
+#include "cpu/mmu/journal.h"
 #include "cpu/soft.h"
 #include "cpu/virt.h"
 
@@ -24,6 +25,27 @@ static void check_canonical(struct cpu *cpu, gva_t addr, unsigned seg)
 {
 	if (cpu_in_long_mode(cpu) && unlikely(!is_canonical(addr)))
 		cpu_raise_code(cpu, seg == SS ? EXC_SS : EXC_GP, 0);
+}
+
+static void *host_of(const struct tlb_entry *entry, gva_t addr)
+{
+	return (void *)(uintptr_t)(entry->host + addr % PAGE_BYTES);
+}
+
+static bool is_ram(const struct tlb_entry *entry)
+{
+	return entry->gpa_flags & PAGE_RAM;
+}
+
+static void note_parts(struct cpu *cpu, uint64_t want, const struct parts *parts)
+{
+	for (unsigned i = 0; i < parts->count; i++) {
+		if (!is_ram(parts->entry[i]))
+			journal_device(cpu->journal, parts->addr[i], parts->size[i]);
+		else if (want & RIGHTS_WRITE)
+			journal_write(cpu->journal, host_of(parts->entry[i], parts->addr[i]),
+				      parts->addr[i], parts->size[i]);
+	}
 }
 
 static void translate_parts(struct cpu *cpu, gva_t addr, unsigned len, uint64_t want, unsigned seg,
@@ -48,6 +70,8 @@ static void translate_parts(struct cpu *cpu, gva_t addr, unsigned len, uint64_t 
 				cpu, want & RIGHTS_WRITE ? APIC_ACCESS_WRITE : APIC_ACCESS_READ,
 				parts->addr[i] % PAGE_BYTES, parts->size[i]);
 	}
+	if (unlikely(cpu->journal))
+		note_parts(cpu, want, parts);
 }
 
 static uint64_t right_now(const struct cpu *cpu, bool is_write)
@@ -163,16 +187,6 @@ static void device_bytes(struct cpu *cpu, const struct tlb_entry *entry, gva_t a
 }
 
 /* ---- reading and writing ---- */
-
-static void *host_of(const struct tlb_entry *entry, gva_t addr)
-{
-	return (void *)(uintptr_t)(entry->host + addr % PAGE_BYTES);
-}
-
-static bool is_ram(const struct tlb_entry *entry)
-{
-	return entry->gpa_flags & PAGE_RAM;
-}
 
 /* A copy in as few accesses as there can be: others see no torn naturally aligned word. */
 static void copy(void *to, const void *from, unsigned len)

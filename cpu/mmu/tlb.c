@@ -18,6 +18,7 @@
 #include <sys/mman.h>
 
 #include "cpu/mmu/bank.h"
+#include "cpu/mmu/journal.h"
 #include "cpu/soft.h"
 #include "cpu/virt.h"
 
@@ -537,7 +538,7 @@ static void set_tags(struct cpu *cpu, struct bank *bank, unsigned slot)
 		else if (mmu_breakpoint_hits(cpu, page, PAGE_BYTES, true))
 			rights &= ~RIGHTS_WRITE;
 	}
-	if ((rights & RIGHTS_WRITE) && is_watched(cpu, gpa))
+	if ((rights & RIGHTS_WRITE) && (is_watched(cpu, gpa) || journal_keeps_closed(cpu->journal)))
 		rights &= ~RIGHTS_WRITE;
 	for (unsigned who = 0; who < TLB_CLASSES; who++) {
 		entry->tag[who][0] = rights & RIGHT_DATA(who, 0) ? page : poison(slot);
@@ -610,6 +611,43 @@ const struct tlb_entry *mmu_translate(struct cpu *cpu, gva_t addr, uint64_t want
 		fill(cpu, bank, addr, &walk);
 	}
 	return &bank->tlb.entry[slot];
+}
+
+/* ---- the journal ---- */
+
+static void set_page(struct cpu *cpu, gva_t addr)
+{
+	struct bank *bank = cpu->mmu->current;
+	unsigned slot = (addr >> PAGE_BITS) % TLB_ENTRIES;
+
+	if ((bank->addr[slot] & SLOT_VALID) && !((bank->addr[slot] ^ addr) & PAGE_MASK))
+		set_tags(cpu, bank, slot);
+}
+
+static void set_pages(struct cpu *cpu)
+{
+	const struct journal *journal = cpu->journal;
+
+	for (unsigned i = 0; i < journal->count; i++) {
+		const struct journal_write *w = &journal->write[i];
+
+		for (gva_t page = w->addr & PAGE_MASK; page < w->addr + w->len; page += PAGE_BYTES)
+			set_page(cpu, page);
+	}
+}
+
+void journal_open(struct cpu *cpu)
+{
+	cpu->journal->is_opening = true;
+	set_pages(cpu);
+	cpu->journal->is_opening = false;
+	cpu->journal->phase = JOURNAL_VERIFY;
+}
+
+void journal_close(struct cpu *cpu)
+{
+	set_pages(cpu);
+	cpu->journal->phase = JOURNAL_OFF;
 }
 
 /* ---- code ---- */

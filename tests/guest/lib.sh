@@ -10,7 +10,7 @@ set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 # The engines that every bare image runs on.
-read -ra engines <<<"${ENGINES:-soft interp}"
+read -ra engines <<<"${ENGINES:-soft interp check}"
 
 build=${1:?usage: $0 BUILD}
 nidus=$build/nidus

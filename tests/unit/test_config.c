@@ -105,7 +105,7 @@ static void bad_options(void **state)
 	bad("--cpu", "--cpu needs a value: intel|amd");
 	bad("kernel", "unexpected argument 'kernel'");
 	bad("--verbose=1", "--verbose takes no value");
-	bad("--engine fast", "--engine: 'fast' is not one of auto, kvm, soft, interp");
+	bad("--engine fast", "--engine: 'fast' is not one of auto, kvm, soft, interp, check");
 	bad("--cpu via", "--cpu: 'via'");
 	bad("--cpus 0", "--cpus: '0'");
 	bad("--cpus 65", "--cpus: '65'");
