@@ -44,9 +44,10 @@ static uint64_t seed(void)
 /* --- comparison ---------------------------------------------------------------------------------
  */
 
-static uint64_t flags_mask(const ZydisDecodedInstruction *zydis)
+/* Flags that an instruction overwrites are dead before it: translated code drops them. */
+static uint64_t flags_mask(const struct sequence *sequence, int fault)
 {
-	return COMPARED_FLAGS & ~(zydis->cpu_flags ? (uint64_t)zydis->cpu_flags->undefined : 0);
+	return COMPARED_FLAGS & ~sequence->undefined & ~(fault == NO_FAULT ? 0 : sequence->written);
 }
 
 static bool are_gprs_equal(const struct check *check, const struct outcome *o)
@@ -70,24 +71,13 @@ static bool is_x87_equal(const struct outcome *o)
 	return memcmp(a, b, FX_FTW + 1) == 0 && memcmp(a + FX_MXCSR, b + FX_MXCSR, 4) == 0;
 }
 
-/* Flags that an instruction overwrites are dead before it: translated code drops them. */
-static uint64_t compared_flags(const struct outcome *o, const ZydisDecodedInstruction *zydis)
-{
-	const ZydisAccessedFlags *use = zydis->cpu_flags;
-	uint64_t mask = flags_mask(zydis);
-
-	if (o->native_fault == NO_FAULT || !use)
-		return mask;
-	return mask & ~(uint64_t)(use->modified | use->set_0 | use->set_1);
-}
-
-static bool is_equal(const struct check *check, const struct instance *instance,
+static bool is_equal(const struct check *check, const struct sequence *sequence,
 		     const struct outcome *o)
 {
 	return o->native_fault == o->guest_fault &&
 	       (o->native_fault != NO_FAULT || o->native.rip == o->guest.rip) &&
 	       are_gprs_equal(check, o) &&
-	       !((o->native.rflags ^ o->guest.rflags) & compared_flags(o, &instance->zydis)) &&
+	       !((o->native.rflags ^ o->guest.rflags) & flags_mask(sequence, o->native_fault)) &&
 	       memcmp(o->native.ymm, o->guest.ymm, sizeof(o->native.ymm)) == 0 && is_x87_equal(o) &&
 	       memcmp(native_data(), guest_data(check->guest), NATIVE_DATA_BYTES) == 0;
 }
@@ -113,8 +103,7 @@ static void print_bytes(const char *what, unsigned n, const uint8_t *before, con
 	}
 }
 
-static void print_instruction(const struct check *check, const struct instance *instance,
-			      const char *executor)
+static void print_instruction(const struct instance *instance)
 {
 	ZydisFormatter formatter;
 	char text[128] = "?";
@@ -123,7 +112,7 @@ static void print_instruction(const struct check *check, const struct instance *
 	ZydisFormatterFormatInstruction(&formatter, &instance->zydis, instance->operands,
 					instance->zydis.operand_count_visible, text, sizeof(text),
 					NATIVE_SLOT, NULL);
-	printf("# DIFFERENT %s, %s:", check->class->name, executor);
+	printf("#  ");
 	for (unsigned i = 0; i < instance->zydis.length; i++)
 		printf(" %02x", instance->bytes[i]);
 	printf("  %s\n", text);
@@ -138,14 +127,16 @@ static void print_memory(const struct check *check)
 			print_bytes("memory at ", NATIVE_DATA + i, NULL, native + i, guest + i, 16);
 }
 
-static void report(const struct check *check, const struct instance *instance,
+static void report(const struct check *check, const struct sequence *sequence,
 		   const struct outcome *o)
 {
-	print_instruction(check, instance, o->executor);
+	printf("# DIFFERENT %s, %s:\n", check->class->name, o->executor);
+	for (unsigned i = 0; i < sequence->count; i++)
+		print_instruction(&sequence->insn[i]);
 	printf("#   fault native %d guest %d; flags before %llx native %llx guest %llx mask %llx\n",
 	       o->native_fault, o->guest_fault, (unsigned long long)o->before.rflags,
 	       (unsigned long long)o->native.rflags, (unsigned long long)o->guest.rflags,
-	       (unsigned long long)flags_mask(&instance->zydis));
+	       (unsigned long long)flags_mask(sequence, o->native_fault));
 	if (o->native.rip != o->guest.rip)
 		printf("#   next RIP native %llx guest %llx\n", (unsigned long long)o->native.rip,
 		       (unsigned long long)o->guest.rip);
@@ -182,26 +173,28 @@ static const struct {
 static void run_case(struct check *check)
 {
 	struct instance instance;
+	struct sequence sequence;
 	struct outcome o;
 	uint8_t data[NATIVE_DATA_BYTES];
-	unsigned mode_bits = check->class->mode_bits, length;
+	unsigned mode_bits = check->class->mode_bits;
 
 	form_instantiate(check->forms, &check->random, &instance);
 	state_randomize(&check->random, &instance, mode_bits, &o.before, native_data());
 	form_decode(check->forms, &instance);
-	length = instance.zydis.length;
+	sequence_make(check->forms, &check->random, &instance, check->class->before, &sequence);
 	memcpy(data, native_data(), sizeof(data));
 	o.native = o.before;
-	o.native_fault = native_run(check->native, mode_bits, instance.bytes, length, &o.native);
+	o.native_fault =
+		native_run(check->native, mode_bits, sequence.bytes, sequence.length, &o.native);
 	check->faults += o.native_fault != NO_FAULT;
 	for (unsigned i = 0; i < ARRAY_SIZE(executors); i++) {
 		o.executor = executors[i].name;
 		o.guest = o.before;
 		memcpy(guest_data(check->guest), data, sizeof(data));
 		o.guest_fault = guest_run(check->guest, executors[i].step, mode_bits,
-					  instance.bytes, length, &o.guest);
-		if (!is_equal(check, &instance, &o) && check->differences++ < MAX_REPORTS)
-			report(check, &instance, &o);
+					  sequence.bytes, sequence.length, &o.guest);
+		if (!is_equal(check, &sequence, &o) && check->differences++ < MAX_REPORTS)
+			report(check, &sequence, &o);
 	}
 }
 

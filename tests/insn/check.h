@@ -11,12 +11,14 @@
 #define TESTS_INSN_CHECK_H
 
 #include "tests/insn/form.h"
+#include "tests/insn/sequence.h"
 
 struct insn_class {
 	const char *name;
 	unsigned mode_bits; /* 32 or 64 */
 	unsigned cases;
 	form_accepts_fn *accepts;
+	unsigned before; /* instructions before the tested one: up to so many (sequence.h) */
 };
 
 enum insn_result { INSN_EQUAL, INSN_DIFFERENT, INSN_CANNOT_RUN };

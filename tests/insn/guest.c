@@ -176,16 +176,20 @@ struct cpu *guest_cpu(struct guest *guest)
 int guest_step(struct guest *guest, unsigned mode_bits, const uint8_t *bytes, unsigned length)
 {
 	struct cpu *cpu = guest->cpu;
-	uint8_t padded[INSN_MAX_BYTES] = { 0 };
-	struct insn insn;
-	int fault;
+	int fault = NO_FAULT;
 
-	memcpy(padded, bytes, length);
 	select_mode(cpu, mode_bits);
-	decode_insn(cpu->soft->decoder, cpu->mode, padded, sizeof(padded), 0, &insn);
 	cpu->rip = NATIVE_SLOT;
 	vector_enter(cpu);
-	fault = execute(cpu, &insn);
+	for (unsigned done = 0; done < length && fault == NO_FAULT;) {
+		uint8_t padded[INSN_MAX_BYTES] = { 0 };
+		struct insn insn;
+
+		memcpy(padded, bytes + done, MIN(length - done, sizeof(padded)));
+		decode_insn(cpu->soft->decoder, cpu->mode, padded, sizeof(padded), 0, &insn);
+		fault = execute(cpu, &insn);
+		done += insn.length;
+	}
 	vector_leave(cpu);
 	return fault;
 }
@@ -234,7 +238,7 @@ static void translate_and_run(struct cpu *cpu)
 }
 
 /* Returns what execute does. The end is no fault. */
-static int run_translated(struct cpu *cpu)
+static int run_translated(struct cpu *cpu, uint64_t end)
 {
 	switch (setjmp(cpu->unwind)) {
 	case 0:
@@ -242,8 +246,7 @@ static int run_translated(struct cpu *cpu)
 		return NO_FAULT;
 	case UNWOUND_BY_FAULT:
 		cpu->rip = insn_rip(cpu, cpu->insn);
-		return cpu->rip > NATIVE_SLOT && cpu->fault.vector == EXC_UD ? NO_FAULT
-									     : cpu->fault.vector;
+		return cpu->rip == end || cpu->rip == NATIVE_TARGET ? NO_FAULT : cpu->fault.vector;
 	default:
 		return RESUMED;
 	}
@@ -268,7 +271,7 @@ int guest_step_translated(struct guest *guest, unsigned mode_bits, const uint8_t
 	vector_enter(cpu);
 	vector_load_x87(cpu);
 	jit_enter_thread(cpu);
-	fault = run_translated(cpu);
+	fault = run_translated(cpu, NATIVE_SLOT + length);
 	vector_leave(cpu);
 	world_leave(cpu);
 	return fault;

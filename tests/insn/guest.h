@@ -23,9 +23,10 @@ struct cpu *guest_cpu(struct guest *guest);
 #define RESUMED (-2) /* the instruction has to be run again: it waits for an interrupt */
 
 /*
- * One instruction from the vCPU's state as it is; returns as native_run does, or RESUMED.
+ * One instruction, or several, from the vCPU's state as it is; returns as native_run does, or
+ * RESUMED.
  *
- * Translated, it is in a block with an instruction before it that makes the vector registers live
+ * Translated, there is an instruction before it in its block that makes the vector registers live
  * where they may be used, so that its copy is run and not its handler. Modes that are not
  * translated are interpreted.
  */

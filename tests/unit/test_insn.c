@@ -150,6 +150,13 @@ static bool is_x87(const ZydisDecodedInstruction *zydis, const ZydisDecodedOpera
 	       zydis->mnemonic != ZYDIS_MNEMONIC_FNSAVE;
 }
 
+/* Everything but branches: before one another. */
+static bool is_mixed(const ZydisDecodedInstruction *zydis, const ZydisDecodedOperand *operands)
+{
+	return is_integer(zydis, operands) || is_bmi(zydis, operands) || is_sse(zydis, operands) ||
+	       is_avx(zydis, operands) || is_mmx(zydis, operands) || is_x87(zydis, operands);
+}
+
 static void run_class(void **state)
 {
 	const struct insn_class *class = *state;
@@ -170,13 +177,22 @@ static void run_class(void **state)
 int main(void)
 {
 	static struct insn_class classes[] = {
-		{ "integer_64", 64, 60000, is_integer }, { "integer_32", 32, 40000, is_integer },
-		{ "branch_64", 64, 8000, is_branch },    { "branch_32", 32, 6000, is_branch },
-		{ "bmi_64", 64, 12000, is_bmi },         { "bmi_32", 32, 8000, is_bmi },
-		{ "sse_64", 64, 40000, is_sse },         { "sse_32", 32, 10000, is_sse },
-		{ "avx_64", 64, 50000, is_avx },         { "avx_32", 32, 10000, is_avx },
-		{ "mmx_64", 64, 10000, is_mmx },         { "mmx_32", 32, 5000, is_mmx },
-		{ "x87_64", 64, 20000, is_x87 },         { "x87_32", 32, 10000, is_x87 },
+		{ "integer_64", 64, 60000, is_integer, 0 },
+		{ "integer_32", 32, 40000, is_integer, 0 },
+		{ "branch_64", 64, 8000, is_branch, 0 },
+		{ "branch_32", 32, 6000, is_branch, 0 },
+		{ "bmi_64", 64, 12000, is_bmi, 0 },
+		{ "bmi_32", 32, 8000, is_bmi, 0 },
+		{ "sse_64", 64, 40000, is_sse, 0 },
+		{ "sse_32", 32, 10000, is_sse, 0 },
+		{ "avx_64", 64, 50000, is_avx, 0 },
+		{ "avx_32", 32, 10000, is_avx, 0 },
+		{ "mmx_64", 64, 10000, is_mmx, 0 },
+		{ "mmx_32", 32, 5000, is_mmx, 0 },
+		{ "x87_64", 64, 20000, is_x87, 0 },
+		{ "x87_32", 32, 10000, is_x87, 0 },
+		{ "integers_64", 64, 30000, is_integer, 4 },
+		{ "mixed_64", 64, 40000, is_mixed, 5 },
 	};
 	struct CMUnitTest tests[ARRAY_SIZE(classes)];
 
