@@ -600,6 +600,19 @@ enum block_state block_translate(struct cpu *cpu, struct block *block)
 	return block->code ? BLOCK_TRANSLATED : BLOCK_INTERPRETED;
 }
 
+void block_ungroup(struct cpu *cpu, struct block *block)
+{
+	struct block_cache *cache = cpu->soft->blocks;
+
+	pthread_mutex_lock(&cache->lock);
+	if (!block->jit.is_ungrouped) {
+		jit_block_dropped(block);
+		__atomic_store_n(&block->code, NULL, __ATOMIC_RELEASE);
+		block->jit.is_ungrouped = true;
+	}
+	pthread_mutex_unlock(&cache->lock);
+}
+
 uint64_t block_epoch(const struct cpu *cpu)
 {
 	return cpu->soft->blocks->emptied;

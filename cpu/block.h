@@ -35,6 +35,9 @@ struct jit_code {
 	/* Jumps that the entries become when the block is dropped. */
 	uint8_t *bail, *flags_bail;
 	struct jit_link link[2];
+	/* How often its stack accesses did not fit into one page, and what came of it. */
+	uint16_t misfits;
+	bool is_ungrouped;
 };
 
 struct block {
@@ -127,6 +130,9 @@ enum block_state {
 
 /* Makes host code for the block, between blocks. */
 enum block_state block_translate(struct cpu *cpu, struct block *block);
+
+/* Its host code is made anew, without groups of stack accesses. */
+void block_ungroup(struct cpu *cpu, struct block *block);
 
 /* How often the cache has been emptied: a link that was read before may be gone since. */
 uint64_t block_epoch(const struct cpu *cpu);

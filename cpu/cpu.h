@@ -136,8 +136,21 @@ enum jit_thunk {
 	THUNK_LINK,
 	THUNK_POLL,
 	THUNK_BAIL,
+	THUNK_FIT,
 	JIT_THUNKS,
 };
+
+/*
+ * A page that the stack was last in, and may be read and written directly. JIT_NO_STACK: none. That
+ * is no canonical address, and delta leads to a page of no meaning then, so a guest whose RSP is
+ * just that finds nothing of ours.
+ */
+struct jit_stack {
+	uint64_t page;  /* linear */
+	uint64_t delta; /* host address - linear address */
+};
+
+#define JIT_NO_STACK BIT(63)
 
 /* What translated code keeps of its own. */
 struct cpu_jit {
@@ -150,6 +163,8 @@ struct cpu_jit {
 	uint64_t scratch;              /* within one instruction */
 	bool is_single;                /* back to C after each block */
 	const void *thunk[JIT_THUNKS];
+	struct jit_stack stack[3]; /* by enum tlb_class; mmu/ forgets them: jit_forget_stack */
+	uint8_t *no_stack;         /* the page of no meaning */
 };
 
 struct cpu {
@@ -262,6 +277,15 @@ static inline bool cpu_in_protected_mode(const struct cpu *cpu)
 static inline unsigned cpu_iopl(const struct cpu *cpu)
 {
 	return (cpu->rflags >> RFLAGS_IOPL_SHIFT) & 3;
+}
+
+/* Tags of the TLB have changed, or another bank is selected. */
+static inline void jit_forget_stack(struct cpu *cpu)
+{
+	for (unsigned i = 0; i < 3; i++)
+		cpu->jit.stack[i] =
+			(struct jit_stack){ JIT_NO_STACK,
+					    (uint64_t)(uintptr_t)cpu->jit.no_stack - JIT_NO_STACK };
 }
 
 static inline void cpu_attention_set(struct cpu *cpu, uint32_t what)

@@ -93,14 +93,18 @@ int jit_cpu_create(struct cpu *cpu)
 {
 	cpu->jit.has_avx = __builtin_cpu_supports("avx");
 	cpu->jit.branches = calloc(BRANCH_ENTRIES, sizeof(*cpu->jit.branches));
+	cpu->jit.no_stack = aligned_alloc(PAGE_BYTES, PAGE_BYTES);
+	jit_forget_stack(cpu);
 	jit_set_thunks(cpu);
-	return cpu->jit.branches ? 0 : -ENOMEM;
+	return cpu->jit.branches && cpu->jit.no_stack ? 0 : -ENOMEM;
 }
 
 void jit_cpu_destroy(struct cpu *cpu)
 {
 	free(cpu->jit.branches);
+	free(cpu->jit.no_stack);
 	cpu->jit.branches = NULL;
+	cpu->jit.no_stack = NULL;
 }
 
 bool jit_has_room(const struct jit *jit)

@@ -8,6 +8,11 @@
 #include "cpu/jit/fault.h"
 #include "cpu/jit/translate.h"
 
+struct decoded {
+	ZydisDecodedInstruction zydis;
+	ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
+};
+
 struct jit {
 	/* The same memory, writable and executable. */
 	uint8_t *writable, *executable;
@@ -18,7 +23,9 @@ struct jit {
 	uint32_t site_count; /* atomic */
 	ZydisDecoder zydis;  /* of 64-bit code */
 	const struct gen_row *row[ZYDIS_MNEMONIC_MAX_VALUE + 1];
-	struct gen gen; /* for the one translation that there is at a time */
+	/* For the one translation that there is at a time. */
+	struct gen gen;
+	struct decoded decoded[BLOCK_MAX_INSNS + 1];
 };
 
 static inline const uint8_t *jit_executable(const struct jit *jit, const uint8_t *writable)

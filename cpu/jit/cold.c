@@ -28,8 +28,11 @@ static struct cold *put_off(struct gen *g, enum cold_kind kind, struct emit_jump
 void cold_set_back(struct gen *g, unsigned first)
 {
 	for (unsigned i = first; i < g->colds; i++) {
+		if (g->cold[i].kind == COLD_FIT)
+			continue;
 		g->cold[i].back = g->e.at;
 		g->cold[i].loads_flags = (g->where & IN_HOST) && g->live_after;
+		g->cold[i].loads_delta = g->groups.has_delta;
 	}
 }
 
@@ -56,6 +59,7 @@ void gen_handler(struct gen *g)
 		return;
 	}
 	emit_handler(g, g->insn, THUNK_HANDLER);
+	gen_take_r11(g);
 	g->where = IN_STATUS;
 	g->ready = 0;
 }
@@ -80,6 +84,27 @@ static void emit_slow(struct gen *g, const struct cold *cold)
 		g->where = IN_STATUS;
 		gen_flags_load(g);
 	}
+	if (cold->loads_delta)
+		gen_load_delta(g);
+	emit_jmp_to(&g->e, cold->back);
+}
+
+void cold_fit_stack(struct gen *g, struct emit_jump from, const uint8_t *again, uint64_t range)
+{
+	struct cold *cold = put_off(g, COLD_FIT, from);
+
+	if (!cold)
+		return;
+	cold->back = again;
+	cold->range = range;
+}
+
+static void emit_fit(struct gen *g, const struct cold *cold)
+{
+	emit_mov_ri(&g->e, R9, (uint64_t)(uintptr_t)cold->insn);
+	/* The vector registers are not live any more: the code cannot go on. */
+	emit_mov_ri(&g->e, R10, cold->range | (cold->is_vector ? GROUP_GIVE_UP : 0));
+	emit_call_m(&g->e, cold_thunk(THUNK_FIT));
 	emit_jmp_to(&g->e, cold->back);
 }
 
@@ -96,6 +121,7 @@ void gen_lookup(struct gen *g)
 {
 	struct emitter *e = &g->e;
 
+	gen_take_r11(g);
 	emit_mov_rr(e, 8, R10, R9);
 	emit_shift_ri(e, SHIFT_SHR, 8, R10, PAGE_BITS);
 	emit_alu_rr(e, ALU_XOR, 4, R10, R9);
@@ -196,6 +222,9 @@ void cold_emit(struct gen *g)
 			break;
 		case COLD_FAR:
 			jump_far(g, cold.target);
+			break;
+		case COLD_FIT:
+			emit_fit(g, &cold);
 			break;
 		case COLD_LINK:
 			emit_link(g, &cold);

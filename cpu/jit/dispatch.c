@@ -4,6 +4,8 @@
  */
 #include "cpu/jit/dispatch.h"
 
+#include "cpu/jit/group.h"
+
 #include "cpu/jit/jit.h"
 #include "cpu/mmu/mmu.h"
 #include "cpu/soft.h"
@@ -76,4 +78,65 @@ const void *jit_link(struct cpu *cpu, struct jit_link *link)
 	if (generation && block->second_page == NO_PAGE)
 		block_patch_link(cpu, epoch, link, block);
 	return block->code;
+}
+
+/* --- stack accesses that do not fit --------------------------------------------------------------
+ */
+
+/* A page crossing comes again; what the TLB does not know yet may not. */
+#define MISFITS_MAX     64
+#define MISFIT_CROSSING 8
+
+static bool find_stack(struct cpu *cpu, gva_t addr)
+{
+	const struct tlb_entry *entry = &cpu->tlb->entry[(addr >> PAGE_BITS) % TLB_ENTRIES];
+	const uint64_t *tag = entry->tag[cpu->tlb_class];
+	gva_t page = addr & PAGE_MASK;
+
+	if (tag[false] != page || tag[true] != page)
+		return false;
+	cpu->jit.stack[cpu->tlb_class] = (struct jit_stack){ page, entry->host - page };
+	return true;
+}
+
+static void count_misfit(struct cpu *cpu, const struct insn *insn, bool is_crossing)
+{
+	struct block *block;
+
+	while (insn->start)
+		insn--;
+	block = container_of(insn, struct block, insn[0]);
+	block->jit.misfits += is_crossing ? MISFIT_CROSSING : 1;
+	if (block->jit.misfits >= MISFITS_MAX)
+		block_ungroup(cpu, block);
+}
+
+static void interpret_rest(struct cpu *cpu, const struct insn *insn)
+{
+	cpu->rip = cpu->jit.code_page + insn->page_offset;
+	cpu->block_end = insn;
+	for (;;) {
+		cpu->insn = insn;
+		insn->exec(cpu, insn);
+		if ((insn->flags & INSN_ENDS_BLOCK) || !insn->length)
+			return;
+		if (!cpu->block_end)
+			break;
+		insn++;
+	}
+	cpu->rip += insn->next;
+}
+
+bool jit_fit_stack(struct cpu *cpu, const struct insn *insn, uint64_t range)
+{
+	gva_t addr = cpu->gpr[RSP] + (uint64_t)(int32_t)range;
+	bool is_crossing = addr % PAGE_BYTES + ((range & ~GROUP_GIVE_UP) >> 32) > PAGE_BYTES;
+	bool fits = !is_crossing && find_stack(cpu, addr);
+
+	if (fits && !(range & GROUP_GIVE_UP))
+		return true;
+	if (!fits)
+		count_misfit(cpu, insn, is_crossing);
+	interpret_rest(cpu, insn);
+	return false;
 }

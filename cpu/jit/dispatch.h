@@ -42,4 +42,10 @@ const void *jit_next(struct cpu *cpu);
 /* The same for the target of a direct jump in the page that runs; patches the jump. */
 const void *jit_link(struct cpu *cpu, struct jit_link *link);
 
+/*
+ * A group of stack accesses, group_pack'ed, does not fit what is known of the stack. true: now it
+ * does. false: the block has been interpreted from `insn` on, and RIP says where to go on.
+ */
+bool jit_fit_stack(struct cpu *cpu, const struct insn *insn, uint64_t range);
+
 #endif

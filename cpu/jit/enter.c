@@ -25,6 +25,7 @@ extern const uint8_t thunk_fault[] __asm__("jit_thunk_fault");
 extern const uint8_t thunk_link[] __asm__("jit_thunk_link");
 extern const uint8_t thunk_poll[] __asm__("jit_thunk_poll");
 extern const uint8_t thunk_bail[] __asm__("jit_thunk_bail");
+extern const uint8_t thunk_fit[] __asm__("jit_thunk_fit");
 
 void jit_set_thunks(struct cpu *cpu)
 {
@@ -36,6 +37,7 @@ void jit_set_thunks(struct cpu *cpu)
 	cpu->jit.thunk[THUNK_LINK] = thunk_link;
 	cpu->jit.thunk[THUNK_POLL] = thunk_poll;
 	cpu->jit.thunk[THUNK_BAIL] = thunk_bail;
+	cpu->jit.thunk[THUNK_FIT] = thunk_fit;
 }
 
 /* The GS base is ours: the C library uses FS. */
@@ -174,6 +176,19 @@ __attribute__((used)) static void thunks(void)
 		".globl jit_thunk_bail\n"
 		"jit_thunk_bail:\n\t" WRITE_ALL "add %%gs:%c[code_page], %%r9\n\t"
 		"mov %%r9, %%gs:%c[rip]\n\t"
+		"jmp next\n"
+
+		".globl jit_thunk_fit\n"
+		"jit_thunk_fit:\n\t" WRITE_ALL "mov %%gs:%c[self], %%rdi\n\t"
+		"mov %%r9, %%rsi\n\t"
+		"mov %%r10, %%rdx\n\t"
+		"sub $8, %%rsp\n\t"
+		"call jit_fit_stack\n\t"
+		"add $8, %%rsp\n\t"
+		"test %%al, %%al\n\t"
+		"jz 1f\n\t" READ_ALL "ret\n"
+		"1:\n\t"
+		"add $8, %%rsp\n\t"
 		"jmp next\n"
 		:
 		: OPERANDS);

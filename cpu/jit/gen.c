@@ -44,6 +44,7 @@ void gen_flags_load(struct gen *g)
 {
 	if (g->where & IN_HOST)
 		return;
+	gen_take_r11(g);
 	emit_mov_rr(&g->e, 8, R11, RAX);
 	emit_movzx_rm(&g->e, 2, RAX, status_word());
 	emit_alu_ri(&g->e, ALU_ADD, 1, RAX, 0x7f);
@@ -161,29 +162,32 @@ struct stand_ins {
 	unsigned next;
 };
 
-static void add_stand_in(struct stand_ins *s, unsigned n, bool has_memory)
-{
-	static const uint8_t free_without[] = { R9, R10, R11 }, free_with[] = { R11, R10 };
+/* Which registers are free for them: without a memory operand, with one at R9 and R10 (which
+ * one register can hold), and with one on the stack at R11. */
+static const uint8_t free_registers[][3] = { { R9, R10, R11 }, { R11, R10 }, { R9, R10 } };
 
+enum operand_place { NO_MEMORY, CHECKED_MEMORY, STACK_MEMORY };
+
+static void add_stand_in(struct stand_ins *s, unsigned n, enum operand_place place)
+{
 	if (HOST_IS_HIGH(n) || !gen_is_homed(n) || (s->used & (1u << n)))
 		return;
 	s->used |= 1u << n;
-	s->to[n] = has_memory ? free_with[s->next++ % 2] : free_without[s->next++ % 3];
+	s->to[n] = free_registers[place][s->next++];
 }
 
-static void find_stand_ins(const struct encoding *enc, struct stand_ins *s)
+static void find_stand_ins(const struct encoding *enc, enum operand_place place,
+			   struct stand_ins *s)
 {
-	bool has_memory = enc->flags & ENCODING_MEM;
-
 	*s = (struct stand_ins){ .next = 0 };
 	for (unsigned n = 0; n < ARRAY_SIZE(s->to); n++)
 		s->to[n] = (uint8_t)gen_pinned(n);
 	if (enc->flags & ENCODING_GPR_REG)
-		add_stand_in(s, enc->reg, has_memory);
+		add_stand_in(s, enc->reg, place);
 	if (enc->flags & ENCODING_GPR_RM)
-		add_stand_in(s, enc->rm, has_memory);
+		add_stand_in(s, enc->rm, place);
 	if (enc->flags & ENCODING_GPR_VVVV)
-		add_stand_in(s, enc->vvvv, has_memory);
+		add_stand_in(s, enc->vvvv, place);
 }
 
 static void load_stand_ins(struct gen *g, const struct stand_ins *s)
@@ -191,12 +195,6 @@ static void load_stand_ins(struct gen *g, const struct stand_ins *s)
 	for (unsigned n = R8; n <= R11; n++)
 		if (s->used & (1u << n))
 			emit_mov_rm(&g->e, 8, s->to[n], gen_home(n));
-}
-
-static unsigned register_number(ZydisRegister reg)
-{
-	return (unsigned)ZydisRegisterGetId(
-		ZydisRegisterGetLargestEnclosing(ZYDIS_MACHINE_MODE_LONG_64, reg));
 }
 
 /* Writes back those of R8 to R11 that the instruction may have written. */
@@ -209,7 +207,7 @@ static void store_stand_ins(struct gen *g, const struct stand_ins *s)
 
 		if (operand->type == ZYDIS_OPERAND_TYPE_REGISTER &&
 		    (operand->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE))
-			written |= 1u << register_number(operand->reg.value) % 32;
+			written |= 1u << gen_register_number(operand->reg.value) % 32;
 	}
 	for (unsigned n = R8; n <= R11; n++)
 		if (s->used & written & (1u << n))
@@ -238,29 +236,54 @@ static void note_site(struct gen *g)
 						   .insn = g->insn };
 }
 
+/* Where the memory operand is found. */
+static enum operand_place operand_place(const struct gen *g, const struct encoding *enc)
+{
+	if (!(enc->flags & ENCODING_MEM))
+		return NO_MEMORY;
+	return gen_is_grouped(g) ? STACK_MEMORY : CHECKED_MEMORY;
+}
+
+/* Checks the memory operand; *mem is it. */
+static bool reach_operand(struct gen *g, enum operand_place place, struct host_mem *mem)
+{
+	if (place == STACK_MEMORY) {
+		gen_reach_stack(g);
+		*mem = gen_on_stack((int32_t)g->insn->disp);
+	} else if (place == CHECKED_MEMORY) {
+		gen_flags_spare(g);
+		if (!gen_address(g))
+			return false;
+		gen_check(g, g->insn->mem_bytes, writes_memory(g));
+		*mem = gen_checked(0);
+	}
+	return true;
+}
+
 bool gen_general(struct gen *g)
 {
 	unsigned set = gen_flags_set(g->insn, g->row);
 	struct host_mem mem = mem_at(R9, 0);
+	enum operand_place place;
 	struct stand_ins stand_ins;
 	struct encoding enc;
 
 	if (!encoding_take_apart(&g->zydis, g->operands, g->insn->bytes, &enc))
 		return false;
-	find_stand_ins(&enc, &stand_ins);
-	if (enc.flags & ENCODING_MEM) {
-		gen_flags_spare(g);
-		if (!gen_address(g))
-			return false;
-		gen_check(g, g->insn->mem_bytes, writes_memory(g));
-		mem = gen_checked(0);
-		if (stand_ins.next > 1) {
-			emit_lea(&g->e, 8, R9, mem);
-			mem = mem_at(R9, 0);
-		}
+	place = operand_place(g, &enc);
+	find_stand_ins(&enc, place, &stand_ins);
+	if (!reach_operand(g, place, &mem))
+		return false;
+	if (place == CHECKED_MEMORY && stand_ins.next > 1) {
+		emit_lea(&g->e, 8, R9, mem);
+		mem = mem_at(R9, 0);
 	}
 	if (needs_flags(g, set))
 		gen_flags_load(g);
+	if (place == STACK_MEMORY)
+		gen_reach_stack(g);
+	else if (stand_ins.next)
+		gen_take_r11(g);
 	load_stand_ins(g, &stand_ins);
 	encoding_map_gprs(&enc, stand_ins.to);
 	if (g->row->may_fault)

@@ -72,42 +72,76 @@ bool gen_jmp(struct gen *g)
 	return true;
 }
 
-/* Pushes the address behind the instruction. R11 survives where a target has been found. */
-static void push_return(struct gen *g)
+static void move_stack(struct gen *g, int64_t bytes)
 {
-	emit_lea(&g->e, 8, R9, mem_at(HOST_RSP_HOME, -CALL_BYTES));
-	gen_check(g, CALL_BYTES, true);
-	emit_lea(&g->e, 8, R9, gen_checked(0));
-	gen_linear(g, R10, next_offset(g));
-	emit_mov_mr(&g->e, 8, mem_at(R9, 0), R10);
-	emit_lea(&g->e, 8, HOST_RSP_HOME, mem_at(HOST_RSP_HOME, -CALL_BYTES));
+	emit_lea(&g->e, 8, HOST_RSP_HOME, mem_at(HOST_RSP_HOME, (int32_t)bytes));
 }
 
-/* The jump cache's target must be kept over the push: its page is found again from R11's entry. */
-static bool call_found(struct gen *g)
+/* The stack is checked in any case before anything else of a CALL is done. */
+static void reach_stack(struct gen *g, int32_t offset, bool is_write)
 {
+	if (gen_is_grouped(g)) {
+		gen_reach_stack(g);
+		return;
+	}
+	emit_lea(&g->e, 8, R9, mem_at(HOST_RSP_HOME, offset));
+	gen_check(g, CALL_BYTES, is_write);
+}
+
+/* Pushes the address behind the instruction, after reach_stack with nothing in between. */
+static void push_return(struct gen *g)
+{
+	if (gen_is_grouped(g)) {
+		gen_linear(g, R9, next_offset(g));
+		emit_mov_mr(&g->e, 8, gen_on_stack(-CALL_BYTES), R9);
+	} else {
+		emit_lea(&g->e, 8, R9, gen_checked(0));
+		gen_linear(g, R10, next_offset(g));
+		emit_mov_mr(&g->e, 8, mem_at(R9, 0), R10);
+	}
+	move_stack(g, -CALL_BYTES);
+}
+
+/* R9 is the target. It is kept in memory over the push. */
+static void call_found(struct gen *g)
+{
+	struct host_mem kept = mem_gs(offsetof(struct cpu, jit.scratch));
+
 	gen_lookup(g);
-	emit_mov_mr(&g->e, 8, mem_gs(offsetof(struct cpu, jit.scratch)), R9);
-	push_return(g);
-	emit_mov_rm(&g->e, 8, R9, mem_gs(offsetof(struct cpu, jit.scratch)));
+	emit_mov_mr(&g->e, 8, kept, R9);
+	if (gen_is_grouped(g)) {
+		gen_load_delta_to(g, R10);
+		gen_linear(g, R9, next_offset(g));
+		emit_mov_mr(&g->e, 8, mem_index(HOST_RSP_HOME, R10, 0, -CALL_BYTES), R9);
+		move_stack(g, -CALL_BYTES);
+	} else {
+		reach_stack(g, -CALL_BYTES, true);
+		push_return(g);
+	}
+	emit_mov_rm(&g->e, 8, R9, kept);
 	gen_go(g);
-	return true;
 }
 
 bool gen_call(struct gen *g)
 {
 	if (!is_plain(g))
 		return false;
-	if (!is_direct(g))
-		return load_target(g) && call_found(g);
 	gen_flags_spare(g);
-	if (gen_is_linked(target_offset(g))) {
+	if (gen_is_grouped(g))
+		gen_reach_stack(g);
+	if (!is_direct(g)) {
+		if (!load_target(g))
+			return false;
+		call_found(g);
+	} else if (gen_is_linked(target_offset(g))) {
+		reach_stack(g, -CALL_BYTES, true);
 		push_return(g);
 		gen_jump(g, target_offset(g));
-		return true;
+	} else {
+		gen_linear(g, R9, target_offset(g));
+		call_found(g);
 	}
-	gen_linear(g, R9, target_offset(g));
-	return call_found(g);
+	return true;
 }
 
 bool gen_ret(struct gen *g)
@@ -119,11 +153,10 @@ bool gen_ret(struct gen *g)
 	if (g->zydis.operand_width != 64 || g->zydis.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR)
 		return false;
 	gen_flags_spare(g);
-	emit_mov_rr(&g->e, 8, R9, HOST_RSP_HOME);
-	gen_check(g, CALL_BYTES, false);
-	emit_mov_rm(&g->e, 8, R9, gen_checked(0));
+	reach_stack(g, 0, false);
+	emit_mov_rm(&g->e, 8, R9, gen_is_grouped(g) ? gen_on_stack(0) : gen_checked(0));
 	gen_lookup(g);
-	emit_lea(&g->e, 8, HOST_RSP_HOME, mem_at(HOST_RSP_HOME, (int32_t)released));
+	move_stack(g, released);
 	gen_go(g);
 	return true;
 }

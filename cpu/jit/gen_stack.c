@@ -22,12 +22,18 @@ static bool is_immediate(const struct gen *g)
 	return g->operands[0].type == ZYDIS_OPERAND_TYPE_IMMEDIATE;
 }
 
-/* What is pushed or popped is at gen_checked(0) then. */
-static void check_stack(struct gen *g, int32_t offset, bool is_write)
+/* *mem = the word at RSP + offset, after its check. */
+static void reach_word(struct gen *g, int32_t offset, bool is_write, struct host_mem *mem)
 {
+	if (gen_is_grouped(g)) {
+		gen_reach_stack(g);
+		*mem = gen_on_stack(offset);
+		return;
+	}
 	gen_flags_spare(g);
 	emit_lea(&g->e, 8, R9, mem_at(HOST_RSP_HOME, offset));
 	gen_check(g, WORD, is_write);
+	*mem = gen_checked(0);
 }
 
 static void move_stack(struct gen *g, int32_t bytes)
@@ -35,58 +41,94 @@ static void move_stack(struct gen *g, int32_t bytes)
 	emit_lea(&g->e, 8, HOST_RSP_HOME, mem_at(HOST_RSP_HOME, bytes));
 }
 
-static void push_memory(struct gen *g)
+static void push_register(struct gen *g)
 {
-	gen_check(g, WORD, false);
-	emit_mov_rm(&g->e, 8, R11, gen_checked(0));
+	unsigned n = operand_register(g), from = gen_pinned(n);
+	struct host_mem mem;
+
+	reach_word(g, -WORD, true, &mem);
+	if (gen_is_homed(n)) {
+		if (gen_is_grouped(g)) {
+			from = R9;
+		} else {
+			from = R11;
+			gen_take_r11(g);
+		}
+		gen_read(g, from, n);
+	}
+	emit_mov_mr(&g->e, 8, mem, from);
+	move_stack(g, -WORD);
+}
+
+static void push_immediate(struct gen *g)
+{
+	struct host_mem mem;
+
+	reach_word(g, -WORD, true, &mem);
+	emit_mov_mi(&g->e, 8, mem, (int32_t)g->insn->imm);
+	move_stack(g, -WORD);
+}
+
+/* Both checks come before the store. The stack's comes first where it needs R9. */
+static bool push_memory(struct gen *g)
+{
+	struct host_mem mem;
+
+	gen_flags_spare(g);
+	if (gen_is_grouped(g)) {
+		gen_reach_stack(g);
+		if (!gen_address(g))
+			return false;
+		gen_check(g, WORD, false);
+		emit_mov_rm(&g->e, 8, R9, gen_checked(0));
+		emit_mov_mr(&g->e, 8, gen_on_stack(-WORD), R9);
+	} else {
+		if (!gen_address(g))
+			return false;
+		gen_check(g, WORD, false);
+		gen_take_r11(g);
+		emit_mov_rm(&g->e, 8, R11, gen_checked(0));
+		reach_word(g, -WORD, true, &mem);
+		emit_mov_mr(&g->e, 8, mem, R11);
+	}
+	move_stack(g, -WORD);
+	return true;
 }
 
 bool gen_push(struct gen *g)
 {
-	unsigned n = operand_register(g), from = R11;
-
 	if (g->zydis.operand_width != 64)
 		return false;
-	gen_flags_spare(g);
-	if (g->insn->flags & INSN_MEM) {
-		if (!gen_address(g))
-			return false;
-		push_memory(g);
-	} else if (!is_register(g) && !is_immediate(g)) {
+	if (g->insn->flags & INSN_MEM)
+		return push_memory(g);
+	if (is_immediate(g))
+		push_immediate(g);
+	else if (is_register(g))
+		push_register(g);
+	else
 		return false;
-	}
-	check_stack(g, -WORD, true);
-	if (is_immediate(g)) {
-		emit_mov_mi(&g->e, 8, gen_checked(0), (int32_t)g->insn->imm);
-	} else {
-		if (is_register(g) && gen_is_homed(n))
-			gen_read(g, R11, n);
-		else if (is_register(g))
-			from = gen_pinned(n);
-		emit_mov_mr(&g->e, 8, gen_checked(0), from);
-	}
-	move_stack(g, -WORD);
 	return true;
 }
 
 bool gen_pop(struct gen *g)
 {
 	unsigned n = operand_register(g);
+	struct host_mem mem;
 
 	if (g->zydis.operand_width != 64 || !is_register(g))
 		return false;
-	check_stack(g, 0, false);
+	reach_word(g, 0, false, &mem);
 	if (n == RSP) {
-		emit_mov_rm(&g->e, 8, HOST_RSP_HOME, gen_checked(0));
+		emit_mov_rm(&g->e, 8, HOST_RSP_HOME, mem);
 		return true;
 	}
-	move_stack(g, WORD);
 	if (gen_is_homed(n)) {
-		emit_mov_rm(&g->e, 8, R11, gen_checked(0));
-		gen_write(g, n, R11);
+		emit_mov_rm(&g->e, 8, R9, mem);
+		gen_write(g, n, R9);
 	} else {
-		emit_mov_rm(&g->e, 8, gen_pinned(n), gen_checked(0));
+		emit_mov_rm(&g->e, 8, gen_pinned(n), mem);
 	}
+	move_stack(g, WORD);
 	return true;
 }
 

@@ -119,10 +119,19 @@ static void emit_entries(struct gen *g, struct emit_jump *poll, const uint8_t **
 /* --- instructions ------------------------------------------------------------------------------
  */
 
-static bool decode(struct gen *g)
+/* Of instructions that may be translated; what cannot be decoded never comes to be executed. */
+static void decode(struct gen *g)
 {
-	return ZYAN_SUCCESS(ZydisDecoderDecodeFull(&g->jit->zydis, g->insn->bytes, g->insn->length,
-						   &g->zydis, g->operands));
+	struct decoded *d = g->jit->decoded;
+
+	for (unsigned n = 0; n < g->block->count; n++, d++) {
+		const struct insn *insn = &g->block->insn[n];
+
+		if (!gen_row_of(g->jit, insn) ||
+		    !ZYAN_SUCCESS(ZydisDecoderDecodeFull(&g->jit->zydis, insn->bytes, insn->length,
+							 &d->zydis, d->operands)))
+			memset(d, 0, sizeof(*d));
+	}
 }
 
 /* By its own emitter; false, with nothing changed: it has none that can. */
@@ -131,16 +140,23 @@ static bool emit_natively(struct gen *g)
 	uint8_t *at = g->e.at;
 	unsigned colds = g->colds, links = g->links, where = g->where;
 	unsigned sites = g->sites, ready = g->ready;
+	unsigned checked = g->groups.checked, has_delta = g->groups.has_delta;
 
 	g->row = gen_row_of(g->jit, g->insn);
-	if (g->row && decode(g) && g->row->gen(g))
-		return true;
+	if (g->row) {
+		g->zydis = g->jit->decoded[g->n].zydis;
+		memcpy(g->operands, g->jit->decoded[g->n].operands, sizeof(g->operands));
+		if (g->row->gen(g))
+			return true;
+	}
 	g->e.at = at;
 	g->colds = colds;
 	g->links = links;
 	g->sites = sites;
 	g->ready = (uint8_t)ready;
 	g->where = (uint8_t)where;
+	g->groups.checked = (uint8_t)checked;
+	g->groups.has_delta = has_delta;
 	return false;
 }
 
@@ -148,6 +164,7 @@ static void emit_insn(struct gen *g, unsigned n, const uint8_t *live)
 {
 	unsigned first_cold = g->colds;
 
+	g->n = n;
 	g->insn = &g->block->insn[n];
 	g->is_last = n + 1u == g->block->count;
 	g->live_before = live[n];
@@ -173,6 +190,8 @@ uint8_t *gen_block(struct jit *jit, struct block *block, uint8_t *start, uint8_t
 			   .tlb_class = block->flavor >> BLOCK_CLASS_SHIFT };
 	emit_init(&g->e, start, end);
 	find_live(jit, block, live);
+	decode(g);
+	group_find(g);
 	has_flags_entry = live[0];
 	g->live_before = g->live_after = live[0];
 	if (has_flags_entry)

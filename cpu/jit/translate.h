@@ -23,6 +23,7 @@
 #include "cpu/block.h"
 #include "cpu/jit/emit.h"
 #include "cpu/jit/fault.h"
+#include "cpu/jit/group.h"
 
 #define HOST_RSP_HOME R8 /* where guest RSP is */
 
@@ -41,6 +42,7 @@ enum cold_kind {
 	COLD_LAST, /* the same for one that ends its block */
 	COLD_FAR,  /* a direct jump that leaves the page */
 	COLD_LINK, /* a direct jump in the page that is not linked yet */
+	COLD_FIT,  /* a group of stack accesses did not fit: tries again, or is interpreted */
 };
 
 struct cold {
@@ -49,8 +51,10 @@ struct cold {
 	uint8_t where;    /* COLD_FAR: as at the jump */
 	uint32_t target;  /* COLD_FAR: from the page's start */
 	struct emit_jump from;
-	const uint8_t *back; /* COLD_SLOW */
+	bool loads_delta;    /* COLD_SLOW: the main path goes on with R11 as gen_reach_stack does */
+	const uint8_t *back; /* COLD_SLOW, COLD_FIT */
 	bool is_vector;      /* COLD_SLOW: the vector registers must be live when it comes back */
+	uint64_t range;      /* COLD_FIT: group_pack */
 	const struct insn *insn;
 	struct jit_link *link;
 };
@@ -65,7 +69,9 @@ struct gen {
 	unsigned tlb_class;
 	unsigned links;
 	uint8_t ready; /* of enum vector_ready, what the block has looked at */
+	struct groups groups;
 	/* The instruction. */
+	unsigned n; /* its index */
 	const struct insn *insn;
 	const struct gen_row *row; /* or NULL */
 	ZydisDecodedInstruction zydis;
@@ -151,6 +157,35 @@ void gen_check(struct gen *g, unsigned bytes, bool is_write);
 static inline struct host_mem gen_checked(int32_t disp)
 {
 	return mem_index(R9, R10, 0, disp);
+}
+
+/*
+ * Whether the instruction's stack accesses belong to a group (cpu/jit/group.h). Then
+ * gen_reach_stack stands for their checks, and the byte at RSP + offset is gen_on_stack(offset).
+ * It destroys R9 and the flags (gen_flags_spare) at times; R11 must live until the access.
+ */
+bool gen_is_grouped(const struct gen *g);
+void gen_reach_stack(struct gen *g);
+
+static inline struct host_mem gen_on_stack(int32_t offset)
+{
+	return mem_index(HOST_RSP_HOME, R11, 0, offset);
+}
+
+/* Another register = what gen_reach_stack has in R11. */
+void gen_load_delta_to(struct gen *g, unsigned reg);
+
+/* R11 is used for something else now. Called by whoever does so. */
+static inline void gen_take_r11(struct gen *g)
+{
+	g->groups.has_delta = false;
+}
+
+/* The number of a general register or of one that is part of it. */
+static inline unsigned gen_register_number(ZydisRegister reg)
+{
+	return (unsigned)ZydisRegisterGetId(
+		ZydisRegisterGetLargestEnclosing(ZYDIS_MACHINE_MODE_LONG_64, reg));
 }
 
 /* --- ways out -----------------------------------------------------------------------------------

@@ -268,6 +268,7 @@ static void select_bank(struct cpu *cpu)
 	struct mmu *mmu = cpu->mmu;
 	struct bank *bank = bank_for(mmu, current_pcid(cpu), cpu->stage_key);
 
+	jit_forget_stack(cpu);
 	mmu->current = bank;
 	bank->last_selected = ++mmu->selections;
 	if (unlikely(bank->paging != current_paging(cpu))) {
@@ -324,6 +325,7 @@ void mmu_mode_changed(struct cpu *cpu)
 
 void mmu_select_alignment(struct cpu *cpu, bool is_checked)
 {
+	jit_forget_stack(cpu);
 	cpu->tlb = is_checked ? &cpu->mmu->aligned : &cpu->mmu->current->tlb;
 }
 
@@ -337,6 +339,7 @@ void mmu_stage_changed(struct cpu *cpu)
 
 void mmu_flush_vpid(struct cpu *cpu, uint16_t vpid, bool keep_global)
 {
+	jit_forget_stack(cpu);
 	for (unsigned i = 0; i < TLB_BANKS; i++)
 		if (is_of_vpid(&cpu->mmu->bank[i], vpid))
 			flush_bank(cpu->mmu, &cpu->mmu->bank[i], keep_global);
@@ -354,12 +357,14 @@ void mmu_flush_nonglobal(struct cpu *cpu)
 
 void mmu_flush_everything(struct cpu *cpu)
 {
+	jit_forget_stack(cpu);
 	for (unsigned i = 0; i < TLB_BANKS; i++)
 		flush_bank(cpu->mmu, &cpu->mmu->bank[i], false);
 }
 
 void mmu_flush_vpids(struct cpu *cpu)
 {
+	jit_forget_stack(cpu);
 	for (unsigned i = 0; i < TLB_BANKS; i++)
 		if (vpid_of(cpu->mmu->bank[i].stage_key))
 			flush_bank(cpu->mmu, &cpu->mmu->bank[i], false);
@@ -369,6 +374,7 @@ void mmu_flush_root(struct cpu *cpu, uint64_t root)
 {
 	uint64_t key = mmu_stage_key(0, root) & ~STAGE_VPID;
 
+	jit_forget_stack(cpu);
 	for (unsigned i = 0; i < TLB_BANKS; i++)
 		if ((cpu->mmu->bank[i].stage_key & ~STAGE_VPID) == key)
 			flush_bank(cpu->mmu, &cpu->mmu->bank[i], false);
@@ -376,6 +382,7 @@ void mmu_flush_root(struct cpu *cpu, uint64_t root)
 
 void mmu_flush_roots(struct cpu *cpu)
 {
+	jit_forget_stack(cpu);
 	for (unsigned i = 0; i < TLB_BANKS; i++)
 		if (cpu->mmu->bank[i].stage_key & STAGE_SECOND)
 			flush_bank(cpu->mmu, &cpu->mmu->bank[i], false);
@@ -383,6 +390,7 @@ void mmu_flush_roots(struct cpu *cpu)
 
 void mmu_flush_pcid(struct cpu *cpu, unsigned pcid)
 {
+	jit_forget_stack(cpu);
 	for (unsigned i = 0; i < TLB_BANKS; i++)
 		if (is_ours(cpu, &cpu->mmu->bank[i]) && cpu->mmu->bank[i].pcid == pcid)
 			flush_bank(cpu->mmu, &cpu->mmu->bank[i], true);
@@ -443,6 +451,7 @@ static void flush_address(struct mmu *mmu, struct bank *bank, gva_t addr)
 /* Global entries go from every bank, so all of them lose the address. */
 void mmu_flush_vpid_address(struct cpu *cpu, uint16_t vpid, gva_t addr)
 {
+	jit_forget_stack(cpu);
 	for (unsigned i = 0; i < TLB_BANKS; i++)
 		if (is_of_vpid(&cpu->mmu->bank[i], vpid))
 			flush_address(cpu->mmu, &cpu->mmu->bank[i], addr);
@@ -455,6 +464,7 @@ void mmu_flush_address(struct cpu *cpu, gva_t addr)
 
 void mmu_flush_pcid_address(struct cpu *cpu, unsigned pcid, gva_t addr)
 {
+	jit_forget_stack(cpu);
 	for (unsigned i = 0; i < TLB_BANKS; i++)
 		if (is_ours(cpu, &cpu->mmu->bank[i]) && cpu->mmu->bank[i].pcid == pcid)
 			flush_address(cpu->mmu, &cpu->mmu->bank[i], addr);
@@ -462,6 +472,7 @@ void mmu_flush_pcid_address(struct cpu *cpu, unsigned pcid, gva_t addr)
 
 void mmu_breakpoints_changed(struct cpu *cpu)
 {
+	jit_forget_stack(cpu);
 	for (unsigned n = 0; n < ARRAY_SIZE(cpu->dr); n++)
 		for (unsigned i = 0; i < TLB_BANKS; i++) {
 			struct bank *bank = &cpu->mmu->bank[i];
@@ -477,6 +488,7 @@ void mmu_write_pkru(struct cpu *cpu, uint32_t pkru)
 	uint32_t changed = cpu->pkru ^ pkru;
 
 	cpu->pkru = pkru;
+	jit_forget_stack(cpu);
 	if (!changed || !cpu->mmu->has_keyed_pages)
 		return;
 	for (unsigned i = 0; i < TLB_BANKS; i++) {
@@ -502,6 +514,7 @@ void mmu_poison_writes(struct cpu *cpu, gpa_t page)
 {
 	uint32_t number = (uint32_t)(page >> PAGE_BITS);
 
+	jit_forget_stack(cpu);
 	for (unsigned i = 0; i < TLB_BANKS; i++) {
 		struct bank *bank = &cpu->mmu->bank[i];
 

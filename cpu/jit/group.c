@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Groups of stack accesses: see cpu/jit/group.h.
+ */
+#include "cpu/jit/group.h"
+
+#include "cpu/jit/cache.h"
+#include "cpu/jit/cold.h"
+#include "cpu/mmu/mmu.h"
+
+#define WORD            8
+#define GROUP_MAX_BYTES 512 /* so that few ranges cross pages */
+
+/* What an instruction does to the stack. */
+struct use {
+	bool accesses;
+	bool ends;         /* RSP is something else after it */
+	int32_t low, high; /* bytes accessed, relative to RSP before it */
+	int32_t by;        /* RSP moves so far */
+};
+
+static bool is_register(const ZydisDecodedOperand *operand)
+{
+	return operand->type == ZYDIS_OPERAND_TYPE_REGISTER;
+}
+
+static bool writes_rsp(const struct decoded *d)
+{
+	for (unsigned i = 0; i < d->zydis.operand_count; i++)
+		if (is_register(&d->operands[i]) &&
+		    (d->operands[i].actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) &&
+		    gen_register_number(d->operands[i].reg.value) == RSP)
+			return true;
+	return false;
+}
+
+static void add_access(struct use *use, int64_t low, int64_t high)
+{
+	if (low != (int32_t)low || high != (int32_t)high)
+		return;
+	use->low = use->accesses ? MIN(use->low, (int32_t)low) : (int32_t)low;
+	use->high = use->accesses ? MAX(use->high, (int32_t)high) : (int32_t)high;
+	use->accesses = true;
+}
+
+/* A memory operand; with an index it may be anywhere. */
+static void add_operand(struct use *use, const struct insn *insn)
+{
+	if ((insn->flags & INSN_FLAT) && insn->base == REG_OFFSET(RSP) && insn->index == REG_NONE &&
+	    insn->mem_bytes)
+		add_access(use, insn->disp, insn->disp + insn->mem_bytes);
+}
+
+static bool is_immediate_add(const struct insn *insn, const struct decoded *d)
+{
+	return (insn->mnemonic == ZYDIS_MNEMONIC_ADD || insn->mnemonic == ZYDIS_MNEMONIC_SUB) &&
+	       insn->size == 8 && is_register(&d->operands[0]) &&
+	       d->operands[1].type == ZYDIS_OPERAND_TYPE_IMMEDIATE;
+}
+
+static bool is_lea_of_rsp(const struct insn *insn)
+{
+	return insn->mnemonic == ZYDIS_MNEMONIC_LEA && insn->size == 8 &&
+	       insn->base == REG_OFFSET(RSP) && insn->index == REG_NONE && insn->addr_size == 8;
+}
+
+/* Pushes and pops of 8 bytes; other sizes end the group like anything that writes RSP. */
+static void use_of_word(const struct insn *insn, const struct decoded *d, struct use *use)
+{
+	switch (insn->mnemonic) {
+	case ZYDIS_MNEMONIC_PUSH:
+	case ZYDIS_MNEMONIC_CALL:
+		add_access(use, -WORD, 0);
+		use->by = -WORD;
+		break;
+	case ZYDIS_MNEMONIC_POP:
+		if (is_register(&d->operands[0]) && insn->dst == REG_OFFSET(RSP))
+			break;
+		add_access(use, 0, WORD);
+		use->by = WORD;
+		break;
+	case ZYDIS_MNEMONIC_RET:
+		add_access(use, 0, WORD);
+		break;
+	default:
+		break;
+	}
+}
+
+static struct use use_of(const struct gen *g, unsigned n)
+{
+	const struct insn *insn = &g->block->insn[n];
+	const struct decoded *d = &g->jit->decoded[n];
+	struct use use = { .ends = !insn->length || !gen_row_of(g->jit, insn) };
+
+	if (use.ends)
+		return use;
+	add_operand(&use, insn);
+	if (d->zydis.operand_width == 64)
+		use_of_word(insn, d, &use);
+	if (is_immediate_add(insn, d) && insn->dst == REG_OFFSET(RSP))
+		use.by = (int32_t)(insn->mnemonic == ZYDIS_MNEMONIC_ADD ? insn->imm : -insn->imm);
+	else if (is_lea_of_rsp(insn) && insn->dst == REG_OFFSET(RSP))
+		use.by = (int32_t)insn->disp;
+	use.ends = writes_rsp(d) && !use.by;
+	return use;
+}
+
+/* Adds the access to the group, or begins another with it. */
+static void join(struct groups *groups, unsigned n, const struct use *use, int32_t *moved)
+{
+	struct stack_group *group = &groups->group[groups->count];
+	int32_t low = MIN(group->low, *moved + use->low);
+	int32_t high = MAX(group->high, *moved + use->high);
+	bool is_new = group->low == group->high;
+
+	if (is_new || high - low > GROUP_MAX_BYTES) {
+		if (!is_new)
+			group = &groups->group[++groups->count];
+		*moved = 0;
+		low = use->low;
+		high = use->high;
+	}
+	if (high - low > GROUP_MAX_BYTES)
+		return; /* one access alone is no longer than that: it moves RSP far */
+	*group = (struct stack_group){ low, high };
+	groups->of[n] = groups->count;
+	groups->moved[n] = *moved;
+}
+
+static void end_group(struct groups *groups)
+{
+	const struct stack_group *group = &groups->group[groups->count];
+
+	if (group->low != group->high)
+		groups->group[++groups->count] = (struct stack_group){ 0, 0 };
+}
+
+void group_find(struct gen *g)
+{
+	struct groups *groups = &g->groups;
+	int32_t moved = 0;
+
+	memset(groups->of, GROUP_NONE, sizeof(groups->of));
+	groups->group[0] = (struct stack_group){ 0, 0 };
+	groups->count = 0;
+	groups->checked = GROUP_NONE;
+	groups->has_delta = false;
+	if (g->block->jit.is_ungrouped)
+		return;
+	for (unsigned n = 0; n < g->block->count; n++) {
+		struct use use = use_of(g, n);
+
+		if (use.accesses)
+			join(groups, n, &use, &moved);
+		moved += use.by;
+		if (use.ends)
+			end_group(groups);
+	}
+}
+
+bool gen_is_grouped(const struct gen *g)
+{
+	return g->groups.of[g->n] != GROUP_NONE;
+}
+
+static struct host_mem stack_field(const struct gen *g, size_t field)
+{
+	return mem_gs((int32_t)(offsetof(struct cpu, jit.stack) +
+				g->tlb_class * sizeof(struct jit_stack) + field));
+}
+
+void gen_load_delta_to(struct gen *g, unsigned reg)
+{
+	emit_mov_rm(&g->e, 8, reg, stack_field(g, offsetof(struct jit_stack, delta)));
+}
+
+void gen_load_delta(struct gen *g)
+{
+	gen_load_delta_to(g, R11);
+	g->groups.has_delta = true;
+}
+
+void gen_reach_stack(struct gen *g)
+{
+	struct groups *groups = &g->groups;
+	unsigned id = groups->of[g->n];
+	int32_t low = groups->group[id].low - groups->moved[g->n];
+	uint32_t bytes = (uint32_t)(groups->group[id].high - groups->group[id].low);
+	const uint8_t *again;
+
+	if (groups->checked != id) {
+		gen_flags_spare(g);
+		again = g->e.at;
+		emit_lea(&g->e, 8, R9, mem_at(HOST_RSP_HOME, low));
+		emit_alu_rm(&g->e, ALU_XOR, 8, R9,
+			    stack_field(g, offsetof(struct jit_stack, page)));
+		emit_alu_ri(&g->e, ALU_CMP, 8, R9, (int32_t)(PAGE_BYTES - bytes));
+		cold_fit_stack(g, emit_jcc(&g->e, COND_A, false), again, group_pack(low, bytes));
+		groups->checked = (uint8_t)id;
+		groups->has_delta = false;
+	}
+	if (!groups->has_delta)
+		gen_load_delta(g);
+}

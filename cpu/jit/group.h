@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Accesses to the stack that are checked together.
+ *
+ * While RSP moves by constants only, all accesses relative to it are to one range of bytes. The
+ * first one checks all of it against what the vCPU knows of its stack (struct jit_stack: the page
+ * that it was last in, if that may be read and written); the others are plain. A range that does
+ * not fit, because it crosses into another page or its page is no plain memory, has the rest of its
+ * block interpreted; a block to which that happens often is translated anew without groups.
+ */
+#ifndef CPU_JIT_GROUP_H
+#define CPU_JIT_GROUP_H
+
+#include "cpu/block.h"
+
+struct gen;
+
+#define GROUP_NONE 0xff
+
+/* Bytes relative to RSP as it is when the group begins. */
+struct stack_group {
+	int32_t low, high;
+};
+
+struct groups {
+	struct stack_group group[BLOCK_MAX_INSNS + 1];
+	uint8_t of[BLOCK_MAX_INSNS + 1];    /* the group of an instruction, or GROUP_NONE */
+	int32_t moved[BLOCK_MAX_INSNS + 1]; /* RSP before the instruction, from the group's start */
+	uint8_t count;
+	uint8_t checked; /* the group that has been, or GROUP_NONE */
+	bool has_delta;  /* R11 is the host's address minus the guest's */
+};
+
+/* Finds the groups of g->block, whose instructions are decoded. */
+void group_find(struct gen *g);
+
+/* The range of a group as code gives it to jit_fit_stack, with: not to try again. */
+#define GROUP_GIVE_UP BIT(63)
+
+static inline uint64_t group_pack(int32_t offset, uint32_t bytes)
+{
+	return (uint64_t)bytes << 32 | (uint32_t)offset;
+}
+
+#endif
