@@ -61,6 +61,11 @@ static void test_init(void)
 		;
 	check(vmx_enter_at(code_spin) == EXIT_INIT, "in root operation it waits for entry");
 	check(vmx_enter_at(code_vmcall) == EXIT_VMCALL, "once");
+	order = SEND_INIT;
+	while (order)
+		;
+	vmwrite(ENTRY_INTERRUPTION, VALID | TYPE_OTHER);
+	check(vmx_enter_at(code_vmcall) == EXIT_INIT, "it comes before a monitor trap");
 }
 
 static void test_sipi(void)
