@@ -3,6 +3,7 @@
  * Start-VM, Stop-VM, Restart-VM, Suspend-VM, Resume-VM: what happens to a VM's process.
  */
 #define _GNU_SOURCE /* pidfd, struct ucred */
+#include "ctl/host.h"
 #include "ctl/launch.h"
 #include "ctl/nouns.h"
 #include "ctl/shell.h"
@@ -69,8 +70,24 @@ static int check_nesting(struct call *call, struct machine *machine)
 	bool is_amd = vendor && text_same(vendor, "AMD");
 	double needed = is_amd ? VERSION_NESTED_AMD : VERSION_NESTED;
 
-	if (!json_is_true(json_object_get(processor, "ExposeVirtualizationExtensions")) ||
-	    version_at_least(machine, needed))
+	if (!json_is_true(json_object_get(processor, "ExposeVirtualizationExtensions")))
+		return 0;
+	if (!host_offers_nesting(call->shell->store))
+		return call_error(
+			call, ERROR_STATE, machine->name,
+			"'%s' failed to start. (Virtual machine ID %s)\nNested virtualization is "
+			"switched off on this host: its HypervisorLoadOptions have "
+			"OFFERNESTEDVIRT=FALSE. Set-VMHost changes them.",
+			MACHINE_LABELS(machine));
+	if (host_is_preview(call->shell->store) &&
+	    json_is_true(json_object_get(machine_part(machine, "Memory"), "DynamicMemoryEnabled")))
+		return call_error(
+			call, ERROR_STATE, machine->name,
+			"'%s' failed to start. (Virtual machine ID %s)\nDynamic memory must be off "
+			"where nested virtualization is on: so wants this host's NestingPolicy, "
+			"Preview.",
+			MACHINE_LABELS(machine));
+	if (version_at_least(machine, needed))
 		return 0;
 	return call_error(
 		call, ERROR_STATE, machine->name,

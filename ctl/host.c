@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Get-VMHost and Set-VMHost: see ctl/host.h. */
+#include "ctl/host.h"
+
+#include "ctl/machine.h"
+#include "ctl/nouns.h"
+#include "ctl/shell.h"
+#include "ctl/text.h"
+
+#include <cpuid.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <strings.h>
+#include <unistd.h>
+
+#define HOST_ID "host"
+
+/* --- facts --- */
+
+void host_vendor(char vendor[HOST_VENDOR_SIZE])
+{
+	unsigned highest, word[3];
+
+	__cpuid(0, highest, word[0], word[2], word[1]);
+	memcpy(vendor, word, sizeof(word));
+	vendor[HOST_VENDOR_SIZE - 1] = 0;
+}
+
+bool host_has_kvm(char *reason, size_t size)
+{
+	int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+
+	*reason = 0;
+	if (fd >= 0) {
+		close(fd);
+		return true;
+	}
+	if (errno == ENOENT)
+		snprintf(reason, size, "there is no /dev/kvm on this host");
+	else
+		snprintf(reason, size, "/dev/kvm cannot be opened: %s", strerror(errno));
+	return false;
+}
+
+/* --- settings --- */
+
+static json_t *defaults(void)
+{
+	return json_pack("{ss ss ss ss sb}", "Id", HOST_ID, "Name", HOST_ID, "NestingPolicy",
+			 "Documented", "HypervisorLoadOptions", "", "VirtualizationBasedSecurity",
+			 0);
+}
+
+json_t *host_settings(struct store *store)
+{
+	json_t *settings = defaults(), *stored = store_get(store, STORE_HOST, HOST_ID, NULL);
+
+	if (stored)
+		json_object_update(settings, stored);
+	json_decref(stored);
+	return settings;
+}
+
+bool host_is_preview(struct store *store)
+{
+	json_t *settings = host_settings(store);
+	const char *policy = value_text_of(settings, "NestingPolicy");
+	bool is = policy && text_same(policy, "Preview");
+
+	json_decref(settings);
+	return is;
+}
+
+bool host_offers_nesting(struct store *store)
+{
+	json_t *settings = host_settings(store);
+	const char *options = value_text_of(settings, "HypervisorLoadOptions");
+	bool offers = true;
+
+	for (const char *p = options; p && *p; p++)
+		offers &= strncasecmp(p, "OFFERNESTEDVIRT=FALSE", 21) != 0;
+	json_decref(settings);
+	return offers;
+}
+
+/* --- the cmdlets --- */
+
+static json_t *engine_text(bool usable, const char *reason)
+{
+	return usable ? json_string("Available") : value_format("Not available: %s", reason);
+}
+
+static json_t *host_object(struct store *store)
+{
+	static const char *const copied[] = { "NestingPolicy", "HypervisorLoadOptions",
+					      "VirtualizationBasedSecurity" };
+	int64_t pages = sysconf(_SC_PHYS_PAGES), page_bytes = sysconf(_SC_PAGESIZE);
+	json_t *settings = host_settings(store), *object = value_object("VMHost");
+	char reason[128];
+	bool kvm = host_has_kvm(reason, sizeof(reason));
+
+	json_object_set_new(object, "Name", machine_host());
+	json_object_set_new(object, "LogicalProcessorCount",
+			    json_integer(sysconf(_SC_NPROCESSORS_ONLN)));
+	json_object_set_new(object, "MemoryCapacity", json_integer(pages * page_bytes));
+	json_object_set_new(object, "VirtualMachineMigrationEnabled", json_false());
+	json_object_set_new(object, "VirtualHardDiskPath", value_string(store_root(store)));
+	json_object_set_new(object, "VirtualMachinePath", value_string(store_root(store)));
+	json_object_set_new(object, "MacAddressMinimum", json_string("00155D000000"));
+	json_object_set_new(object, "MacAddressMaximum", json_string("00155DFFFFFF"));
+	for (size_t i = 0; i < ARRAY_SIZE(copied); i++)
+		json_object_set(object, copied[i], json_object_get(settings, copied[i]));
+	json_object_set_new(object, "KvmEngine", engine_text(kvm, reason));
+	json_object_set_new(object, "SoftEngine", engine_text(true, ""));
+	json_object_set_new(object, "ComputerName", machine_host());
+	json_decref(settings);
+	return object;
+}
+
+static int get_host(struct call *call)
+{
+	call_emit(call, host_object(call->shell->store));
+	return 0;
+}
+
+static int set_locked(struct call *call)
+{
+	static const char *const pairs[] = { "HypervisorLoadOptions",
+					     "HypervisorLoadOptions",
+					     "NestingPolicy",
+					     "NestingPolicy",
+					     "VirtualizationBasedSecurity",
+					     "VirtualizationBasedSecurity",
+					     NULL };
+	struct store *store = call->shell->store;
+	json_t *settings = host_settings(store);
+	struct error err = { "" };
+	int ret = 0;
+
+	call_copy(call, settings, pairs);
+	if (store_put(store, STORE_HOST, HOST_ID, settings, &err))
+		ret = call_error(call, ERROR_FAILED, HOST_ID, "%s", err.text);
+	else if (call_switch(call, "Passthru"))
+		call_emit(call, host_object(store));
+	json_decref(settings);
+	return ret;
+}
+
+static int set_host(struct call *call)
+{
+	struct error err = { "" };
+	int ret;
+
+	if (!call_should(call, "configure this host."))
+		return 0;
+	if (store_lock(call->shell->store, &err))
+		return call_error(call, ERROR_FAILED, HOST_ID, "%s", err.text);
+	ret = set_locked(call);
+	store_unlock(call->shell->store);
+	return ret;
+}
+
+static const struct param get_params[] = { PARAM_END };
+
+static const struct param set_params[] = {
+	{ "HypervisorLoadOptions", NULL, PARAM_STRING },
+	{ "NestingPolicy", NULL, PARAM_ENUM, "Documented|Preview" },
+	{ "VirtualizationBasedSecurity", NULL, PARAM_BOOL },
+	PARAM_PASSTHRU,
+	PARAM_END,
+};
+
+static const struct cmdlet cmdlets[] = {
+	{ "Get-VMHost", NULL, "Gets this host's settings and what it can do.", get_params, NULL,
+	  CMDLET_HOST, get_host },
+	{ "Set-VMHost", NULL, "Configures this host.", set_params, NULL,
+	  CMDLET_CHANGES | CMDLET_HOST, set_host },
+	{ NULL },
+};
+
+static const struct column columns[] = {
+	{ "Name" },
+	{ "LogicalProcessorCount" },
+	{ "MemoryCapacity(M)", "MemoryCapacity", UNIT_MIB },
+	{ "VirtualMachineMigrationEnabled" },
+	{ NULL },
+};
+
+static const struct view views[] = { { "VMHost", columns }, { NULL } };
+
+const struct noun noun_host = { cmdlets, views };
