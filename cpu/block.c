@@ -39,6 +39,7 @@ struct block_cache {
 	uint8_t *arena;
 	size_t used_bytes;
 	uint64_t emptied; /* how often; changes only with the world stopped */
+	uint64_t drops;
 };
 
 struct jump {
@@ -178,6 +179,7 @@ static void drop_block(struct block_cache *cache, struct block *block, gpa_t pag
 	gpa_t other = page == first ? block->second_page : first;
 
 	__atomic_store_n(&block->is_valid, false, __ATOMIC_RELEASE);
+	cache->drops++;
 	jit_block_dropped(block);
 	unlink_from_bucket(cache, block);
 	if (other == NO_PAGE)
@@ -454,6 +456,7 @@ static struct block *try_build(struct cpu *cpu, gpa_t gpa, gpa_t second, bool *i
 		*is_crossing = !block;
 		if (block)
 			publish(cache, block);
+		cpu->stats.count[STAT_DECODED] += block != NULL;
 		settle_granules(cache, first, before, block);
 		settle_granules(cache, second, second_before, block);
 	}
@@ -611,6 +614,16 @@ void block_ungroup(struct cpu *cpu, struct block *block)
 		block->jit.is_ungrouped = true;
 	}
 	pthread_mutex_unlock(&cache->lock);
+}
+
+uint64_t block_cache_drops(const struct block_cache *cache)
+{
+	return cache->drops;
+}
+
+uint64_t block_cache_emptied(const struct block_cache *cache)
+{
+	return cache->emptied;
 }
 
 uint64_t block_epoch(const struct cpu *cpu)

@@ -141,6 +141,10 @@ uint64_t block_epoch(const struct cpu *cpu);
 void block_patch_link(struct cpu *cpu, uint64_t epoch, const struct jit_link *link,
 		      const struct block *target);
 
+/* For statistics: how many blocks have been dropped because their code was written to. */
+uint64_t block_cache_drops(const struct block_cache *cache);
+uint64_t block_cache_emptied(const struct block_cache *cache);
+
 /* RAM changed (memory_written_fn; self = the cache). Any thread. */
 void block_cache_written(void *self, gpa_t gpa, uint64_t len);
 

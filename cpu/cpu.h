@@ -13,6 +13,7 @@
 
 #include <setjmp.h>
 
+#include "cpu/stats.h"
 #include "cpu/x86.h"
 #include "lib/base.h"
 #include "vm/addr.h"
@@ -242,6 +243,7 @@ struct cpu {
 	bool is_sleeping;         /* atomic: the thread waits on `attention` in HLT */
 	bool is_between;          /* under soft->world.lock: the thread executes no guest code */
 	struct engine_vcpu *vcpu;
+	struct cpu_stats stats;
 	/* --engine check, or NULL: cpu/jit/check.h, cpu/mmu/journal.h. */
 	struct check *check;
 	struct journal *journal;

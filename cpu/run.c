@@ -46,6 +46,7 @@ bool run_interpret(struct cpu *cpu, const struct block *block, unsigned limit)
 		cpu->insn = insn;
 		insn->exec(cpu, insn);
 	} while (++insn < cpu->block_end);
+	cpu->stats.count[STAT_INTERPRETED] += (uint64_t)(insn - block->insn);
 	if (unlikely(insn != end))
 		cpu->rip = cpu_wrap_rip(cpu, cpu->rip + insn[-1].next);
 	cpu->insn = NULL;
@@ -92,8 +93,10 @@ static void run_chain(struct cpu *cpu)
 		uint64_t from = cpu->rip;
 		enum block_state state = jit_prepare(cpu, block);
 
-		if (state == BLOCK_TRANSLATED)
+		if (state == BLOCK_TRANSLATED) {
+			cpu->stats.count[STAT_ENTERED]++;
 			jit_run(cpu, block);
+		}
 		if (state != BLOCK_INTERPRETED)
 			return;
 		if (!run_interpret(cpu, block, BLOCK_MAX_INSNS + 1) || cpu_attention_due(cpu))
@@ -185,6 +188,7 @@ static enum outcome deliver(struct cpu *cpu, const struct event *event)
 	}
 	cpu->iret_unblocks_nmi = false;
 	memcpy(&outer, &cpu->unwind, sizeof(outer));
+	cpu->stats.count[STAT_EVENTS]++;
 	result = event_deliver(cpu, event);
 	memcpy(&cpu->unwind, &outer, sizeof(outer));
 	if (result == EVENT_DELIVERED) {

@@ -71,7 +71,7 @@ static int create_parts(struct soft *soft)
 	soft->decoder = decoder_create(soft);
 	if (!soft->decoder)
 		return -ENOMEM;
-	ret = soft->is_translating ? jit_create(&soft->jit) : 0;
+	ret = soft->is_translating ? jit_create(&soft->jit, config) : 0;
 	return ret ? ret : block_cache_create(&soft->blocks, soft);
 }
 
@@ -300,6 +300,11 @@ static bool soft_nested_active(struct engine_vcpu *vcpu)
 	return cpu->virt && cpu->virt->is_active(cpu);
 }
 
+static void soft_print_stats(struct engine *engine)
+{
+	stats_print(soft_of(engine));
+}
+
 /* They differ in what they set up. */
 #define SOFTWARE_ENGINE(its_name, its_create)                                          \
 	{                                                                              \
@@ -308,7 +313,7 @@ static bool soft_nested_active(struct engine_vcpu *vcpu)
 		.vcpu_destroy = soft_vcpu_destroy, .run = soft_run, .kick = soft_kick, \
 		.signal = soft_signal, .get_registers = soft_get_registers,            \
 		.set_registers = soft_set_registers, .reset = soft_reset,              \
-		.nested_active = soft_nested_active,                                   \
+		.print_stats = soft_print_stats, .nested_active = soft_nested_active,  \
 	}
 
 const struct engine_ops engine_soft = SOFTWARE_ENGINE("soft", soft_create);

@@ -106,6 +106,8 @@ struct virt_ops {
 	/* VMXON, VMREAD, VMRUN …: a whole instruction, its checks and, where it must, its exit. */
 	void (*execute)(struct cpu *cpu, const struct insn *insn);
 
+	const char *(*exit_name)(unsigned reason); /* for statistics */
+
 	/* Whether a hypervisor has it switched on. Any thread: the answer may be a moment old. */
 	bool (*is_active)(const struct cpu *cpu);
 

@@ -61,6 +61,8 @@ struct config {
 	bool no_reboot;
 	unsigned timeout_seconds; /* 0: none */
 	bool verbose;
+	bool stats;
+	bool exact_flags;
 };
 
 /* The machine that a command line without options describes. */

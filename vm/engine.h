@@ -27,6 +27,10 @@ struct engine_config {
 	unsigned vcpus;
 	bool nested;  /* show VT-x or AMD-V to the guest */
 	bool verbose; /* say on stderr what a developer of a guest wants to know */
+	bool stats;   /* count what the guest executes: print_stats */
+	/* Status flags are exact at every fault, even where no instruction can read them any more.
+	 */
+	bool exact_flags;
 };
 
 enum engine_exit {
@@ -92,6 +96,8 @@ struct engine_ops {
 			      struct engine_registers *out); /* while not in run */
 	void (*set_registers)(struct engine_vcpu *vcpu, const struct engine_registers *in);
 	void (*reset)(struct engine_vcpu *vcpu); /* as after power-on; while not in run */
+	/* What it has counted, to stderr, while no vCPU runs. NULL: nothing. */
+	void (*print_stats)(struct engine *engine);
 	/* Whether a hypervisor runs on it. Any thread. NULL: this engine does not know. */
 	bool (*nested_active)(struct engine_vcpu *vcpu);
 };

@@ -254,6 +254,10 @@ static const struct option options[] = {
 	  "a reset ends the machine with status 3" },
 	{ "timeout", "SECONDS", false, set_timeout, 0, "end with status 124 after that time" },
 	{ "verbose", NULL, false, NULL, FIELD(verbose), "say on standard error what goes on" },
+	{ "stats", NULL, false, NULL, FIELD(stats),
+	  "say on standard error at the end what software processors counted" },
+	{ "exact-flags", NULL, false, NULL, FIELD(exact_flags),
+	  "keep status flags at faults even where nothing reads them; slower" },
 };
 
 /* The value of an option without a function of its own. */

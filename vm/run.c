@@ -67,6 +67,8 @@ int run_command(int argc, char *const argv[])
 	if (vm_create(&vm, &config, config.engine, &err))
 		return fail(&err, STATUS_USAGE);
 	status = vm_run(vm, &err);
+	if (config.stats)
+		vm_print_stats(vm);
 	vm_destroy(vm);
 	return fail(&err, status);
 }

@@ -379,6 +379,8 @@ static int create_engine(struct vm *vm, struct error *err)
 		.vcpus = vm->config->cpus,
 		.nested = vm->config->nested,
 		.verbose = vm->config->verbose,
+		.stats = vm->config->stats,
+		.exact_flags = vm->config->exact_flags,
 	};
 	const struct vcpus_events events = { on_vcpu_stopped, on_vcpus_parked, vm };
 	int ret = vm->ops->create(&vm->engine, &config, err);
@@ -440,6 +442,12 @@ int vm_create(struct vm **out, const struct config *config, const struct engine_
 	else
 		*out = vm;
 	return ret;
+}
+
+void vm_print_stats(const struct vm *vm)
+{
+	if (vm->ops->print_stats)
+		vm->ops->print_stats(vm->engine);
 }
 
 static void close_handle(uv_handle_t *handle, void *unused)

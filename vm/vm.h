@@ -36,6 +36,9 @@ void vm_destroy(struct vm *vm); /* accepts NULL */
  */
 int vm_run(struct vm *vm, struct error *err);
 
+/* What the engine has counted, to stderr. After vm_run. */
+void vm_print_stats(const struct vm *vm);
+
 /* --- while vm_run runs, on its thread: what requests ask for --- */
 
 struct vm_report {

@@ -297,6 +297,7 @@ void vmx_enter(struct cpu *cpu, const struct insn *insn, bool is_launch)
 	enter_non_root(cpu);
 	load_non_register_state(cpu);
 	vmx_apic_entered(cpu);
+	cpu->stats.count[STAT_VM_ENTRIES]++;
 	vmx_guest_entered(cpu);
 	start_guest(cpu);
 }

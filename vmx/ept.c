@@ -312,6 +312,7 @@ void vmx_translate(struct cpu *cpu, l2pa_t addr, const struct virt_access *acces
 	uint64_t need = rights_needed(cpu, access, has_flags), leaf;
 	struct ept_walk walk;
 
+	cpu->stats.count[STAT_STAGE_WALKS]++;
 	do {
 		enum walk_result result = walk_levels(cpu, addr, &walk);
 

@@ -251,6 +251,7 @@ void vmx_exit_at_boundary(struct cpu *cpu, uint32_t reason, uint64_t qualificati
 		cpu->rip = insn_rip(cpu, cpu->insn);
 	cpu->insn = NULL;
 	vmcs_set(cpu, EXIT_REASON, reason);
+	cpu->stats.vm_exits[reason % STATS_EXIT_REASONS]++;
 	vmcs_set(cpu, EXIT_QUALIFICATION, qualification);
 	vmcs_set(cpu, ENTRY_INTERRUPTION, vmcs_get(cpu, ENTRY_INTERRUPTION) & ~INTERRUPTION_VALID);
 	save_guest(cpu, reason);

@@ -82,6 +82,17 @@ static bool is_active(const struct cpu *cpu)
 	return __atomic_load_n(&vmx_of(cpu)->is_on, __ATOMIC_RELAXED);
 }
 
+static const char *exit_name(unsigned reason)
+{
+	static const char *const names[] = {
+#define EXIT_NAME(name, number) [number] = #name,
+		EACH_EXIT_REASON(EXIT_NAME)
+#undef EXIT_NAME
+	};
+
+	return reason < ARRAY_SIZE(names) && names[reason] ? names[reason] : "?";
+}
+
 const struct virt_ops virt_vmx = {
 	.name = "VT-x",
 	.create = create,
@@ -89,6 +100,7 @@ const struct virt_ops virt_vmx = {
 	.reset = reset,
 	.msr = msr,
 	.execute = vmx_execute,
+	.exit_name = exit_name,
 	.is_active = is_active,
 	.cr_allowed = cr_allowed,
 	.intercept = vmx_intercept,

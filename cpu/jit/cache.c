@@ -57,7 +57,7 @@ static bool host_has_bmi2(void)
 	return __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) && (ebx & CPUID7_BMI2);
 }
 
-int jit_create(struct jit **out)
+int jit_create(struct jit **out, const struct engine_config *config)
 {
 	struct jit *jit = calloc(1, sizeof(*jit));
 
@@ -66,6 +66,8 @@ int jit_create(struct jit **out)
 	jit->writable = jit->executable = MAP_FAILED;
 	jit->sites = MAP_FAILED;
 	jit->has_bmi2 = host_has_bmi2();
+	jit->counts = config->stats;
+	jit->has_exact_flags = config->exact_flags;
 	ZydisDecoderInit(&jit->zydis, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
 	gen_rows_index(jit);
 	if (!map_arena(jit) || !map_sites(jit)) {
@@ -87,6 +89,11 @@ void jit_destroy(struct jit *jit)
 	if (jit->sites != MAP_FAILED)
 		munmap(jit->sites, SITES_MAX * sizeof(*jit->sites));
 	free(jit);
+}
+
+const struct jit_stats *jit_get_stats(const struct jit *jit)
+{
+	return &jit->stats;
 }
 
 int jit_cpu_create(struct cpu *cpu)
@@ -158,6 +165,9 @@ void jit_translate(struct jit *jit, struct block *block)
 	if (!end)
 		return;
 	publish_sites(jit);
+	jit->stats.blocks++;
+	jit->stats.bytes_in += block->length;
+	jit->stats.bytes_out += (uint64_t)(end - start);
 	jit->used_bytes = align_up((uint64_t)(end - jit->writable), ENTRY_BYTES);
 	__atomic_store_n(&block->code, jit_executable(jit, block->jit.entry), __ATOMIC_RELEASE);
 }

@@ -6,6 +6,7 @@
 #define CPU_JIT_CACHE_H
 
 #include "cpu/jit/fault.h"
+#include "cpu/jit/jit.h"
 #include "cpu/jit/translate.h"
 
 struct decoded {
@@ -18,6 +19,9 @@ struct jit {
 	uint8_t *writable, *executable;
 	size_t used_bytes;
 	bool has_bmi2;
+	bool counts;          /* translations count what they execute */
+	bool has_exact_flags; /* no flag is ever dead */
+	struct jit_stats stats;
 	/* Copied instructions that may fault, by address: cpu/jit/fault.h. */
 	struct fault_site *sites;
 	uint32_t site_count; /* atomic */

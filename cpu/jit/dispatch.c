@@ -45,8 +45,11 @@ static struct block *find_code(struct cpu *cpu, uint64_t *generation)
 	struct block *block;
 
 	cpu->insn = NULL;
-	if (unlikely(cpu->jit.is_single) || unlikely(cpu_attention_due(cpu)) ||
-	    unlikely(!jit_can_run(cpu)))
+	if (unlikely(cpu_attention_due(cpu))) {
+		cpu->stats.count[STAT_LEFT_ATTENTION]++;
+		return NULL;
+	}
+	if (unlikely(cpu->jit.is_single) || unlikely(!jit_can_run(cpu)))
 		return NULL;
 	block = block_find(cpu, generation);
 	return jit_prepare(cpu, block) == BLOCK_TRANSLATED ? block : NULL;
@@ -57,6 +60,7 @@ const void *jit_next(struct cpu *cpu)
 	uint64_t generation;
 	struct block *block = find_code(cpu, &generation);
 
+	cpu->stats.count[STAT_LEFT_NEXT]++;
 	if (!block)
 		return NULL;
 	jit_arrive(cpu);
@@ -70,6 +74,7 @@ const void *jit_link(struct cpu *cpu, struct jit_link *link)
 	uint64_t generation, epoch = block_epoch(cpu);
 	struct block *block;
 
+	cpu->stats.count[STAT_LEFT_LINK]++;
 	cpu->rip = cpu->jit.code_page + link->target;
 	block = find_code(cpu, &generation);
 	if (!block)

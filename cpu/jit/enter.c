@@ -81,6 +81,7 @@ void jit_enter(struct cpu *cpu, const void *code)
 /* Of the instruction at R9; leaves its block if it says so. For what is called. */
 #define RUN_HANDLER                                       \
 	WRITE_ALL                                         \
+	"incq %%gs:%c[handlers]\n\t"                      \
 	"mov %%r9, %%gs:%c[insn]\n\t"                     \
 	"mov %%r9, %%gs:%c[block_end]\n\t" /* not NULL */ \
 	"movzwl %c[insn_page_offset](%%r9), %%r10d\n\t"   \
@@ -101,7 +102,7 @@ void jit_enter(struct cpu *cpu, const void *code)
 	[rax] GPR(RAX), [rcx] GPR(RCX), [rdx] GPR(RDX), [rbx] GPR(RBX), [rsp] GPR(RSP), \
 	[rbp] GPR(RBP), [rsi] GPR(RSI), [rdi] GPR(RDI), [r12] GPR(R12), [r13] GPR(R13), \
 	[r14] GPR(R14), [r15] GPR(R15), [rip] AT(rip), [rflags] AT(rflags), \
-	[insn] AT(insn), [block_end] AT(block_end), [attention] AT(attention), \
+	[handlers] AT(stats.count[STAT_LEFT_HANDLER]), [insn] AT(insn), [block_end] AT(block_end), [attention] AT(attention), \
 	[self] AT(jit.self), [code_page] AT(jit.code_page), [ready] AT(vector.ready), \
 	[ymm] AT(vector.ymm), [has_avx] AT(jit.has_avx), \
 	[insn_exec] "i"(offsetof(struct insn, exec)), \
@@ -139,7 +140,8 @@ __attribute__((used)) static void thunks(void)
 		"jmp leave\n"
 
 		".globl jit_thunk_handler_last\n"
-		"jit_thunk_handler_last:\n\t" WRITE_ALL "mov %%r9, %%gs:%c[insn]\n\t"
+		"jit_thunk_handler_last:\n\t" WRITE_ALL "incq %%gs:%c[handlers]\n\t"
+		"mov %%r9, %%gs:%c[insn]\n\t"
 		"movzwl %c[insn_page_offset](%%r9), %%r10d\n\t"
 		"add %%gs:%c[code_page], %%r10\n\t"
 		"mov %%r10, %%gs:%c[rip]\n\t"

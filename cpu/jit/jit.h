@@ -17,8 +17,14 @@
 
 struct jit;
 
-/* -ENOMEM; -EPERM where the host gives no executable memory. */
-int jit_create(struct jit **out);
+/* What translations were made, and what they have executed. */
+struct jit_stats {
+	uint64_t blocks, bytes_in, bytes_out;
+};
+
+/* `config` is read here only. -ENOMEM; -EPERM where the host gives no executable memory. */
+int jit_create(struct jit **out, const struct engine_config *config);
+const struct jit_stats *jit_get_stats(const struct jit *jit);
 void jit_destroy(struct jit *jit); /* accepts NULL */
 
 int jit_cpu_create(struct cpu *cpu); /* -ENOMEM */

@@ -46,7 +46,9 @@ static void find_live(const struct jit *jit, const struct block *block, uint8_t 
 {
 	live[block->count] = STATUS_ALL;
 	for (unsigned n = block->count; n-- > 0;)
-		live[n] = (uint8_t)live_before(jit, &block->insn[n], live[n + 1]);
+		live[n] = jit->has_exact_flags
+				  ? STATUS_ALL
+				  : (uint8_t)live_before(jit, &block->insn[n], live[n + 1]);
 }
 
 /* --- entries -----------------------------------------------------------------------------------
@@ -176,6 +178,57 @@ static void emit_insn(struct gen *g, unsigned n, const uint8_t *live)
 	cold_set_back(g, first_cold);
 }
 
+/* --- counting what is executed -------------------------------------------------------------------
+ */
+
+/* Adds a number to a statistic and leaves the flags alone. Returns where the number is to be put.
+ */
+static uint8_t *emit_count(struct gen *g, enum stat stat)
+{
+	struct host_mem count = mem_gs((int32_t)offsetof(struct cpu, stats.count[stat]));
+	uint8_t *number;
+
+	emit_mov_rm(&g->e, 8, R9, count);
+	emit_lea(&g->e, 8, R9, mem_at(R9, INT32_MAX));
+	number = g->e.at - sizeof(int32_t);
+	emit_mov_mr(&g->e, 8, count, R9);
+	return number;
+}
+
+/* Instructions from `code` to `end`. */
+static unsigned count_insns(const struct jit *jit, const uint8_t *code, const uint8_t *end)
+{
+	ZydisDecodedInstruction insn;
+	unsigned n = 0;
+
+	while (code < end && ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(
+				     &jit->zydis, NULL, code, (size_t)(end - code), &insn))) {
+		code += insn.length;
+		n++;
+	}
+	return n;
+}
+
+/* The main path, counted where that is wanted. */
+static void emit_insns(struct gen *g, const uint8_t *live)
+{
+	struct block *block = g->block;
+	uint8_t *guest = NULL, *host = NULL;
+	const uint8_t *start;
+
+	if (g->jit->counts) {
+		guest = emit_count(g, STAT_TRANSLATED);
+		host = emit_count(g, STAT_TRANSLATED_HOST);
+	}
+	start = g->e.at;
+	for (unsigned n = 0; n < block->count; n++)
+		emit_insn(g, n, live);
+	if (!guest || g->e.failed)
+		return;
+	store_le(guest, block->count - is_terminator(&block->insn[block->count - 1]), 4);
+	store_le(host, count_insns(g->jit, start, g->e.at), 4);
+}
+
 uint8_t *gen_block(struct jit *jit, struct block *block, uint8_t *start, uint8_t *end)
 {
 	struct gen *g = &jit->gen;
@@ -198,8 +251,7 @@ uint8_t *gen_block(struct jit *jit, struct block *block, uint8_t *start, uint8_t
 		emit_entries(g, &poll, &polled);
 	else
 		emit_entry(g, &poll, &polled);
-	for (unsigned n = 0; n < block->count; n++)
-		emit_insn(g, n, live);
+	emit_insns(g, live);
 	emit_poll_way_out(g, poll, polled);
 	cold_emit(g);
 	emit_bails(g, has_flags_entry);

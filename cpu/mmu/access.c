@@ -53,6 +53,7 @@ static void translate_parts(struct cpu *cpu, gva_t addr, unsigned len, uint64_t 
 {
 	unsigned first = (unsigned)MIN(len, PAGE_BYTES - addr % PAGE_BYTES);
 
+	cpu->stats.count[STAT_TLB_SLOW]++;
 	parts->count = 1;
 	parts->addr[0] = addr;
 	parts->size[0] = first;

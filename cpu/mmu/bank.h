@@ -80,6 +80,7 @@ struct bounce {
 };
 
 struct mmu {
+	struct cpu_stats *stats;
 	struct bank *current; /* what selects and fills; cpu->tlb may be `aligned` instead */
 	struct bank bank[TLB_BANKS];
 	struct tlb aligned; /* poison only: see is_aligned_only */

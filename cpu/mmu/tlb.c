@@ -180,6 +180,7 @@ static void flush_bank(struct mmu *mmu, struct bank *bank, bool keep_global)
 
 	if (!bank->is_live)
 		return;
+	mmu->stats->count[STAT_TLB_FLUSHES]++;
 	for (unsigned slot = 0; next_bit(bank->used, TLB_ENTRIES, &slot); slot++)
 		if (!(bank->tlb.entry[slot].gpa_flags & keep))
 			drop_slot(bank, slot);
@@ -292,6 +293,7 @@ int mmu_create(struct cpu *cpu)
 		return -ENOMEM;
 	poison_all(&mmu->aligned);
 	mmu->aligned.is_aligned_only = true;
+	mmu->stats = &cpu->stats;
 	cpu->mmu = mmu;
 	mmu->current = &mmu->bank[0];
 	cpu->tlb = &mmu->bank[0].tlb;
@@ -437,6 +439,7 @@ static void flush_address(struct mmu *mmu, struct bank *bank, gva_t addr)
 
 	if (!bank->is_live)
 		return;
+	mmu->stats->count[STAT_TLB_INVALIDATED]++;
 	if (may_be_large(bank, addr)) {
 		flush_large(mmu, bank, addr);
 		return;
@@ -620,6 +623,7 @@ const struct tlb_entry *mmu_translate(struct cpu *cpu, gva_t addr, uint64_t want
 		if (!has_tag(&bank->tlb.entry[slot], addr, want))
 			set_tags(cpu, bank, slot);
 	} else {
+		cpu->stats.count[STAT_TLB_WALKS]++;
 		mmu_walk(cpu, addr, want, &walk);
 		fill(cpu, bank, addr, &walk);
 	}
@@ -672,6 +676,7 @@ static void fill_exec(struct cpu *cpu, struct bank *bank, gva_t addr, uint64_t w
 	struct walk walk;
 	bool was_global;
 
+	cpu->stats.count[STAT_FETCH_WALKS]++;
 	mmu_walk(cpu, addr, want, &walk);
 	if (unlikely(cpu->in_guest) && walk.page == cpu->apic_access_page)
 		cpu->virt->apic_access(cpu, APIC_ACCESS_FETCH, addr % PAGE_BYTES, 1);
