@@ -160,6 +160,7 @@ struct cpu_jit {
 	uint64_t key;                  /* the entries of `branches` that hold now have it */
 	bool is_global[2];             /* [is user code]: what `key` has the generation of */
 	bool has_avx;                  /* the host has */
+	bool has_upper;                /* upper halves of vector registers in memory are in use */
 	struct branch_entry *branches; /* cpu/jit/jit.h; NULL: this vCPU only interprets */
 	uint64_t scratch;              /* within one instruction */
 	bool is_single;                /* back to C after each block */

@@ -4,6 +4,7 @@
  */
 #include "cpu/jit/dispatch.h"
 
+#include "cpu/exec/vector.h"
 #include "cpu/jit/group.h"
 
 #include "cpu/jit/jit.h"
@@ -83,6 +84,19 @@ const void *jit_link(struct cpu *cpu, struct jit_link *link)
 	if (generation && block->second_page == NO_PAGE)
 		block_patch_link(cpu, epoch, link, block);
 	return block->code;
+}
+
+/* --- vector registers ----------------------------------------------------------------------------
+ */
+
+uint8_t jit_prepare_vectors(struct cpu *cpu)
+{
+	uint64_t upper = 0;
+
+	for (unsigned n = 0; n < ARRAY_SIZE(cpu->vector.ymm); n++)
+		upper |= load_le(cpu->vector.ymm[n] + 16, 8) | load_le(cpu->vector.ymm[n] + 24, 8);
+	cpu->jit.has_upper = upper;
+	return vector_what_is_ready(cpu);
 }
 
 /* --- stack accesses that do not fit --------------------------------------------------------------

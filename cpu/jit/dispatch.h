@@ -43,6 +43,13 @@ const void *jit_next(struct cpu *cpu);
 const void *jit_link(struct cpu *cpu, struct jit_link *link);
 
 /*
+ * The vector registers are about to be loaded from *cpu: what cpu->vector.ready is then. Upper
+ * halves that are zero must be so in the host's own way, since legacy SSE instructions wait for
+ * those that are not to be merged: several times slower.
+ */
+uint8_t jit_prepare_vectors(struct cpu *cpu);
+
+/*
  * A group of stack accesses, group_pack'ed, does not fit what is known of the stack. true: now it
  * does. false: the block has been interpreted from `insn` on, and RIP says where to go on.
  */

@@ -104,7 +104,7 @@ void jit_enter(struct cpu *cpu, const void *code)
 	[r14] GPR(R14), [r15] GPR(R15), [rip] AT(rip), [rflags] AT(rflags), \
 	[handlers] AT(stats.count[STAT_LEFT_HANDLER]), [insn] AT(insn), [block_end] AT(block_end), [attention] AT(attention), \
 	[self] AT(jit.self), [code_page] AT(jit.code_page), [ready] AT(vector.ready), \
-	[ymm] AT(vector.ymm), [has_avx] AT(jit.has_avx), \
+	[ymm] AT(vector.ymm), [has_avx] AT(jit.has_avx), [has_upper] AT(jit.has_upper), \
 	[insn_exec] "i"(offsetof(struct insn, exec)), \
 	[insn_page_offset] "i"(offsetof(struct insn, page_offset)), \
 	[insn_next] "i"(offsetof(struct insn, next)), [not_if] "i"(~(int)RFLAGS_IF)
@@ -202,12 +202,15 @@ __attribute__((used)) static void vector_thunks(void)
 	__asm__ volatile(".globl jit_thunk_handler_vector\n"
 			 "jit_thunk_handler_vector:\n\t" RUN_HANDLER "mov %%gs:%c[self], %%rdi\n\t"
 			 "sub $8, %%rsp\n\t"
-			 "call vector_what_is_ready\n\t"
+			 "call jit_prepare_vectors\n\t"
 			 "add $8, %%rsp\n\t"
 			 "mov %%al, %%gs:%c[ready]\n\t"
 			 "test %%al, %%al\n\t"
 			 "jz 2f\n\t"
 			 "cmpb $0, %%gs:%c[has_avx]\n\t"
+			 "je 1f\n\t"
+			 "vzeroupper\n\t"
+			 "cmpb $0, %%gs:%c[has_upper]\n\t"
 			 "je 1f\n\t" LOAD_YMMS "jmp 2f\n"
 			 "1:\n\t" LOAD_XMMS "2:\n\t" READ_ALL "ret\n"
 
