@@ -13,6 +13,9 @@ gen_fn gen_general, gen_mov, gen_bit, gen_lea, gen_nop;
 /* gen_hosted.c: vector, x87 and other instructions that cpu/exec/hosted.c has the host run */
 gen_fn gen_hosted, gen_x87_status, gen_vector_state;
 
+/* gen_string.c */
+gen_fn gen_movs, gen_stos, gen_lods;
+
 /* gen_branch.c */
 gen_fn gen_jcc, gen_jmp, gen_call, gen_ret;
 

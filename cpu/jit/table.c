@@ -88,6 +88,20 @@ static const struct gen_row rows[] = {
 	GEN(POP, gen_pop),
 	GEN(LEAVE, gen_leave),
 
+	/* gen_string.c */
+	GEN(MOVSB, gen_movs),
+	GEN(MOVSW, gen_movs),
+	GEN(MOVSD, gen_movs),
+	GEN(MOVSQ, gen_movs),
+	GEN(STOSB, gen_stos),
+	GEN(STOSW, gen_stos),
+	GEN(STOSD, gen_stos),
+	GEN(STOSQ, gen_stos),
+	GEN(LODSB, gen_lods),
+	GEN(LODSW, gen_lods),
+	GEN(LODSD, gen_lods),
+	GEN(LODSQ, gen_lods),
+
 	/* gen_hosted.c: what does not surely set all flags that it writes, or has a handler */
 	SETS(POPCNT, gen_hosted),
 	SOME(TZCNT, GEN_CF | GEN_ZF, gen_hosted),
