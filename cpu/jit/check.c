@@ -510,13 +510,15 @@ void check_block(struct cpu *cpu, struct block *block)
 		run_interpret(cpu, block, BLOCK_MAX_INSNS + 1);
 		return;
 	}
-	if (!block->code && block_translate(cpu, block) == BLOCK_GONE)
-		return;
-	if (!block->code) {
-		run_interpret(cpu, block, BLOCK_MAX_INSNS + 1);
-		return;
-	}
 	for (unsigned i = 0; i < ATTEMPTS; i++) {
+		/* An attempt may have dropped the code: its stack accesses are no group any more.
+		 */
+		if (!block->code && block_translate(cpu, block) == BLOCK_GONE)
+			return;
+		if (!block->code) {
+			run_interpret(cpu, block, BLOCK_MAX_INSNS + 1);
+			return;
+		}
 		if (try_twice(cpu, block, &difference))
 			return;
 		journal_undo(&cpu->check->journal);
