@@ -190,6 +190,8 @@ void gen_reach_stack(struct gen *g)
 	const uint8_t *again;
 
 	if (groups->checked != id) {
+		/* The slow way would come back behind this check, without it. */
+		g->e.failed |= g->colds != g->first_cold;
 		gen_flags_spare(g);
 		again = g->e.at;
 		emit_lea(&g->e, 8, R9, mem_at(HOST_RSP_HOME, low));

@@ -164,8 +164,7 @@ static bool emit_natively(struct gen *g)
 
 static void emit_insn(struct gen *g, unsigned n, const uint8_t *live)
 {
-	unsigned first_cold = g->colds;
-
+	g->first_cold = g->colds;
 	g->n = n;
 	g->insn = &g->block->insn[n];
 	g->is_last = n + 1u == g->block->count;
@@ -175,7 +174,7 @@ static void emit_insn(struct gen *g, unsigned n, const uint8_t *live)
 		gen_jump(g, (int64_t)g->page_offset + g->insn->start);
 	else if (!emit_natively(g))
 		gen_handler(g);
-	cold_set_back(g, first_cold);
+	cold_set_back(g, g->first_cold);
 }
 
 /* --- counting what is executed -------------------------------------------------------------------

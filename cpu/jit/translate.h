@@ -81,6 +81,7 @@ struct gen {
 	bool is_last;                    /* the block ends with it */
 	struct cold cold[COLD_MAX];
 	unsigned colds;
+	unsigned first_cold;                     /* of the instruction */
 	struct fault_site site[BLOCK_MAX_INSNS]; /* offsets from the start of the block's code */
 	unsigned sites;
 };
@@ -162,7 +163,8 @@ static inline struct host_mem gen_checked(int32_t disp)
 /*
  * Whether the instruction's stack accesses belong to a group (cpu/jit/group.h). Then
  * gen_reach_stack stands for their checks, and the byte at RSP + offset is gen_on_stack(offset).
- * It destroys R9 and the flags (gen_flags_spare) at times; R11 must live until the access.
+ * It destroys R9 and the flags (gen_flags_spare) at times; R11 must live until the access. It comes
+ * before anything of the instruction that may go the slow way.
  */
 bool gen_is_grouped(const struct gen *g);
 void gen_reach_stack(struct gen *g);
