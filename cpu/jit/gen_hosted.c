@@ -38,12 +38,17 @@ static struct host_mem vector_field(size_t offset)
 	return mem_gs((int32_t)(offsetof(struct cpu, vector) + offset));
 }
 
-/* One bit after the other: the slow way is taken where any is missing. */
+/*
+ * One bit after the other: the slow way is taken where any is missing. It must not pass by the
+ * check of a group of stack accesses, which stands for later ones, too.
+ */
 static void check_ready(struct gen *g, unsigned need)
 {
 	need &= ~(unsigned)g->ready;
 	if (!need)
 		return;
+	if (gen_is_grouped(g))
+		gen_reach_stack(g);
 	gen_flags_spare(g);
 	g->ready |= (uint8_t)(need & ~(unsigned)READY_X87);
 	for (unsigned bit = READY_SSE; bit <= READY_X87; bit <<= 1)

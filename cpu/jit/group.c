@@ -9,14 +9,16 @@
 #include "cpu/mmu/mmu.h"
 
 #define WORD            8
-#define GROUP_MAX_BYTES 512 /* so that few ranges cross pages */
+#define GROUP_MAX_BYTES 512  /* so that few ranges cross pages */
+#define MOVE_MAX_BYTES  4096 /* RSP is elsewhere after more: no sum of moves overflows */
+#define REACH_MAX_BYTES (1 << 30)
 
 /* What an instruction does to the stack. */
 struct use {
 	bool accesses;
 	bool ends;         /* RSP is something else after it */
 	int32_t low, high; /* bytes accessed, relative to RSP before it */
-	int32_t by;        /* RSP moves so far */
+	int64_t by;        /* RSP moves so far */
 };
 
 static bool is_register(const ZydisDecodedOperand *operand)
@@ -36,7 +38,7 @@ static bool writes_rsp(const struct decoded *d)
 
 static void add_access(struct use *use, int64_t low, int64_t high)
 {
-	if (low != (int32_t)low || high != (int32_t)high)
+	if (low < -REACH_MAX_BYTES || high > REACH_MAX_BYTES)
 		return;
 	use->low = use->accesses ? MIN(use->low, (int32_t)low) : (int32_t)low;
 	use->high = use->accesses ? MAX(use->high, (int32_t)high) : (int32_t)high;
@@ -99,9 +101,11 @@ static struct use use_of(const struct gen *g, unsigned n)
 	if (d->zydis.operand_width == 64)
 		use_of_word(insn, d, &use);
 	if (is_immediate_add(insn, d) && insn->dst == REG_OFFSET(RSP))
-		use.by = (int32_t)(insn->mnemonic == ZYDIS_MNEMONIC_ADD ? insn->imm : -insn->imm);
+		use.by = insn->mnemonic == ZYDIS_MNEMONIC_ADD ? insn->imm : -insn->imm;
 	else if (is_lea_of_rsp(insn) && insn->dst == REG_OFFSET(RSP))
-		use.by = (int32_t)insn->disp;
+		use.by = insn->disp;
+	if (use.by < -MOVE_MAX_BYTES || use.by > MOVE_MAX_BYTES)
+		use.by = 0;
 	use.ends = writes_rsp(d) && !use.by;
 	return use;
 }
@@ -153,7 +157,7 @@ void group_find(struct gen *g)
 
 		if (use.accesses)
 			join(groups, n, &use, &moved);
-		moved += use.by;
+		moved += (int32_t)use.by;
 		if (use.ends)
 			end_group(groups);
 	}

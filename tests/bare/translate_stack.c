@@ -239,6 +239,52 @@ static void test_memory_forms(void)
 	check(faulted(&frame, 0, (uintptr_t)stack, 2, (uintptr_t)stack - 8), "its store faults");
 }
 
+/* ---- stack accesses that stand for one another ---- */
+
+CODE(vector_first, "movups (%rsp), %xmm0; mov 8(%rsp), %rax; mov 16(%rsp), %rbx; ud2");
+#define CR0_TS     (1ull << 3)
+#define CR4_OSFXSR (1ull << 9)
+
+CODE(far_moves, "mov (%rsp), %rax; add $0x7fffffff, %rsp; add $0x7fffffff, %rsp; "
+		"mov 2(%rsp), %rbx; ud2");
+
+/* What is known of the stack and of the vector registers is gone when the hot code runs again. */
+static void test_vector_first(void)
+{
+	uint64_t *memory = (uint64_t *)(stack + 2048);
+	unsigned good = 0;
+
+	WRITE_CR(4, READ_CR(4) | CR4_OSFXSR);
+	PLACE(code, vector_first);
+	memory[1] = 0x1111;
+	memory[2] = 0x2222;
+	for (unsigned i = 0; i < WARM; i++) {
+		struct frame frame = stack_frame((uintptr_t)memory);
+
+		WRITE_CR(0, READ_CR(0) | CR0_TS);
+		asm volatile("clts");
+		WRITE_CR(3, READ_CR(3));
+		run_frame(&frame);
+		good += frame.rax == 0x1111 && frame.rbx == 0x2222;
+	}
+	check(good == WARM, "loads behind a vector load from the stack: %u", good);
+}
+
+/* Two moves whose sum is no 32-bit number. */
+static void test_far_moves(void)
+{
+	uint64_t *memory = (uint64_t *)(stack + 2048);
+	struct frame frame;
+
+	PLACE(code, far_moves);
+	heat((uintptr_t)memory);
+	frame = stack_frame((uintptr_t)memory);
+	run_frame(&frame);
+	check(frame.vector == PF && frame.rsp == (uintptr_t)memory + 0xfffffffe &&
+		      trap.cr2 == (uintptr_t)memory + 0x100000000,
+	      "a load 4 GiB above the one before");
+}
+
 /* ---- strings ---- */
 
 #define EQUAL 0x44u /* ZF and PF: what comparing equals gives */
@@ -461,6 +507,8 @@ void test_main(void)
 		test_edge(&edges[i]);
 	test_moved();
 	test_memory_forms();
+	test_vector_first();
+	test_far_moves();
 	test_string_faults();
 	test_overlap();
 	test_stops();
