@@ -87,8 +87,6 @@ static void note_x87(struct gen *g)
 
 bool gen_hosted(struct gen *g)
 {
-	if (gen_is_grouped(g))
-		gen_reach_stack(g);
 	check_ready(g, needs(&g->zydis));
 	if (!gen_general(g))
 		return false;
@@ -100,8 +98,6 @@ bool gen_hosted(struct gen *g)
 /* FNSTCW, FNSTSW: they leave the pointers alone. */
 bool gen_x87_status(struct gen *g)
 {
-	if (gen_is_grouped(g))
-		gen_reach_stack(g);
 	check_ready(g, READY_X87);
 	return gen_general(g);
 }
@@ -109,8 +105,6 @@ bool gen_x87_status(struct gen *g)
 /* STMXCSR, VZEROUPPER, VZEROALL, which C has as handlers of their own. */
 bool gen_vector_state(struct gen *g)
 {
-	if (gen_is_grouped(g))
-		gen_reach_stack(g);
 	check_ready(g, g->insn->flags & INSN_VEX ? READY_AVX : READY_SSE);
 	return gen_general(g);
 }
