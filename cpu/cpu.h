@@ -138,6 +138,7 @@ enum jit_thunk {
 	THUNK_POLL,
 	THUNK_BAIL,
 	THUNK_FIT,
+	THUNK_STOP,
 	JIT_THUNKS,
 };
 
@@ -163,6 +164,7 @@ struct cpu_jit {
 	bool has_upper;                /* upper halves of vector registers in memory are in use */
 	struct branch_entry *branches; /* cpu/jit/jit.h; NULL: this vCPU only interprets */
 	uint64_t scratch;              /* within one instruction */
+	uint64_t stop;                 /* jit_stop_at */
 	bool is_single;                /* back to C after each block */
 	const void *thunk[JIT_THUNKS];
 	struct jit_stack stack[3]; /* by enum tlb_class; mmu/ forgets them: jit_forget_stack */

@@ -156,6 +156,7 @@ static bool translate(struct cpu *cpu, struct block *block, unsigned limit)
 {
 	(void)limit;
 	cpu->jit.is_single = true;
+	jit_stop_at(cpu, cpu->check->reference.state.regs[CHECK_RIP]);
 	jit_run(cpu, block);
 	return true;
 }
@@ -384,6 +385,7 @@ static void run_translation(struct cpu *cpu, struct block *block)
 	give_state(cpu, &check->start);
 	journal_open(cpu);
 	run_to_outcome(cpu, block, translate, 0, &check->translation);
+	jit_stop_nowhere(cpu);
 	journal_close(cpu);
 }
 

@@ -35,6 +35,8 @@ bool check_has_failed(const struct cpu *cpu);
 /* --- between check.c and check_report.c ----------------------------------------------------------
  */
 
+#define CHECK_RIP 17 /* in regs */
+
 /* What the guest can see of a processor, as far as a block that is run twice can change it. */
 struct check_state {
 	uint64_t regs[18];

@@ -65,7 +65,7 @@ static void print_insns(const struct check_report *report)
 
 	for (int i = 0; i < block->count; i++) {
 		const struct insn *insn = &block->insn[i];
-		uint64_t rip = report->start->regs[17] + insn->start;
+		uint64_t rip = report->start->regs[CHECK_RIP] + insn->start;
 
 		if (!insn->length)
 			continue;
@@ -83,7 +83,7 @@ static void print_insns(const struct check_report *report)
 static void print_state(const char *name, const struct check_state *state)
 {
 	fprintf(stderr, "%s: RIP %llx, flags %llx, MXCSR %x\n", name,
-		(unsigned long long)state->regs[17],
+		(unsigned long long)state->regs[CHECK_RIP],
 		(unsigned long long)(state->rflags | flags_from_status(state->status)),
 		state->mxcsr);
 	for (unsigned i = 0; i < 16; i++)
@@ -118,7 +118,7 @@ static void print_outcome(const char *name, const struct check_outcome *outcome)
 void check_print(const struct check_report *report)
 {
 	fprintf(stderr, "nidus: the translation differs in the block at RIP %llx: ",
-		(unsigned long long)report->start->regs[17]);
+		(unsigned long long)report->start->regs[CHECK_RIP]);
 	print_difference(report);
 	print_insns(report);
 	print_state("before", report->start);

@@ -70,6 +70,20 @@ const void *jit_next(struct cpu *cpu)
 	return block->code;
 }
 
+void jit_stop_at(struct cpu *cpu, uint64_t rip)
+{
+	jit_arrive(cpu);
+	cpu->jit.stop = rip;
+	cpu->jit.branches[branch_slot(rip)] = (struct branch_entry){
+		.addr = rip, .key = cpu->jit.key, .code = cpu->jit.thunk[THUNK_STOP]
+	};
+}
+
+void jit_stop_nowhere(struct cpu *cpu)
+{
+	cpu->jit.branches[branch_slot(cpu->jit.stop)] = (struct branch_entry){ .key = 0 };
+}
+
 const void *jit_link(struct cpu *cpu, struct jit_link *link)
 {
 	uint64_t generation, epoch = block_epoch(cpu);

@@ -26,6 +26,7 @@ extern const uint8_t thunk_link[] __asm__("jit_thunk_link");
 extern const uint8_t thunk_poll[] __asm__("jit_thunk_poll");
 extern const uint8_t thunk_bail[] __asm__("jit_thunk_bail");
 extern const uint8_t thunk_fit[] __asm__("jit_thunk_fit");
+extern const uint8_t thunk_stop[] __asm__("jit_thunk_stop");
 
 void jit_set_thunks(struct cpu *cpu)
 {
@@ -38,6 +39,7 @@ void jit_set_thunks(struct cpu *cpu)
 	cpu->jit.thunk[THUNK_POLL] = thunk_poll;
 	cpu->jit.thunk[THUNK_BAIL] = thunk_bail;
 	cpu->jit.thunk[THUNK_FIT] = thunk_fit;
+	cpu->jit.thunk[THUNK_STOP] = thunk_stop;
 }
 
 /* The GS base is ours: the C library uses FS. */
@@ -102,9 +104,10 @@ void jit_enter(struct cpu *cpu, const void *code)
 	[rax] GPR(RAX), [rcx] GPR(RCX), [rdx] GPR(RDX), [rbx] GPR(RBX), [rsp] GPR(RSP), \
 	[rbp] GPR(RBP), [rsi] GPR(RSI), [rdi] GPR(RDI), [r12] GPR(R12), [r13] GPR(R13), \
 	[r14] GPR(R14), [r15] GPR(R15), [rip] AT(rip), [rflags] AT(rflags), \
-	[handlers] AT(stats.count[STAT_LEFT_HANDLER]), [insn] AT(insn), [block_end] AT(block_end), [attention] AT(attention), \
-	[self] AT(jit.self), [code_page] AT(jit.code_page), [ready] AT(vector.ready), \
-	[ymm] AT(vector.ymm), [has_avx] AT(jit.has_avx), [has_upper] AT(jit.has_upper), \
+	[handlers] AT(stats.count[STAT_LEFT_HANDLER]), [insn] AT(insn), \
+	[block_end] AT(block_end), [attention] AT(attention), \
+	[self] AT(jit.self), [stop] AT(jit.stop), [code_page] AT(jit.code_page), \
+	[ready] AT(vector.ready), [ymm] AT(vector.ymm), [has_avx] AT(jit.has_avx), [has_upper] AT(jit.has_upper), \
 	[insn_exec] "i"(offsetof(struct insn, exec)), \
 	[insn_page_offset] "i"(offsetof(struct insn, page_offset)), \
 	[insn_next] "i"(offsetof(struct insn, next)), [not_if] "i"(~(int)RFLAGS_IF)
@@ -179,6 +182,11 @@ __attribute__((used)) static void thunks(void)
 		"jit_thunk_bail:\n\t" WRITE_ALL "add %%gs:%c[code_page], %%r9\n\t"
 		"mov %%r9, %%gs:%c[rip]\n\t"
 		"jmp next\n"
+
+		".globl jit_thunk_stop\n"
+		"jit_thunk_stop:\n\t" WRITE_ALL "mov %%gs:%c[stop], %%r9\n\t"
+		"mov %%r9, %%gs:%c[rip]\n\t"
+		"jmp leave\n"
 
 		".globl jit_thunk_fit\n"
 		"jit_thunk_fit:\n\t" WRITE_ALL "mov %%gs:%c[self], %%rdi\n\t"

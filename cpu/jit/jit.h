@@ -51,6 +51,13 @@ enum block_state jit_prepare(struct cpu *cpu, struct block *block);
  */
 void jit_run(struct cpu *cpu, struct block *block);
 
+/*
+ * Translated code that branches to `rip` by way of the cache of branches goes back to C there;
+ * RIP and address space are those that it will be entered with. Until jit_stop_nowhere.
+ */
+void jit_stop_at(struct cpu *cpu, uint64_t rip);
+void jit_stop_nowhere(struct cpu *cpu);
+
 /* --- for the block cache, with its lock held -----------------------------------------------------
  */
 

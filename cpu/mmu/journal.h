@@ -30,6 +30,7 @@ struct journal {
 	unsigned count;
 	uint32_t used_bytes;
 	bool is_opening;      /* journal_open is at work */
+	gva_t stack;          /* its page is open, too: code wants all of its stack or nothing */
 	bool is_unrepeatable; /* a device was reached, or there is no room for what was written */
 	bool is_stray;        /* JOURNAL_VERIFY: a write that was not recorded, */
 	gva_t stray;          /* here, */

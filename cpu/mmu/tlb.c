@@ -651,11 +651,13 @@ static void set_pages(struct cpu *cpu)
 		for (gva_t page = w->addr & PAGE_MASK; page < w->addr + w->len; page += PAGE_BYTES)
 			set_page(cpu, page);
 	}
+	set_page(cpu, journal->stack);
 }
 
 void journal_open(struct cpu *cpu)
 {
 	cpu->journal->is_opening = true;
+	cpu->journal->stack = cpu->gpr[RSP];
 	set_pages(cpu);
 	cpu->journal->is_opening = false;
 	cpu->journal->phase = JOURNAL_VERIFY;
@@ -664,6 +666,7 @@ void journal_open(struct cpu *cpu)
 void journal_close(struct cpu *cpu)
 {
 	set_pages(cpu);
+	jit_forget_stack(cpu);
 	cpu->journal->phase = JOURNAL_OFF;
 }
 
