@@ -2,8 +2,8 @@
 # What the full-system tests share: TAP lines and running nidus. A test sources it after setting `plan`; its first argument
 # is the build folder, whose nidus it runs.
 #
-#   run ARG...            runs `nidus run ARG...`; leaves its exit status in $status, its output in $out and $err (files);
-#                         ended after $limit seconds (default 120)
+#   run ARG...            runs `nidus run --engine soft ARG...`, whatever this host's KVM can; leaves its exit status in
+#                         $status, its output in $out and $err (files); ended after $limit seconds (default 120)
 #   engines               the engines that bare images run on; ENGINES="interp soft" in the environment chooses others
 #   expect_status N NAME  one test: the last run ended so       expect_output REGEX NAME   its output has such a line
 set -uo pipefail
@@ -34,7 +34,7 @@ fail() {
 verdict() { if "$@"; then pass "$name"; else fail "$name"; fi; }
 
 run() {
-	timeout -k 5 $((${limit:-120} * slower)) "$nidus" run "$@" >"$out" 2>"$err" </dev/null
+	timeout -k 5 $((${limit:-120} * slower)) "$nidus" run --engine soft "$@" >"$out" 2>"$err" </dev/null
 	status=$?
 }
 
