@@ -27,8 +27,8 @@
 #include "kvm/kvm.h"
 #include "kvm/probe.h"
 
-#define PROCESSOR_LIMIT_MS 200
-#define REAL_LIMIT_MS      3000
+#define PROCESSOR_LIMIT_MS 1000
+#define REAL_LIMIT_MS      10000
 
 /* The trial's memory. The assembler below knows these numbers too, hence no suffixes. */
 #define AT_CODE    0x1000
@@ -56,7 +56,7 @@
 #define CODE_32    0x08
 #define CODE_64    0x10
 #define DATA       0x18
-#define ROUNDS     1000000 /* a millisecond of a processor, seconds of an emulator */
+#define ROUNDS     2000000 /* milliseconds of a processor, seconds of an emulator */
 #define WISH_VMXON 1       /* in EDI at the start */
 
 #define STRING_(x)     #x
@@ -262,7 +262,8 @@ static int try_vm(int device, enum cpu_vendor vendor, bool nested, struct error 
 
 _Noreturn static void child(int device, int out, enum cpu_vendor vendor, bool nested)
 {
-	const struct itimerval limit = { .it_value.tv_usec = PROCESSOR_LIMIT_MS * 1000 };
+	const struct itimerval limit = { .it_value = { PROCESSOR_LIMIT_MS / 1000,
+						       PROCESSOR_LIMIT_MS % 1000 * 1000 } };
 	struct error err = { "" };
 	int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
 
