@@ -130,6 +130,7 @@ static void compose(struct command_line *line, struct machine *machine)
 	add_disks(line, machine);
 	add_adapters(line, machine);
 	add(line, "--serial", text_copy("unix:console"));
+	add(line, "--agent", text_copy("agent"));
 	add(line, "--control", text_copy("control"));
 }
 

@@ -5,6 +5,7 @@
  *   PCI slot 0       host bridge (and 31 the ISA bridge: dev/pci makes both)
  *            1       entropy source
  *            2       virtio console
+ *            3       the guest agent's port
  *            4-11    network adapters, in the order of the command line
  *            12-27   disks, likewise
  *   GSI 0 PIT, 1 keyboard, 3 COM2, 4 COM1, 8 RTC, 9 ACPI, 16-23 PCI INTx
@@ -32,11 +33,15 @@
 
 #define SLOT_RNG     1
 #define SLOT_CONSOLE 2
+#define SLOT_AGENT   3
 #define SLOT_NET     4
 #define SLOT_DISK    12
 
 #define GSI_COM1 4
 #define GSI_COM2 3
+
+/* The name by which stock guest agents find their port. */
+#define AGENT_PORT "org.qemu.guest_agent.0"
 
 #define QUIT_KEY         'q'
 #define POWER_BUTTON_KEY 'p'
@@ -50,7 +55,7 @@ struct card {
 	void *self;
 };
 
-#define CARDS_MAX (2 + CONFIG_NETS_MAX + CONFIG_DISKS_MAX)
+#define CARDS_MAX (3 + CONFIG_NETS_MAX + CONFIG_DISKS_MAX)
 
 struct board {
 	struct board_base base;
@@ -67,6 +72,7 @@ struct board {
 	unsigned cards;
 	/* What devices are plugged into. */
 	struct console *com1_end, *com2_end, *hvc_end;
+	struct console *agent_end; /* NULL without --agent */
 	struct block disk[CONFIG_DISKS_MAX];
 	struct net net[CONFIG_NETS_MAX];
 };
@@ -185,6 +191,8 @@ static int open_back_ends(struct board *b, const struct config *config, struct e
 		ret = console_null_create(&b->com2_end);
 	if (!ret)
 		ret = console_null_create(&b->hvc_end);
+	if (!ret && config->agent)
+		ret = console_unix_create(&b->agent_end, b->base.loop, config->agent, err);
 	if (!ret)
 		ret = open_serial(b, &config->serial, err);
 	return ret;
@@ -263,10 +271,17 @@ static int create_cards(struct board *b, const struct config *config)
 		return ret;
 	add_card(b, &virtio_rng_dev_ops, rng);
 	place.slot = SLOT_CONSOLE;
-	ret = virtio_console_create(&console, &place, b->hvc_end);
+	ret = virtio_console_create(&console, &place, b->hvc_end, NULL);
 	if (ret)
 		return ret;
 	add_card(b, &virtio_console_dev_ops, console);
+	place.slot = SLOT_AGENT;
+	if (b->agent_end)
+		ret = virtio_console_create(&console, &place, b->agent_end, AGENT_PORT);
+	if (ret)
+		return ret;
+	if (b->agent_end)
+		add_card(b, &virtio_console_dev_ops, console);
 	for (unsigned i = 0; i < config->nets && !ret; i++)
 		ret = create_net_card(b, i);
 	for (unsigned i = 0; i < config->disks && !ret; i++)
@@ -335,6 +350,7 @@ void board_destroy(struct board *b)
 	console_destroy(b->com1_end);
 	console_destroy(b->com2_end);
 	console_destroy(b->hvc_end);
+	console_destroy(b->agent_end);
 	free(b);
 }
 
@@ -365,4 +381,6 @@ void board_hurry(struct board *b)
 {
 	console_hurry(b->com1_end);
 	console_hurry(b->hvc_end);
+	if (b->agent_end)
+		console_hurry(b->agent_end);
 }

@@ -57,6 +57,7 @@ struct config {
 	unsigned nets;
 	struct config_serial serial;
 	const char *control; /* path of the control socket; NULL: none */
+	const char *agent;   /* path of the guest agent's socket; NULL: none */
 	bool debug_exit;
 	bool no_reboot;
 	unsigned timeout_seconds; /* 0: none */

@@ -246,6 +246,8 @@ static const struct option options[] = {
 	{ "serial", "stdio|none|file:PATH|unix:PATH", false, set_serial, 0,
 	  "what the first serial port is plugged into (default stdio);\n"
 	  "in a terminal Ctrl-] then q ends the machine" },
+	{ "agent", "PATH", false, NULL, FIELD(agent),
+	  "a socket that leads to the guest agent's port in the guest" },
 	{ "control", "PATH", false, NULL, FIELD(control),
 	  "a socket through which the machine can be asked and told things" },
 	{ "debug-exit", NULL, false, NULL, FIELD(debug_exit),

@@ -38,9 +38,9 @@ int virtio_blk_create(struct virtio_blk **out, const struct virtio_place *place,
 int virtio_net_create(struct virtio_net **out, const struct virtio_place *place,
 		      const struct net *net, const uint8_t mac[NET_MAC_BYTES]);
 
-/* One port, hvc0. */
+/* One port: hvc0, or with a name (borrowed) a port for programs that look for it by that name. */
 int virtio_console_create(struct virtio_console **out, const struct virtio_place *place,
-			  struct console *console);
+			  struct console *console, const char *name);
 
 int virtio_rng_create(struct virtio_rng **out, const struct virtio_place *place);
 
