@@ -22,6 +22,7 @@ struct call {
 	unsigned set;     /* index of the parameter set */
 	json_t *input;    /* with CMDLET_WHOLE_INPUT: an array; else NULL */
 	json_t *output;   /* an array */
+	void *private;    /* the handler\'s own, for what machine_each calls */
 	enum error_action action;
 	bool verbose;
 	bool yes_to_all, no_to_all; /* the answers to -Confirm's questions */

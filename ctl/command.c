@@ -22,7 +22,7 @@ struct options {
 
 /* --- one cmdlet in words --- */
 
-static void add_word(struct argument *argument, const char *word, bool *only_values)
+static void add_word(struct argument *argument, const char *word, bool only_values)
 {
 	unsigned dashes;
 	const char *name = lex_skip_dashes(word, &dashes);
@@ -30,7 +30,7 @@ static void add_word(struct argument *argument, const char *word, bool *only_val
 	uint32_t first = lex_character(name, &bytes);
 
 	*argument = (struct argument){ 0 };
-	if (dashes == 1 && !*only_values && lex_is_name(first) && (first < '0' || first > '9')) {
+	if (dashes == 1 && !only_values && lex_is_name(first) && (first < '0' || first > '9')) {
 		len = strcspn(name, ":");
 		argument->name = text_copy_n(name, len);
 		if (name[len]) {
@@ -43,20 +43,32 @@ static void add_word(struct argument *argument, const char *word, bool *only_val
 	argument->value = value_string(word);
 }
 
+/* A cmdlet that takes the rest of the line takes it as it is: exec VM ls -l. */
+static bool takes_rest(const struct cmdlet *cmdlet)
+{
+	for (const struct param *param = cmdlet->params; param && param->name; param++) {
+		if (param->flags & REST)
+			return true;
+	}
+	return false;
+}
+
 static enum flow run_words(struct shell *shell, const struct cmdlet *cmdlet, int argc,
 			   char *const argv[])
 {
 	struct argument *arguments = alloc_zeroed((size_t)argc * sizeof(*arguments));
 	json_t *output = json_array();
-	bool only_values = false;
+	bool only_values = false, ended = false;
 	size_t count = 0;
 	enum flow flow;
 
 	for (int i = 0; i < argc; i++) {
-		if (!strcmp(argv[i], "--") && !only_values)
-			only_values = true;
-		else
-			add_word(&arguments[count++], argv[i], &only_values);
+		if (!strcmp(argv[i], "--") && !ended) {
+			only_values = ended = true;
+			continue;
+		}
+		add_word(&arguments[count++], argv[i], only_values);
+		only_values |= takes_rest(cmdlet) && !arguments[count - 1].name;
 	}
 	shell->unix_words = true;
 	flow = eval_cmdlet(shell, cmdlet, arguments, count, NULL, output);

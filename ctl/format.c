@@ -326,7 +326,7 @@ static void add_objects(struct text *text, const json_t *group, const struct for
 static bool is_shown_alone(const json_t *value)
 {
 	return !json_is_object(value) || value_is(value, VALUE_BLOCK) ||
-	       value_is(value, VALUE_TIMESPAN);
+	       value_is(value, VALUE_LINE) || value_is(value, VALUE_TIMESPAN);
 }
 
 static bool belong_together(const json_t *a, const json_t *b)

@@ -213,21 +213,28 @@ static char *read_all(FILE *file, struct error *err)
 	return NULL;
 }
 
-enum flow shell_run_file(struct shell *shell, const char *path)
+char *shell_read_file(const char *path, struct error *err)
 {
-	struct error err = { "" };
 	FILE *file = strcmp(path, "-") ? fopen(path, "re") : stdin;
-	enum flow flow = FLOW_FAILED;
 	char *source = NULL;
 
 	if (!file)
-		error_set(&err, -errno, "%s", strerror(errno));
+		error_set(err, -errno, "%s", strerror(errno));
 	else
-		source = read_all(file, &err);
+		source = read_all(file, err);
 	if (file && file != stdin)
 		fclose(file);
+	return source;
+}
+
+enum flow shell_run_file(struct shell *shell, const char *path)
+{
+	struct error err = { "" };
+	char *source = shell_read_file(path, &err);
+	enum flow flow = FLOW_FAILED;
+
 	if (source)
-		flow = shell_run(shell, source, file == stdin ? NULL : path);
+		flow = shell_run(shell, source, strcmp(path, "-") ? path : NULL);
 	else
 		shell_error(shell, "ScriptNotFound", "The script '%s' cannot be read: %s.", path,
 			    err.text);

@@ -44,6 +44,9 @@ void shell_set(struct shell *shell, const char *name, json_t *value); /* takes t
 enum flow shell_run(struct shell *shell, const char *source, const char *filename);
 enum flow shell_run_file(struct shell *shell, const char *path);
 
+/* The text of a file ("-": standard input), for free(); NULL with a text. */
+char *shell_read_file(const char *path, struct error *err);
+
 /*
  * Runs a script block on this side with $_ as given (borrowed; NULL: none); output is appended to
  * the array.

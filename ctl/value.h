@@ -18,8 +18,9 @@
 #define VALUE_TYPE "@type"
 
 /* Types of objects that the core itself knows. */
-#define VALUE_BLOCK    "ScriptBlock"   /* Text: the source between the braces */
-#define VALUE_TIMESPAN "TimeSpan"      /* Ticks: 100 ns each; and Days to TotalSeconds */
+#define VALUE_BLOCK    "ScriptBlock" /* Text: the source between the braces */
+#define VALUE_TIMESPAN "TimeSpan"    /* Ticks: 100 ns each; and Days to TotalSeconds */
+#define VALUE_LINE     "TextLine" /* Text: shown as a String would be; other properties say whence */
 #define VALUE_LINES    "FormattedText" /* Text: output that is printed as it is */
 
 /* An empty object of that type. */
