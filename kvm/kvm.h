@@ -6,8 +6,7 @@
  * L2 and IPIs cost an exit; the PIC and the IOAPIC are those of dev/, behind vm/irq.h. A vCPU's
  * thread leaves KVM_RUN only for devices and when it is poked.
  *
- * The interface is <linux/kvm.h>; Linux: "The Definitive KVM (Kernel-based Virtual Machine) API
- * Documentation".
+ * KVM-API: "The KVM Application Programming Interface"; <linux/kvm.h>.
  */
 #ifndef KVM_KVM_H
 #define KVM_KVM_H
