@@ -134,10 +134,12 @@ static void set_interrupt_flag(struct cpu *cpu)
 		return;
 	cpu->rflags |= RFLAGS_IF;
 	cpu_set_shadow(cpu, SHADOW_STI);
+	cpu_leave_block(cpu);
 }
 
 void flag_sti(struct cpu *cpu, const struct insn *insn)
 {
+	(void)insn;
 	if (is_if_accessible(cpu)) {
 		set_interrupt_flag(cpu);
 	} else {
@@ -146,7 +148,6 @@ void flag_sti(struct cpu *cpu, const struct insn *insn)
 			cpu_raise_code(cpu, EXC_GP, 0);
 		cpu->rflags |= RFLAGS_VIF;
 	}
-	insn_advance(cpu, insn);
 }
 
 void flag_int(struct cpu *cpu, const struct insn *insn)

@@ -215,14 +215,14 @@ static void write_ac(struct cpu *cpu, uint32_t ac)
 
 void system_stac(struct cpu *cpu, const struct insn *insn)
 {
+	(void)insn;
 	write_ac(cpu, RFLAGS_AC);
-	insn_advance(cpu, insn);
 }
 
 void system_clac(struct cpu *cpu, const struct insn *insn)
 {
+	(void)insn;
 	write_ac(cpu, 0);
-	insn_advance(cpu, insn);
 }
 
 static void check_pkru(struct cpu *cpu)

@@ -196,17 +196,16 @@ static bool is_among(const struct insn *insn, const uint16_t *mnemonics, size_t 
 static bool ends_repeatably(const struct insn *insn)
 {
 	static const uint16_t known[] = {
-		ZYDIS_MNEMONIC_JMP,   ZYDIS_MNEMONIC_CALL, ZYDIS_MNEMONIC_RET,
-		ZYDIS_MNEMONIC_UD2,   ZYDIS_MNEMONIC_INT3, ZYDIS_MNEMONIC_INT,
-		ZYDIS_MNEMONIC_CLI,   ZYDIS_MNEMONIC_STI,  ZYDIS_MNEMONIC_STAC,
-		ZYDIS_MNEMONIC_CLAC,  ZYDIS_MNEMONIC_POPF, ZYDIS_MNEMONIC_POPFD,
-		ZYDIS_MNEMONIC_POPFQ,
+		ZYDIS_MNEMONIC_JMP,  ZYDIS_MNEMONIC_CALL,  ZYDIS_MNEMONIC_RET,
+		ZYDIS_MNEMONIC_UD2,  ZYDIS_MNEMONIC_INT3,  ZYDIS_MNEMONIC_INT,
+		ZYDIS_MNEMONIC_POPF, ZYDIS_MNEMONIC_POPFD, ZYDIS_MNEMONIC_POPFQ,
 	};
 
 	return (insn->flags & INSN_DIRECT_BRANCH) || is_among(insn, known, ARRAY_SIZE(known));
 }
 
-/* What is different each time, or is to happen once. */
+/* What is different each time, or is to happen once; and STI, of which translated code makes no
+ * shadow where nobody would see it. */
 static bool is_once(const struct insn *insn)
 {
 	static const uint16_t once[] = {
@@ -216,6 +215,7 @@ static bool is_once(const struct insn *insn)
 		ZYDIS_MNEMONIC_INSW,   ZYDIS_MNEMONIC_INSD,   ZYDIS_MNEMONIC_OUT,
 		ZYDIS_MNEMONIC_OUTSB,  ZYDIS_MNEMONIC_OUTSW,  ZYDIS_MNEMONIC_OUTSD,
 		ZYDIS_MNEMONIC_PAUSE,  ZYDIS_MNEMONIC_VMREAD, ZYDIS_MNEMONIC_VMWRITE,
+		ZYDIS_MNEMONIC_STI,
 	};
 
 	return is_among(insn, once, ARRAY_SIZE(once)) ||

@@ -21,6 +21,7 @@ static struct cold *put_off(struct gen *g, enum cold_kind kind, struct emit_jump
 			       .from = from,
 			       .insn = g->insn,
 			       .where = g->where,
+			       .tlb_class = (uint8_t)g->tlb_class,
 			       .is_vector = g->ready != 0 };
 	return cold;
 }
@@ -210,6 +211,7 @@ void cold_emit(struct gen *g)
 
 		g->insn = cold.insn;
 		g->where = cold.where;
+		g->tlb_class = cold.tlb_class;
 		g->live_before = g->live_after = STATUS_ALL;
 		g->is_last = cold.kind != COLD_SLOW;
 		emit_land(&g->e, cold.from);

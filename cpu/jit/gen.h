@@ -20,6 +20,9 @@ gen_fn gen_movs, gen_stos, gen_lods;
 gen_fn gen_jcc, gen_jmp, gen_call, gen_ret;
 
 /* gen_stack.c */
-gen_fn gen_push, gen_pop, gen_leave;
+gen_fn gen_push, gen_pop, gen_leave, gen_pushf;
+
+/* gen_system.c */
+gen_fn gen_cli, gen_sti, gen_cld, gen_std, gen_stac, gen_clac, gen_swapgs;
 
 #endif

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * PUSH, POP and LEAVE of 8 bytes in 64-bit mode. RSP moves last.
+ * PUSH, POP, PUSHF and LEAVE of 8 bytes in 64-bit mode. RSP moves last.
  */
 #include "cpu/jit/gen.h"
+
+#include "cpu/flags.h"
 
 #define WORD 8
 
@@ -141,5 +143,40 @@ bool gen_leave(struct gen *g)
 	gen_check(g, WORD, false);
 	emit_lea(&g->e, 8, HOST_RSP_HOME, mem_at(RBP, WORD));
 	emit_mov_rm(&g->e, 8, RBP, gen_checked(0));
+	return true;
+}
+
+/* `to` = the status flags, which are in cpu->status, as RFLAGS has them. */
+static void read_status(struct gen *g, unsigned to, unsigned scratch)
+{
+	emit_movzx_rm(&g->e, 2, to, mem_gs(offsetof(struct cpu, status)));
+	emit_mov_rr(&g->e, 4, scratch, to);
+	emit_shift_ri(&g->e, SHIFT_SHR, 4, to, 8);
+	emit_alu_ri(&g->e, ALU_AND, 4, to, RFLAGS_STATUS & 0xff);
+	emit_alu_ri(&g->e, ALU_AND, 4, scratch, STATUS_OF);
+	emit_shift_ri(&g->e, SHIFT_SHL, 4, scratch, 11);
+	emit_alu_rr(&g->e, ALU_OR, 4, to, scratch);
+}
+
+bool gen_pushf(struct gen *g)
+{
+	unsigned value = R9, scratch = R10;
+	struct host_mem mem;
+
+	if (g->zydis.operand_width != 64)
+		return false;
+	gen_flags_spare(g);
+	reach_word(g, -WORD, true, &mem);
+	if (!gen_is_grouped(g)) {
+		emit_lea(&g->e, 8, R9, mem);
+		mem = mem_at(R9, 0);
+		value = R11;
+		gen_take_r11(g);
+	}
+	read_status(g, value, scratch);
+	emit_alu_rm(&g->e, ALU_OR, 4, value, mem_gs(offsetof(struct cpu, rflags)));
+	emit_alu_ri(&g->e, ALU_AND, 4, value, (int32_t) ~(RFLAGS_VM | RFLAGS_RF));
+	emit_mov_mr(&g->e, 8, mem, value);
+	move_stack(g, -WORD);
 	return true;
 }

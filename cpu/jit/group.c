@@ -71,6 +71,7 @@ static void use_of_word(const struct insn *insn, const struct decoded *d, struct
 {
 	switch (insn->mnemonic) {
 	case ZYDIS_MNEMONIC_PUSH:
+	case ZYDIS_MNEMONIC_PUSHFQ:
 	case ZYDIS_MNEMONIC_CALL:
 		add_access(use, -WORD, 0);
 		use->by = -WORD;
@@ -87,6 +88,12 @@ static void use_of_word(const struct insn *insn, const struct decoded *d, struct
 	default:
 		break;
 	}
+}
+
+/* From there on another page may be that of the stack. */
+static bool selects_class(const struct insn *insn)
+{
+	return insn->mnemonic == ZYDIS_MNEMONIC_STAC || insn->mnemonic == ZYDIS_MNEMONIC_CLAC;
 }
 
 static struct use use_of(const struct gen *g, unsigned n)
@@ -106,7 +113,7 @@ static struct use use_of(const struct gen *g, unsigned n)
 		use.by = insn->disp;
 	if (use.by < -MOVE_MAX_BYTES || use.by > MOVE_MAX_BYTES)
 		use.by = 0;
-	use.ends = writes_rsp(d) && !use.by;
+	use.ends = (writes_rsp(d) && !use.by) || selects_class(insn);
 	return use;
 }
 

@@ -11,6 +11,7 @@
 #define SETS(name, gen)        { ZYDIS_MNEMONIC_##name, STATUS_ALL, false, false, gen }
 #define SOME(name, flags, gen) { ZYDIS_MNEMONIC_##name, flags, false, false, gen }
 #define FAULTS(name, gen)      { ZYDIS_MNEMONIC_##name, 0, false, true, gen }
+#define FAULTS_SOME(name, flags, gen) { ZYDIS_MNEMONIC_##name, flags, false, true, gen }
 #define SHIFT(name, gen)       { ZYDIS_MNEMONIC_##name, STATUS_ALL, true, false, gen }
 
 #define EACH_CONDITION(prefix, gen)                                             \
@@ -41,6 +42,8 @@ static const struct gen_row rows[] = {
 	FAULTS(IDIV, gen_general),
 	SETS(XADD, gen_general),
 	SETS(CMPXCHG, gen_general),
+	FAULTS_SOME(CMPXCHG8B, GEN_ZF, gen_general),
+	FAULTS_SOME(CMPXCHG16B, GEN_ZF, gen_general),
 	GEN(BSF, gen_general),
 	GEN(BSR, gen_general),
 	SOME(BT, GEN_CF, gen_bit),
@@ -76,6 +79,13 @@ static const struct gen_row rows[] = {
 	EACH_CONDITION(SET, gen_general),
 	GEN(LEA, gen_lea),
 	GEN(NOP, gen_nop),
+	GEN(PREFETCH, gen_nop),
+	GEN(PREFETCHNTA, gen_nop),
+	GEN(PREFETCHT0, gen_nop),
+	GEN(PREFETCHT1, gen_nop),
+	GEN(PREFETCHT2, gen_nop),
+	GEN(PREFETCHW, gen_nop),
+	GEN(PREFETCHWT1, gen_nop),
 
 	/* gen_branch.c */
 	EACH_CONDITION(J, gen_jcc),
@@ -87,6 +97,16 @@ static const struct gen_row rows[] = {
 	GEN(PUSH, gen_push),
 	GEN(POP, gen_pop),
 	GEN(LEAVE, gen_leave),
+	GEN(PUSHFQ, gen_pushf),
+
+	/* gen_system.c */
+	GEN(CLI, gen_cli),
+	GEN(STI, gen_sti),
+	GEN(CLD, gen_cld),
+	GEN(STD, gen_std),
+	GEN(STAC, gen_stac),
+	GEN(CLAC, gen_clac),
+	GEN(SWAPGS, gen_swapgs),
 
 	/* gen_string.c */
 	GEN(MOVSB, gen_movs),

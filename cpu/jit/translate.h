@@ -53,6 +53,7 @@ struct cold {
 	struct emit_jump from;
 	bool loads_delta;    /* COLD_SLOW: the main path goes on with R11 as gen_reach_stack does */
 	const uint8_t *back; /* COLD_SLOW, COLD_FIT */
+	uint8_t tlb_class;   /* COLD_SLOW: as at the jump */
 	bool is_vector;      /* COLD_SLOW: the vector registers must be live when it comes back */
 	uint64_t range;      /* COLD_FIT: group_pack */
 	const struct insn *insn;
@@ -66,7 +67,7 @@ struct gen {
 	struct jit *jit;
 	struct block *block;
 	unsigned page_offset; /* of the block's start */
-	unsigned tlb_class;
+	unsigned tlb_class; /* of the instruction */
 	unsigned links;
 	uint8_t ready; /* of enum vector_ready, what the block has looked at */
 	struct groups groups;

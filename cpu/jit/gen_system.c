@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * System instructions that kernels are full of. They are translated in kernel code only; at CPL 1
+ * and 2, which share its tags, they go the slow way, as does whatever has more to it.
+ *
+ * None of them can be intercepted by a hypervisor.
+ */
+#include "cpu/jit/gen.h"
+
+#include "cpu/jit/group.h"
+#include "cpu/mmu/mmu.h"
+
+static struct host_mem field(size_t offset)
+{
+	return mem_gs((int32_t)offset);
+}
+
+static struct host_mem rflags(void)
+{
+	return field(offsetof(struct cpu, rflags));
+}
+
+/* The slow way unless CPL is 0. false: the block is user code. */
+static bool begin(struct gen *g)
+{
+	if (g->tlb_class == TLB_USER)
+		return false;
+	gen_flags_spare(g);
+	emit_alu_mi(&g->e, ALU_CMP, 1, field(offsetof(struct cpu, cpl)), 0);
+	gen_slow_if(g, COND_NE);
+	return true;
+}
+
+static void clear_rflag(struct gen *g, uint32_t flag)
+{
+	emit_alu_mi(&g->e, ALU_AND, 4, rflags(), (int32_t)~flag);
+}
+
+static void set_rflag(struct gen *g, uint32_t flag)
+{
+	emit_alu_mi(&g->e, ALU_OR, 4, rflags(), (int32_t)flag);
+}
+
+bool gen_cli(struct gen *g)
+{
+	if (!begin(g))
+		return false;
+	clear_rflag(g, RFLAGS_IF);
+	return true;
+}
+
+/*
+ * The instruction behind an STI may still see its shadow in a nested guest, if it exits. A NOP is
+ * what mostly follows.
+ */
+static bool may_exit(const struct insn *insn)
+{
+	return insn->mnemonic != ZYDIS_MNEMONIC_NOP;
+}
+
+/*
+ * While nothing asks for attention, no shadow is needed: attention is looked for between blocks
+ * only, and another instruction of this one follows.
+ */
+bool gen_sti(struct gen *g)
+{
+	const struct insn *next = g->insn + 1;
+
+	if (g->is_last || !next->length || !begin(g))
+		return false;
+	if (may_exit(next)) {
+		emit_alu_mi(&g->e, ALU_CMP, 1, field(offsetof(struct cpu, in_guest)), 0);
+		gen_slow_if(g, COND_NE);
+	}
+	emit_alu_mi(&g->e, ALU_CMP, 4, field(offsetof(struct cpu, attention)), 0);
+	gen_slow_if(g, COND_NE);
+	set_rflag(g, RFLAGS_IF);
+	return true;
+}
+
+bool gen_cld(struct gen *g)
+{
+	gen_flags_spare(g);
+	clear_rflag(g, RFLAGS_DF);
+	return true;
+}
+
+bool gen_std(struct gen *g)
+{
+	gen_flags_spare(g);
+	set_rflag(g, RFLAGS_DF);
+	return true;
+}
+
+/* What of the vCPU's state depends on the class of tags. */
+static void select_class(struct gen *g, unsigned class)
+{
+	unsigned change = (g->tlb_class ^ class) << BLOCK_CLASS_SHIFT;
+
+	emit_mov_mi(&g->e, 1, field(offsetof(struct cpu, tlb_class)), (int32_t) class);
+	emit_mov_rm(&g->e, 8, R9, field(offsetof(struct cpu, tlb)));
+	emit_lea(&g->e, 8, R9, mem_at(R9, (int32_t)offsetof(struct tlb, entry[0].tag[class])));
+	emit_mov_mr(&g->e, 8, field(offsetof(struct cpu, tlb_tags)), R9);
+	emit_alu_mi(&g->e, ALU_XOR, 8, field(offsetof(struct cpu, jit.key)), (int32_t)change);
+	g->tlb_class = class;
+}
+
+/* From here on the block uses other tags. */
+bool gen_stac(struct gen *g)
+{
+	if (!begin(g))
+		return false;
+	set_rflag(g, RFLAGS_AC);
+	if (g->tlb_class != TLB_KERNEL_AC)
+		select_class(g, TLB_KERNEL_AC);
+	return true;
+}
+
+bool gen_clac(struct gen *g)
+{
+	if (!begin(g))
+		return false;
+	clear_rflag(g, RFLAGS_AC);
+	if (g->tlb_class != TLB_KERNEL)
+		select_class(g, TLB_KERNEL);
+	return true;
+}
+
+bool gen_swapgs(struct gen *g)
+{
+	struct host_mem base = field(offsetof(struct cpu, seg[GS].base));
+	struct host_mem kept = field(offsetof(struct cpu, msr.kernel_gs_base));
+
+	if (!begin(g))
+		return false;
+	emit_mov_rm(&g->e, 8, R9, base);
+	emit_mov_rm(&g->e, 8, R10, kept);
+	emit_mov_mr(&g->e, 8, base, R10);
+	emit_mov_mr(&g->e, 8, kept, R9);
+	return true;
+}
