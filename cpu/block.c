@@ -598,7 +598,7 @@ enum block_state block_translate(struct cpu *cpu, struct block *block)
 	}
 	pthread_mutex_lock(&cache->lock);
 	if (block->is_valid && !block->code)
-		jit_translate(cpu->soft->jit, block);
+		jit_translate(cpu->soft->jit, block, cache->arena);
 	pthread_mutex_unlock(&cache->lock);
 	return block->code ? BLOCK_TRANSLATED : BLOCK_INTERPRETED;
 }
@@ -614,6 +614,11 @@ void block_ungroup(struct cpu *cpu, struct block *block)
 		block->jit.is_ungrouped = true;
 	}
 	pthread_mutex_unlock(&cache->lock);
+}
+
+const uint8_t *block_cache_arena(const struct block_cache *cache)
+{
+	return cache->arena;
 }
 
 uint64_t block_cache_drops(const struct block_cache *cache)

@@ -63,6 +63,9 @@ struct block {
 
 struct block_cache;
 
+/* Where all blocks are, in less than 2 GiB. */
+const uint8_t *block_cache_arena(const struct block_cache *cache);
+
 int block_cache_create(struct block_cache **out, struct soft *soft);
 void block_cache_destroy(struct block_cache *cache); /* accepts NULL */
 

@@ -162,6 +162,7 @@ struct cpu_jit {
 	bool is_global[2];             /* [is user code]: what `key` has the generation of */
 	bool has_avx;                  /* the host has */
 	bool has_upper;                /* upper halves of vector registers in memory are in use */
+	const uint8_t *arena;          /* of blocks */
 	struct branch_entry *branches; /* cpu/jit/jit.h; NULL: this vCPU only interprets */
 	uint64_t scratch;              /* within one instruction */
 	uint64_t stop;                 /* jit_stop_at */

@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "cpu/jit/cold.h"
 #include "cpu/jit/dispatch.h"
 #include "cpu/jit/enter.h"
 #include "cpu/jit/jit.h"
@@ -57,6 +58,13 @@ static bool host_has_bmi2(void)
 	return __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) && (ebx & CPUID7_BMI2);
 }
 
+/* Of blocks. */
+static void forget_code(struct jit *jit)
+{
+	jit->used_bytes = align_up(jit->shared_bytes, ENTRY_BYTES);
+	jit->site_count = 0;
+}
+
 int jit_create(struct jit **out, const struct engine_config *config)
 {
 	struct jit *jit = calloc(1, sizeof(*jit));
@@ -74,6 +82,8 @@ int jit_create(struct jit **out, const struct engine_config *config)
 		jit_destroy(jit);
 		return -EPERM;
 	}
+	cold_emit_shared(jit, jit->writable + ARENA_BYTES);
+	forget_code(jit);
 	*out = jit;
 	return 0;
 }
@@ -101,6 +111,7 @@ int jit_cpu_create(struct cpu *cpu)
 	cpu->jit.has_avx = __builtin_cpu_supports("avx");
 	cpu->jit.branches = calloc(BRANCH_ENTRIES, sizeof(*cpu->jit.branches));
 	cpu->jit.no_stack = aligned_alloc(PAGE_BYTES, PAGE_BYTES);
+	cpu->jit.arena = block_cache_arena(cpu->soft->blocks);
 	jit_forget_stack(cpu);
 	jit_set_thunks(cpu);
 	return cpu->jit.branches && cpu->jit.no_stack ? 0 : -ENOMEM;
@@ -122,8 +133,7 @@ bool jit_has_room(const struct jit *jit)
 
 void jit_emptied(struct cpu *cpu)
 {
-	cpu->soft->jit->used_bytes = 0;
-	cpu->soft->jit->site_count = 0;
+	forget_code(cpu->soft->jit);
 	for (unsigned i = 0; i < cpu->soft->config.vcpus; i++)
 		if (cpu->soft->cpu[i])
 			memset(cpu->soft->cpu[i]->jit.branches, 0,
@@ -157,11 +167,13 @@ static void publish_sites(struct jit *jit)
 	__atomic_store_n(&jit->site_count, jit->site_count + g->sites, __ATOMIC_RELEASE);
 }
 
-void jit_translate(struct jit *jit, struct block *block)
+void jit_translate(struct jit *jit, struct block *block, const uint8_t *arena)
 {
 	uint8_t *start = jit->writable + jit->used_bytes;
-	uint8_t *end = gen_block(jit, block, start, start + BLOCK_ROOM_BYTES);
+	uint8_t *end;
 
+	jit->arena = arena;
+	end = gen_block(jit, block, start, start + BLOCK_ROOM_BYTES);
 	if (!end)
 		return;
 	publish_sites(jit);

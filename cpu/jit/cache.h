@@ -21,7 +21,14 @@ struct jit {
 	bool has_bmi2;
 	bool counts;          /* translations count what they execute */
 	bool has_exact_flags; /* no flag is ever dead */
+	const uint8_t *arena; /* of the block that is being translated */
 	struct jit_stats stats;
+	/* What all blocks share, at the start of the memory: cold_emit_shared. */
+	/* Jumps to the thunks, where what R9 points to is given as R9 = its distance from the
+	 * arena; the second ones store the flags, with R10, before. */
+	const uint8_t *thunk[JIT_THUNKS], *storing_thunk[JIT_THUNKS];
+	const uint8_t *load_status; /* a function: gen_status_load with R11 */
+	size_t shared_bytes;
 	/* Copied instructions that may fault, by address: cpu/jit/fault.h. */
 	struct fault_site *sites;
 	uint32_t site_count; /* atomic */

@@ -5,7 +5,41 @@
 #include "cpu/jit/cold.h"
 
 #include "cpu/decode/decode.h"
+#include "cpu/jit/cache.h"
 #include "cpu/jit/dispatch.h"
+
+/* --- what all blocks share -----------------------------------------------------------------------
+ */
+
+static const uint8_t *emit_way_out(struct emitter *e, enum jit_thunk thunk, bool stores_status)
+{
+	const uint8_t *start = e->at;
+
+	if (stores_status)
+		gen_status_store(e, R10);
+	if (thunk != THUNK_POLL && thunk != THUNK_BAIL) /* what R9 is for these is no pointer */
+		emit_alu_rm(e, ALU_ADD, 8, R9, mem_gs(offsetof(struct cpu, jit.arena)));
+	emit_jmp_m(e, mem_gs((int32_t)(offsetof(struct cpu, jit.thunk) + thunk * sizeof(void *))));
+	return start;
+}
+
+void cold_emit_shared(struct jit *jit, uint8_t *end)
+{
+	struct emitter e;
+
+	emit_init(&e, jit->writable, end);
+	for (unsigned thunk = 0; thunk < JIT_THUNKS; thunk++) {
+		jit->thunk[thunk] = emit_way_out(&e, thunk, false);
+		jit->storing_thunk[thunk] = emit_way_out(&e, thunk, true);
+	}
+	jit->load_status = e.at;
+	gen_status_load(&e, R11);
+	emit_ret(&e);
+	jit->shared_bytes = (size_t)(e.at - e.start);
+}
+
+/* --- putting off ---------------------------------------------------------------------------------
+ */
 
 /* NULL where there is no room: the translation has failed. */
 static struct cold *put_off(struct gen *g, enum cold_kind kind, struct emit_jump from)
@@ -40,16 +74,22 @@ void cold_set_back(struct gen *g, unsigned first)
 /* --- handlers ------------------------------------------------------------------------------------
  */
 
+/* R9 = what says to a way out where something in the arena is. */
+static void emit_place(struct gen *g, const void *in_arena)
+{
+	emit_mov_ri(&g->e, R9, (uint64_t)((const uint8_t *)in_arena - g->jit->arena));
+}
+
 static void emit_handler_last(struct gen *g, const struct insn *insn)
 {
-	emit_mov_ri(&g->e, R9, (uint64_t)(uintptr_t)insn);
-	emit_jmp_m(&g->e, cold_thunk(THUNK_HANDLER_LAST));
+	emit_place(g, insn);
+	emit_jmp_to(&g->e, g->jit->thunk[THUNK_HANDLER_LAST]);
 }
 
 static void emit_handler(struct gen *g, const struct insn *insn, enum jit_thunk thunk)
 {
-	emit_mov_ri(&g->e, R9, (uint64_t)(uintptr_t)insn);
-	emit_call_m(&g->e, cold_thunk(thunk));
+	emit_place(g, insn);
+	emit_call_to(&g->e, g->jit->thunk[thunk]);
 }
 
 void gen_handler(struct gen *g)
@@ -81,10 +121,8 @@ void gen_slow_vector_if(struct gen *g, enum emit_condition cc)
 static void emit_slow(struct gen *g, const struct cold *cold)
 {
 	emit_handler(g, cold->insn, cold->is_vector ? THUNK_HANDLER_VECTOR : THUNK_HANDLER);
-	if (cold->loads_flags) {
-		g->where = IN_STATUS;
-		gen_flags_load(g);
-	}
+	if (cold->loads_flags)
+		emit_call_to(&g->e, g->jit->load_status);
 	if (cold->loads_delta)
 		gen_load_delta(g);
 	emit_jmp_to(&g->e, cold->back);
@@ -102,10 +140,10 @@ void cold_fit_stack(struct gen *g, struct emit_jump from, const uint8_t *again, 
 
 static void emit_fit(struct gen *g, const struct cold *cold)
 {
-	emit_mov_ri(&g->e, R9, (uint64_t)(uintptr_t)cold->insn);
+	emit_place(g, cold->insn);
 	/* The vector registers are not live any more: the code cannot go on. */
 	emit_mov_ri(&g->e, R10, cold->range | (cold->is_vector ? GROUP_GIVE_UP : 0));
-	emit_call_m(&g->e, cold_thunk(THUNK_FIT));
+	emit_call_to(&g->e, g->jit->thunk[THUNK_FIT]);
 	emit_jmp_to(&g->e, cold->back);
 }
 
@@ -194,14 +232,20 @@ void gen_jump_if(struct gen *g, enum emit_condition cc, int64_t target)
 
 static void emit_link(struct gen *g, const struct cold *cold)
 {
-	if (cold->link->keeps_flags)
-		gen_flags_store(g);
-	emit_mov_ri(&g->e, R9, (uint64_t)(uintptr_t)cold->link);
-	emit_jmp_m(&g->e, cold_thunk(THUNK_LINK));
+	emit_place(g, cold->link);
+	emit_jmp_to(&g->e, cold->link->keeps_flags ? g->jit->storing_thunk[THUNK_LINK]
+						   : g->jit->thunk[THUNK_LINK]);
 }
 
 /* --- all of it -----------------------------------------------------------------------------------
  */
+
+/* Several checks of one instruction have one slow way. */
+static bool is_same_way(const struct cold *a, const struct cold *b)
+{
+	return a->kind == b->kind && a->insn == b->insn && a->back == b->back &&
+	       a->is_vector == b->is_vector && (a->kind == COLD_SLOW || a->kind == COLD_LAST);
+}
 
 /* One may put off another. */
 void cold_emit(struct gen *g)
@@ -209,6 +253,12 @@ void cold_emit(struct gen *g)
 	for (unsigned i = 0; i < g->colds && !g->e.failed; i++) {
 		struct cold cold = g->cold[i];
 
+		if (i && is_same_way(&cold, &g->cold[i - 1])) {
+			g->cold[i].code = g->cold[i - 1].code;
+			emit_land_at(&g->e, cold.from, g->cold[i].code);
+			continue;
+		}
+		g->cold[i].code = g->e.at;
 		g->insn = cold.insn;
 		g->where = cold.where;
 		g->tlb_class = cold.tlb_class;

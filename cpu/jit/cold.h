@@ -7,10 +7,8 @@
 
 #include "cpu/jit/translate.h"
 
-static inline struct host_mem cold_thunk(enum jit_thunk thunk)
-{
-	return mem_gs((int32_t)(offsetof(struct cpu, jit.thunk) + thunk * sizeof(void *)));
-}
+/* Emits what all blocks share at the start of the code's memory. */
+void cold_emit_shared(struct jit *jit, uint8_t *end);
 
 /* The instruction is emitted: what has been put off since `first` comes back here. */
 void cold_set_back(struct gen *g, unsigned first);

@@ -662,10 +662,15 @@ static bool close_jump(struct emit_jump jump, const uint8_t *target)
 	return jump.bytes == REL8_BYTES ? is_imm8(distance) : distance == (int32_t)distance;
 }
 
+void emit_land_at(struct emitter *e, struct emit_jump jump, const uint8_t *target)
+{
+	if (jump.at && !close_jump(jump, target))
+		e->failed = true;
+}
+
 void emit_land(struct emitter *e, struct emit_jump jump)
 {
-	if (jump.at && !close_jump(jump, e->at))
-		e->failed = true;
+	emit_land_at(e, jump, e->at);
 }
 
 struct emit_jump emit_jmp(struct emitter *e, bool is_short)
@@ -689,12 +694,6 @@ struct emit_jump emit_jrcxz(struct emitter *e)
 	return emit_open(e, &(uint8_t){ 0xe3 }, 1, REL8_BYTES);
 }
 
-static void emit_close(struct emitter *e, struct emit_jump jump, const uint8_t *target)
-{
-	if (jump.at && !close_jump(jump, target))
-		e->failed = true;
-}
-
 /* Whether a short jump from here reaches. */
 static bool is_near_by(const struct emitter *e, const uint8_t *target)
 {
@@ -703,17 +702,17 @@ static bool is_near_by(const struct emitter *e, const uint8_t *target)
 
 void emit_jmp_to(struct emitter *e, const uint8_t *target)
 {
-	emit_close(e, emit_jmp(e, is_near_by(e, target)), target);
+	emit_land_at(e, emit_jmp(e, is_near_by(e, target)), target);
 }
 
 void emit_jcc_to(struct emitter *e, enum emit_condition cc, const uint8_t *target)
 {
-	emit_close(e, emit_jcc(e, cc, is_near_by(e, target)), target);
+	emit_land_at(e, emit_jcc(e, cc, is_near_by(e, target)), target);
 }
 
 void emit_call_to(struct emitter *e, const uint8_t *target)
 {
-	emit_close(e, emit_open(e, &(uint8_t){ CALL_NEAR }, 1, REL32_BYTES), target);
+	emit_land_at(e, emit_open(e, &(uint8_t){ CALL_NEAR }, 1, REL32_BYTES), target);
 }
 
 /* NOPs, so that what lies `ahead` bytes from here is aligned. */
@@ -728,7 +727,7 @@ uint8_t *emit_jmp_patchable(struct emitter *e, const uint8_t *target)
 
 	align_ahead(e, 1);
 	jump = emit_jmp(e, false);
-	emit_close(e, jump, target);
+	emit_land_at(e, jump, target);
 	return jump.at;
 }
 
@@ -738,7 +737,7 @@ uint8_t *emit_jcc_patchable(struct emitter *e, enum emit_condition cc, const uin
 
 	align_ahead(e, 2);
 	jump = emit_jcc(e, cc, false);
-	emit_close(e, jump, target);
+	emit_land_at(e, jump, target);
 	return jump.at;
 }
 

@@ -189,8 +189,9 @@ struct emit_jump {
 struct emit_jump emit_jmp(struct emitter *e, bool is_short);
 struct emit_jump emit_jcc(struct emitter *e, enum emit_condition cc, bool is_short);
 struct emit_jump emit_jrcxz(struct emitter *e); /* always short; spares the flags */
-/* The jump lands here. */
+/* The jump lands here, or there. */
 void emit_land(struct emitter *e, struct emit_jump jump);
+void emit_land_at(struct emitter *e, struct emit_jump jump, const uint8_t *target);
 
 /* To a place in the same buffer, as far as the emitter's view of it goes, in the shortest form. */
 void emit_jmp_to(struct emitter *e, const uint8_t *target);

@@ -18,20 +18,30 @@ static struct host_mem status_word(void)
 }
 
 /* cpu->status is AX after LAHF and SETO: cpu/flags.h. */
-static void save_status(struct gen *g)
+void gen_status_store(struct emitter *e, unsigned scratch)
 {
-	emit_mov_rr(&g->e, 8, R9, RAX);
-	emit_lahf(&g->e);
-	emit_set_r(&g->e, COND_O, RAX);
-	emit_mov_mr(&g->e, 2, status_word(), RAX);
-	emit_mov_rr(&g->e, 8, RAX, R9);
-	g->where |= IN_STATUS;
+	emit_mov_rr(e, 8, scratch, RAX);
+	emit_lahf(e);
+	emit_set_r(e, COND_O, RAX);
+	emit_mov_mr(e, 2, status_word(), RAX);
+	emit_mov_rr(e, 8, RAX, scratch);
+}
+
+void gen_status_load(struct emitter *e, unsigned scratch)
+{
+	emit_mov_rr(e, 8, scratch, RAX);
+	emit_movzx_rm(e, 2, RAX, status_word());
+	emit_alu_ri(e, ALU_ADD, 1, RAX, 0x7f);
+	emit_sahf(e);
+	emit_mov_rr(e, 8, RAX, scratch);
 }
 
 void gen_flags_store(struct gen *g)
 {
-	if (g->live_before && g->where == IN_HOST)
-		save_status(g);
+	if (!g->live_before || g->where != IN_HOST)
+		return;
+	gen_status_store(&g->e, R9);
+	g->where |= IN_STATUS;
 }
 
 void gen_flags_spare(struct gen *g)
@@ -45,11 +55,7 @@ void gen_flags_load(struct gen *g)
 	if (g->where & IN_HOST)
 		return;
 	gen_take_r11(g);
-	emit_mov_rr(&g->e, 8, R11, RAX);
-	emit_movzx_rm(&g->e, 2, RAX, status_word());
-	emit_alu_ri(&g->e, ALU_ADD, 1, RAX, 0x7f);
-	emit_sahf(&g->e);
-	emit_mov_rr(&g->e, 8, RAX, R11);
+	gen_status_load(&g->e, R11);
 	g->where |= IN_HOST;
 }
 

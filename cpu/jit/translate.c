@@ -65,7 +65,7 @@ static void emit_poll_way_out(struct gen *g, struct emit_jump from, const uint8_
 {
 	emit_land(&g->e, from);
 	emit_mov_ri(&g->e, R9, g->page_offset);
-	emit_call_m(&g->e, cold_thunk(THUNK_POLL));
+	emit_call_to(&g->e, g->jit->thunk[THUNK_POLL]);
 	emit_jmp_to(&g->e, back);
 }
 
@@ -76,13 +76,12 @@ static void emit_bails(struct gen *g, bool has_flags_entry)
 
 	code->flags_bail = g->e.at;
 	if (has_flags_entry) {
-		g->where = IN_HOST;
-		g->live_before = STATUS_ALL;
-		gen_flags_store(g);
+		emit_mov_ri(&g->e, R9, g->page_offset);
+		emit_jmp_to(&g->e, g->jit->storing_thunk[THUNK_BAIL]);
 	}
 	code->bail = g->e.at;
 	emit_mov_ri(&g->e, R9, g->page_offset);
-	emit_jmp_m(&g->e, cold_thunk(THUNK_BAIL));
+	emit_jmp_to(&g->e, g->jit->thunk[THUNK_BAIL]);
 }
 
 /* No flag is read before it is written: the entry may destroy them. */

@@ -52,6 +52,7 @@ struct cold {
 	uint32_t target;  /* COLD_FAR: from the page's start */
 	struct emit_jump from;
 	bool loads_delta;    /* COLD_SLOW: the main path goes on with R11 as gen_reach_stack does */
+	const uint8_t *code; /* where it is, once emitted */
 	const uint8_t *back; /* COLD_SLOW, COLD_FIT */
 	uint8_t tlb_class;   /* COLD_SLOW: as at the jump */
 	bool is_vector;      /* COLD_SLOW: the vector registers must be live when it comes back */
@@ -108,6 +109,9 @@ uint8_t *gen_block(struct jit *jit, struct block *block, uint8_t *start, uint8_t
 /* --- flags -------------------------------------------------------------------------------------
  */
 
+/* Between the host's flags and cpu->status; `scratch` keeps RAX meanwhile. */
+void gen_status_store(struct emitter *e, unsigned scratch);
+void gen_status_load(struct emitter *e, unsigned scratch);
 /* The host's flags are about to be destroyed. Uses R9. */
 void gen_flags_spare(struct gen *g);
 /* The instruction needs the host's flags as the guest left them. Uses R11. */

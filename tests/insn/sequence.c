@@ -81,7 +81,9 @@ static bool append(struct sequence *s, const struct instance *insn)
 
 static bool is_harmless(const struct instance *insn, unsigned protected)
 {
-	return !has_memory(insn) && insn->zydis.meta.branch_type == ZYDIS_BRANCH_TYPE_NONE &&
+	/* PAUSE is XCHG with R8 at times, which Zydis does not know. */
+	return !has_memory(insn) && insn->zydis.mnemonic != ZYDIS_MNEMONIC_PAUSE &&
+	       insn->zydis.meta.branch_type == ZYDIS_BRANCH_TYPE_NONE &&
 	       !(written_gprs(insn) & protected);
 }
 
