@@ -40,34 +40,49 @@ static void remember(struct cpu *cpu, const struct block *block, uint64_t genera
 		(struct branch_entry){ .addr = cpu->rip, .key = cpu->jit.key, .code = block->code };
 }
 
+static bool is_due(struct cpu *cpu)
+{
+	if (likely(!cpu_attention_due(cpu)))
+		return false;
+	cpu->stats.count[STAT_LEFT_ATTENTION]++;
+	return true;
+}
+
 /* The block at RIP if it has code; *generation: see block_find. */
 static struct block *find_code(struct cpu *cpu, uint64_t *generation)
 {
 	struct block *block;
 
 	cpu->insn = NULL;
-	if (unlikely(cpu_attention_due(cpu))) {
-		cpu->stats.count[STAT_LEFT_ATTENTION]++;
-		return NULL;
-	}
-	if (unlikely(cpu->jit.is_single) || unlikely(!jit_can_run(cpu)))
+	if (unlikely(is_due(cpu)) || unlikely(cpu->jit.is_single) || unlikely(!jit_can_run(cpu)))
 		return NULL;
 	block = block_find(cpu, generation);
 	return jit_prepare(cpu, block) == BLOCK_TRANSLATED ? block : NULL;
 }
 
-const void *jit_next(struct cpu *cpu)
+const void *jit_next_anew(struct cpu *cpu)
 {
 	uint64_t generation;
 	struct block *block = find_code(cpu, &generation);
 
-	cpu->stats.count[STAT_LEFT_NEXT]++;
 	if (!block)
 		return NULL;
 	jit_arrive(cpu);
 	if (generation)
 		remember(cpu, block, generation);
 	return block->code;
+}
+
+const void *jit_next(struct cpu *cpu)
+{
+	const struct branch_entry *entry = &cpu->jit.branches[branch_slot(cpu->rip)];
+
+	cpu->stats.count[STAT_LEFT_NEXT]++;
+	jit_arrive(cpu);
+	if (likely(entry->addr == cpu->rip && entry->key == cpu->jit.key) &&
+	    likely(!cpu_attention_due(cpu)))
+		return entry->code;
+	return jit_next_anew(cpu);
 }
 
 void jit_stop_at(struct cpu *cpu, uint64_t rip)

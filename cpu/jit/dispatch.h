@@ -39,6 +39,9 @@ void jit_arrive(struct cpu *cpu);
  */
 const void *jit_next(struct cpu *cpu);
 
+/* The same where the code that the vCPU knows for RIP is void. */
+const void *jit_next_anew(struct cpu *cpu);
+
 /* The same for the target of a direct jump in the page that runs; patches the jump. */
 const void *jit_link(struct cpu *cpu, struct jit_link *link);
 

@@ -181,7 +181,9 @@ __attribute__((used)) static void thunks(void)
 		".globl jit_thunk_bail\n"
 		"jit_thunk_bail:\n\t" WRITE_ALL "add %%gs:%c[code_page], %%r9\n\t"
 		"mov %%r9, %%gs:%c[rip]\n\t"
-		"jmp next\n"
+		"mov %%gs:%c[self], %%rdi\n\t"
+		"call jit_next_anew\n\t"
+		"jmp go_or_leave\n"
 
 		".globl jit_thunk_stop\n"
 		"jit_thunk_stop:\n\t" WRITE_ALL "mov %%gs:%c[stop], %%r9\n\t"

@@ -23,6 +23,6 @@ gen_fn gen_jcc, gen_jmp, gen_call, gen_ret;
 gen_fn gen_push, gen_pop, gen_leave, gen_pushf;
 
 /* gen_system.c */
-gen_fn gen_cli, gen_sti, gen_cld, gen_std, gen_stac, gen_clac, gen_swapgs;
+gen_fn gen_cli, gen_sti, gen_cld, gen_std, gen_stac, gen_clac, gen_swapgs, gen_popf;
 
 #endif

@@ -139,3 +139,42 @@ bool gen_swapgs(struct gen *g)
 	emit_mov_mr(&g->e, 8, kept, R9);
 	return true;
 }
+
+/* --- POPF ----------------------------------------------------------------------------------------
+ */
+
+/* Besides the status flags and IF. */
+#define POPF_RARE (RFLAGS_TF | RFLAGS_DF | RFLAGS_IOPL | RFLAGS_NT | RFLAGS_AC | RFLAGS_ID)
+
+/* cpu->status of the flags in R9; uses R10. */
+static void set_status(struct gen *g)
+{
+	emit_mov_rr(&g->e, 4, R10, R9);
+	emit_shift_ri(&g->e, SHIFT_SHR, 4, R10, 11);
+	emit_alu_ri(&g->e, ALU_AND, 4, R10, 1);
+	emit_alu_ri(&g->e, ALU_AND, 4, R9, (int32_t)(RFLAGS_STATUS & 0xff));
+	emit_alu_ri(&g->e, ALU_OR, 4, R9, (int32_t)RFLAGS_ONE);
+	emit_shift_ri(&g->e, SHIFT_SHL, 4, R9, 8);
+	emit_alu_rr(&g->e, ALU_OR, 4, R9, R10);
+	emit_mov_mr(&g->e, 2, field(offsetof(struct cpu, status)), R9);
+	g->where = IN_STATUS;
+}
+
+bool gen_popf(struct gen *g)
+{
+	if (g->zydis.operand_width != 64 || !gen_is_grouped(g) || g->tlb_class == TLB_USER)
+		return false;
+	gen_reach_stack(g);
+	begin(g);
+	emit_mov_rm(&g->e, 8, R9, gen_on_stack(0));
+	emit_mov_rr(&g->e, 4, R10, R9);
+	emit_alu_rm(&g->e, ALU_XOR, 4, R10, rflags());
+	emit_test_ri(&g->e, 4, R10, (int32_t)POPF_RARE);
+	gen_slow_if(g, COND_NE);
+	emit_alu_ri(&g->e, ALU_AND, 4, R10, (int32_t)RFLAGS_IF);
+	emit_alu_mr(&g->e, ALU_XOR, 4, rflags(), R10);
+	set_status(g);
+	emit_lea(&g->e, 8, HOST_RSP_HOME, mem_at(HOST_RSP_HOME, 8));
+	gen_jump(g, (int64_t)g->page_offset + g->insn->next);
+	return true;
+}

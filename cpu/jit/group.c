@@ -82,6 +82,10 @@ static void use_of_word(const struct insn *insn, const struct decoded *d, struct
 		add_access(use, 0, WORD);
 		use->by = WORD;
 		break;
+	case ZYDIS_MNEMONIC_POPFQ:
+		add_access(use, 0, WORD);
+		use->by = WORD;
+		break;
 	case ZYDIS_MNEMONIC_RET:
 		add_access(use, 0, WORD);
 		break;

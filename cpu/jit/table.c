@@ -98,6 +98,7 @@ static const struct gen_row rows[] = {
 	GEN(POP, gen_pop),
 	GEN(LEAVE, gen_leave),
 	GEN(PUSHFQ, gen_pushf),
+	SETS(POPFQ, gen_popf),
 
 	/* gen_system.c */
 	GEN(CLI, gen_cli),
