@@ -402,7 +402,7 @@ static bool is_final(const struct check *check, const struct block *block)
 /* The value of what differs after a run, to see when it changes. */
 static uint64_t value_of(const struct check_difference *difference, const struct check_state *state)
 {
-	const uint8_t *ymm = state->vector.ymm[difference->index];
+	const uint8_t *ymm;
 
 	switch (difference->item) {
 	case CHECK_REGISTER:
@@ -412,6 +412,7 @@ static uint64_t value_of(const struct check_difference *difference, const struct
 	case CHECK_MXCSR:
 		return state->mxcsr;
 	case CHECK_VECTOR:
+		ymm = state->vector.ymm[difference->index];
 		return load_le(ymm, 8) ^ load_le(ymm + 8, 8) << 1;
 	case CHECK_MEMORY:
 		return *difference->memory.host;

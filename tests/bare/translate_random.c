@@ -19,13 +19,15 @@
 #define DF          0x400u
 #define RF          0x10000u
 #define CR0_WP      (1ull << 16)
+#define BMI1_BMI2   (1u << 3 | 1u << 8) /* CPUID 7, EBX */
 #define CR4_OSFXSR  (1ull << 9)
 
 static uint64_t random_state;
 static uint8_t *code, *data, *stack;
+static uint32_t *counter; /* of the loop around a piece */
 static uint8_t model[DATA_BYTES] __attribute__((aligned(64)));
 static uint8_t fx_start[512] __attribute__((aligned(16)));
-static bool is_exact;
+static bool is_exact, has_bmi;
 static unsigned runs, runs_to_end;
 
 static uint64_t next_random(void)
@@ -217,16 +219,18 @@ struct operand {
 
 static struct operand memory_operand(unsigned reg, bool is_64)
 {
-	static const uint8_t bases[] = { 7, 6, 5, 13 };
-	unsigned base = bases[below(is_64 ? 4 : 3)], mod = 1 + below(2);
+	static const uint8_t bases[] = { 7, 6, 5, 4, 4, 13 };
+	unsigned base = bases[below(is_64 ? 6 : 5)], mod = 1 + below(2);
 	int32_t disp = mod == 1 ? (int8_t)next_random() : (int32_t)below(600) - 300;
 	struct operand o = { .rex = (uint8_t)((reg >> 3 & 1) << 2 | base >> 3) };
 
 	o.bytes[0] = (uint8_t)(mod << 6 | (reg & 7) << 3 | (base & 7));
 	o.count = 1;
-	if (one_in(4)) { /* an index: RDX, which is small more often than not */
+	if (base == 4 || one_in(4)) { /* an index: RDX, which is small more often than not */
+		unsigned index = base == 4 && !one_in(8) ? 4 : 2;
+
 		o.bytes[0] = (uint8_t)((o.bytes[0] & ~7) | 4);
-		o.bytes[o.count++] = (uint8_t)(below(4) << 6 | 2 << 3 | (base & 7));
+		o.bytes[o.count++] = (uint8_t)(below(4) << 6 | index << 3 | (base & 7));
 	}
 	for (unsigned i = 0; i < (mod == 1 ? 1u : 4u); i++)
 		o.bytes[o.count++] = (uint8_t)(disp >> 8 * i);
@@ -297,7 +301,47 @@ static void emit_insn(const struct pattern *p, bool is_64)
 		emit(0xc039c0920f, 5); /* SETC AL; CMP EAX, EAX */
 }
 
-/* A piece: now and then a branch over the next instruction, a call of it, a jump. UD2 at the end.
+/* ANDN, BEXTR, BZHI, MULX, PDEP, PEXT, SHLX and their kin, with a VEX prefix. */
+static void emit_bmi(void)
+{
+	static const struct {
+		uint8_t opcode, pp, reg; /* reg: 1 to 7 in ModRM, 0: a register */
+	} forms[] = { { 0xf2, 0, 0 }, { 0xf3, 0, 1 }, { 0xf3, 0, 2 }, { 0xf3, 0, 3 },
+		      { 0xf5, 0, 0 }, { 0xf5, 2, 0 }, { 0xf5, 3, 0 }, { 0xf6, 3, 0 },
+		      { 0xf7, 0, 0 }, { 0xf7, 1, 0 }, { 0xf7, 2, 0 }, { 0xf7, 3, 0 } };
+	unsigned form = below(sizeof(forms) / sizeof(*forms)), third = pick_register(16);
+	unsigned reg = forms[form].reg ? forms[form].reg : pick_register(16);
+	struct operand o =
+		one_in(2) ? memory_operand(reg, true) : register_operand(reg, pick_register(16));
+
+	emit(0xc4, 1);
+	emit(0xe2u ^ (o.rex & 4u) << 5 ^ (o.rex & 1u) << 5, 1);
+	emit((next_random() & 0x80) | (~third & 15u) << 3 | forms[form].pp, 1);
+	emit(forms[form].opcode, 1);
+	for (unsigned i = 0; i < o.count; i++)
+		emit(o.bytes[i], 1);
+}
+
+static void emit_any(bool is_64)
+{
+	if (is_64 && has_bmi && one_in(12))
+		emit_bmi();
+	else
+		emit_insn(&patterns[below(sizeof(patterns) / sizeof(*patterns))], is_64);
+}
+
+/* DEC of the counter in memory; JNZ to the start. */
+static void emit_loop(bool is_64)
+{
+	emit(is_64 ? 0x250cff : 0x0dff, is_64 ? 3 : 2);
+	emit((uintptr_t)counter, 4);
+	emit(0x850f, 2);
+	emit((uint64_t)(code - (at + 4)), 4);
+}
+
+/*
+ * A piece: now and then a branch over the next instruction, a call of it, a jump; often a loop
+ * around it all. UD2 at the end.
  */
 static void generate(bool is_64)
 {
@@ -314,10 +358,12 @@ static void generate(bool is_64)
 			emit(0x00000000e8, 5); /* CALL to the next instruction; POP RAX */
 			emit(0x58, 1);
 		}
-		emit_insn(&patterns[below(sizeof(patterns) / sizeof(*patterns))], is_64);
+		emit_any(is_64);
 		if (patch)
 			*patch = (uint8_t)(at - patch - 1);
 	}
+	if (one_in(2))
+		emit_loop(is_64);
 	emit(0x0b0f, 2);
 }
 
@@ -350,6 +396,14 @@ static uint64_t pointer(void)
 	return (uintptr_t)data + (one_in(3) ? DATA_BYTES - below(80) : 512 + below(7000) / 16 * 16);
 }
 
+/* In its page; sometimes at its borders, or not aligned. */
+static uint64_t stack_pointer(void)
+{
+	uint64_t offset = one_in(3) ? one_in(2) ? below(80) : 4096 - below(80) : 2048;
+
+	return (uintptr_t)stack + (one_in(8) ? offset : offset / 8 * 8);
+}
+
 static void pick_states(bool is_64)
 {
 	for (unsigned i = 0; i < STATES; i++) {
@@ -365,7 +419,7 @@ static void pick_states(bool is_64)
 		f->r13 = pointer();
 		f->rdx = one_in(3) ? f->rdx : below(64);
 		f->rcx = one_in(2) ? f->rcx : below(64);
-		f->rsp = (uintptr_t)stack + 2048;
+		f->rsp = stack_pointer();
 		f->rflags = 2 | (next_random() & STATUS) | (one_in(8) ? DF : 0);
 		for (unsigned r = 0; r < 15 && !is_64; r++)
 			regs[r] = (uint32_t)regs[r];
@@ -402,6 +456,7 @@ static void run_from(unsigned state, struct result *result)
 {
 	copy(data, model, DATA_BYTES);
 	copy(stack, model, 4096);
+	*counter = 1 + state;
 	result->frame = states[state];
 	asm volatile("fxrstor64 %0" : : "m"(fx_start));
 	run_frame(&result->frame);
@@ -486,6 +541,7 @@ void test_main(void)
 	uint64_t seed = boot_number("seed", 1);
 	unsigned pieces = (unsigned)boot_number("pieces", 150);
 
+	has_bmi = (cpuid(7, 0).b & BMI1_BMI2) == BMI1_BMI2;
 	is_exact = boot_number("exact", 0);
 	WRITE_CR(4, READ_CR(4) | CR4_OSFXSR);
 	WRITE_CR(0, READ_CR(0) & ~CR0_WP); /* we write where the user only reads */
@@ -495,6 +551,9 @@ void test_main(void)
 	(void)page_alloc();
 	stack = page_alloc();
 	make_user(stack);
+	(void)page_alloc();
+	counter = page_alloc();
+	make_user(counter);
 	(void)page_alloc();
 	data = page_alloc();
 	make_user(data);
