@@ -189,6 +189,20 @@ static bool wants_question(const struct call *call)
 	return call->cmdlet->flags & CMDLET_ASKS && !call_switch(call, "Force");
 }
 
+/* -WhatIf, or $WhatIfPreference for all cmdlets. */
+static bool only_says(const struct call *call)
+{
+	json_t *preference;
+	bool says;
+
+	if (call_has(call, "WhatIf"))
+		return call_switch(call, "WhatIf");
+	preference = shell_get(call->shell, "WhatIfPreference");
+	says = value_true(preference);
+	json_decref(preference);
+	return says;
+}
+
 bool call_should(struct call *call, const char *format, ...)
 {
 	struct text what = { 0 };
@@ -198,7 +212,7 @@ bool call_should(struct call *call, const char *format, ...)
 	va_start(args, format);
 	text_addv(&what, format, args);
 	va_end(args);
-	if (call_switch(call, "WhatIf")) {
+	if (only_says(call)) {
 		fprintf(call->shell->out, "What if: %s will %s\n", call->name, what.s);
 		yes = false;
 	} else if (wants_question(call)) {

@@ -3,6 +3,7 @@
  * Start-VM, Stop-VM, Restart-VM, Suspend-VM, Resume-VM: what happens to a VM's process.
  */
 #define _GNU_SOURCE /* pidfd, struct ucred */
+#include "ctl/agent.h"
 #include "ctl/host.h"
 #include "ctl/launch.h"
 #include "ctl/nouns.h"
@@ -20,7 +21,8 @@
 
 #define REQUEST_MS 10000
 #define QUIT_MS    30000
-#define SHUTDOWN_S 300 /* as long as Hyper-V waits for a guest */
+#define AGENT_MS   1000 /* for an agent to show itself */
+#define SHUTDOWN_S 300  /* as long as Hyper-V waits for a guest */
 
 static int warn_state(struct call *call, const struct machine *machine)
 {
@@ -216,6 +218,20 @@ static int turn_off(struct call *call, struct machine *machine)
 			  *err.text ? err.text : "its process does not end");
 }
 
+/* As Hyper-V does: integration services where there are some, which is the guest agent here. */
+static void ask_agent(struct call *call, const struct machine *machine)
+{
+	struct agent_exec exec = { .out = NULL };
+	struct error err = { "" };
+	int fd = agent_open(call->shell->store, machine->id, AGENT_MS, &err);
+
+	if (fd < 0)
+		return;
+	agent_start(fd, "poweroff", NULL, &exec, &err);
+	agent_exec_free(&exec);
+	close(fd);
+}
+
 static int shut_down(struct call *call, struct machine *machine)
 {
 	int64_t seconds = call_int(call, "Timeout", SHUTDOWN_S);
@@ -225,6 +241,8 @@ static int shut_down(struct call *call, struct machine *machine)
 	/* A paused guest cannot shut down: it goes on first. */
 	if (machine->process.state == PROCESS_PAUSED && request(call, machine, "resume", "resume"))
 		return -1;
+	if (seconds)
+		ask_agent(call, machine);
 	ret = ask_and_wait(call->shell->store, machine->id, "powerdown", (int)seconds * 1000, &err);
 	if (!ret)
 		return 0;

@@ -1,0 +1,525 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * New-NetIPAddress, Get-NetIPAddress, Remove-NetIPAddress, and netsh's name servers. The addresses
+ * of adapters on switches are in the switch's definition, and so are their name servers; those of
+ * the kernel's adapters are the kernel's: `ip` and `resolvectl` set them.
+ */
+#include "ctl/address.h"
+#include "ctl/netadapter.h"
+#include "ctl/nouns.h"
+#include "ctl/shell.h"
+#include "ctl/spawn.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <strings.h>
+
+/* --- objects --- */
+
+static json_t *address_object(const struct netadapter *adapter, const char *address,
+			      unsigned length, const char *store)
+{
+	bool v6 = strchr(address, ':') != NULL, active = !strcmp(store, "ActiveStore");
+	json_t *object = value_object("NetIPAddress");
+
+	json_object_set_new(object, "IPAddress", json_string(address));
+	json_object_set_new(object, "InterfaceIndex", json_integer(adapter->index));
+	json_object_set_new(object, "InterfaceAlias", value_string(adapter->name));
+	json_object_set_new(object, "AddressFamily", json_string(v6 ? "IPv6" : "IPv4"));
+	json_object_set_new(object, "Type", json_string("Unicast"));
+	json_object_set_new(object, "PrefixLength", json_integer(length));
+	json_object_set_new(object, "PrefixOrigin", json_string("Manual"));
+	json_object_set_new(object, "SuffixOrigin", json_string("Manual"));
+	json_object_set_new(object, "AddressState", json_string(active ? "Preferred" : "Invalid"));
+	json_object_set_new(object, "ValidLifetime",
+			    json_string("Infinite ([TimeSpan]::MaxValue)"));
+	json_object_set_new(object, "PreferredLifetime",
+			    json_string("Infinite ([TimeSpan]::MaxValue)"));
+	json_object_set_new(object, "SkipAsSource", json_false());
+	json_object_set_new(object, "PolicyStore", json_string(store));
+	return object;
+}
+
+/* --- what is to be changed --- */
+
+struct wish {
+	struct address address, gateway;
+	char text[INET6_ADDRSTRLEN], gateway_text[INET6_ADDRSTRLEN]; /* "": no gateway */
+	unsigned length;
+};
+
+static int incorrect(struct call *call, const char *target, const char *why)
+{
+	return call_error_as(call, "InvalidArgument", "Windows System Error 87", target,
+			     "The parameter is incorrect: '%s' %s.", target, why);
+}
+
+static bool parse_host(const char *text, struct address *out, char canonical[INET6_ADDRSTRLEN])
+{
+	return !strchr(text, '/') && address_parse(text, out) &&
+	       inet_ntop(out->family, out->bytes, canonical, INET6_ADDRSTRLEN);
+}
+
+static int parse_wish(struct call *call, struct wish *wish)
+{
+	const char *address = call_string(call, "IPAddress"), *family, *gateway;
+
+	if (!parse_host(address, &wish->address, wish->text))
+		return incorrect(call, address, "is no IP address");
+	family = call_string(call, "AddressFamily");
+	if (family && text_same(family, "IPv6") != (wish->address.family == AF_INET6))
+		return incorrect(call, address, "is not of that address family");
+	wish->length = (unsigned)call_int(call, "PrefixLength", address_bits(&wish->address));
+	if (wish->length > address_bits(&wish->address))
+		return incorrect(call, address, "has no prefix that long");
+	wish->address.length = wish->length;
+	gateway = call_string(call, "DefaultGateway");
+	if (!gateway)
+		return 0;
+	if (!parse_host(gateway, &wish->gateway, wish->gateway_text))
+		return incorrect(call, gateway, "is no IP address");
+	if (!address_holds(&wish->address, &wish->gateway))
+		return incorrect(call, gateway, "is not in the network of the address");
+	return 0;
+}
+
+static int exists(struct call *call, const char *what, const char *target)
+{
+	return call_error_as(call, "InvalidArgument", "Windows System Error 87", target,
+			     "Instance %s already exists: %s.", what, target);
+}
+
+/* --- adapters on switches --- */
+
+/* The switch's definition as it is now; NULL after call_error. */
+static json_t *reread(struct call *call, const struct netadapter *adapter)
+{
+	struct error err = { "" };
+	json_t *definition = store_get(call->shell->store, STORE_SWITCHES,
+				       value_text_of(adapter->network, "Id"), &err);
+
+	if (!definition)
+		call_error(call, ERROR_FAILED, adapter->name, "%s", err.text);
+	return definition;
+}
+
+static int write_back(struct call *call, const json_t *definition)
+{
+	struct error err = { "" };
+
+	if (!store_put(call->shell->store, STORE_SWITCHES, value_text_of(definition, "Id"),
+		       definition, &err))
+		return 0;
+	return call_error(call, ERROR_FAILED, value_text_of(definition, "Name"), "%s", err.text);
+}
+
+static json_t *list_in(json_t *definition, const char *name)
+{
+	json_t *list = json_object_get(definition, name);
+
+	if (!json_is_array(list)) {
+		list = json_array();
+		json_object_set_new(definition, name, list);
+	}
+	return list;
+}
+
+static int check_entries(struct call *call, const json_t *entries, const struct wish *wish)
+{
+	json_t *entry;
+	size_t i;
+
+	json_array_foreach(entries, i, entry)
+	{
+		const char *gateway = value_text_of(entry, "DefaultGateway");
+
+		if (!strcmp(value_text_of(entry, "IPAddress"), wish->text))
+			return exists(call, "MSFT_NetIPAddress", wish->text);
+		if (*wish->gateway_text && gateway && *gateway)
+			return exists(call, "DefaultGateway", gateway);
+	}
+	return 0;
+}
+
+static int add_to_switch(struct call *call, const struct netadapter *adapter,
+			 const struct wish *wish)
+{
+	json_t *definition = reread(call, adapter), *entries;
+	int ret = definition ? 0 : -1;
+
+	if (!ret) {
+		entries = list_in(definition, "IPAddresses");
+		ret = check_entries(call, entries, wish);
+		json_array_append_new(entries, json_pack("{sssiss}", "IPAddress", wish->text,
+							 "PrefixLength", (int)wish->length,
+							 "DefaultGateway", wish->gateway_text));
+	}
+	if (!ret)
+		ret = write_back(call, definition);
+	json_decref(definition);
+	return ret;
+}
+
+/* --- adapters of the kernel --- */
+
+static int run(struct call *call, const char *name, char *const argv[])
+{
+	struct error err = { "" };
+	int ret = spawn_run(argv, NULL, &err);
+
+	if (!ret)
+		return 0;
+	if (strstr(err.text, "File exists"))
+		return exists(call, "MSFT_NetIPAddress", name);
+	return call_error(call, strstr(err.text, "permitted") ? ERROR_DENIED : ERROR_FAILED, name,
+			  "The network adapter '%s' cannot be configured: %s.", name, err.text);
+}
+
+static int add_to_device(struct call *call, const struct netadapter *adapter,
+			 const struct wish *wish)
+{
+	char *prefix = text_format("%s/%u", wish->text, wish->length);
+	char *const add[] = { "ip", "address", "add", prefix, "dev", adapter->device, NULL };
+	char *const up[] = { "ip", "link", "set", adapter->device, "up", NULL };
+	char *const route[] = { "ip",      "route",         "replace",
+				"default", "via",           (char *)wish->gateway_text,
+				"dev",     adapter->device, NULL };
+	int ret = run(call, adapter->name, add);
+
+	free(prefix);
+	if (!ret)
+		ret = run(call, adapter->name, up);
+	if (!ret && *wish->gateway_text)
+		ret = run(call, adapter->name, route);
+	return ret;
+}
+
+/* --- New-NetIPAddress --- */
+
+static int add_address(struct call *call, const struct netadapter *adapter, const struct wish *wish)
+{
+	struct error err = { "" };
+	int ret;
+
+	if (!call_should(call, "add the address %s to the network adapter \"%s\".", wish->text,
+			 adapter->name))
+		return 0;
+	if (adapter->device) {
+		ret = add_to_device(call, adapter, wish);
+	} else {
+		if (store_lock(call->shell->store, &err))
+			return call_error(call, ERROR_FAILED, adapter->name, "%s", err.text);
+		ret = add_to_switch(call, adapter, wish);
+		store_unlock(call->shell->store);
+	}
+	if (ret)
+		return ret;
+	call_emit(call, address_object(adapter, wish->text, wish->length, "ActiveStore"));
+	call_emit(call, address_object(adapter, wish->text, wish->length, "PersistentStore"));
+	return 0;
+}
+
+static bool find_adapter(struct call *call, struct netadapter *adapter)
+{
+	const char *alias = call_string(call, "InterfaceAlias");
+	int64_t index = call_int(call, "InterfaceIndex", -1);
+	bool found = alias ? netadapter_find(call->shell->store, alias, adapter)
+			   : netadapter_find_index(call->shell->store, index, adapter);
+
+	if (!found)
+		call_error_as(call, "ObjectNotFound", "Windows System Error 1168",
+			      alias ? alias : "", "No matching interface found: %s.",
+			      alias ? alias : "no adapter has that index");
+	return found;
+}
+
+static int new_address(struct call *call)
+{
+	struct netadapter adapter;
+	struct wish wish = { .length = 0 };
+	int ret;
+
+	if (parse_wish(call, &wish) || !find_adapter(call, &adapter))
+		return -1;
+	ret = add_address(call, &adapter, &wish);
+	netadapter_free(&adapter);
+	return ret;
+}
+
+/* --- Get-NetIPAddress, Remove-NetIPAddress: of adapters on switches --- */
+
+static bool is_wanted(const struct call *call, const struct netadapter *adapter,
+		      const char *address)
+{
+	const char *alias = call_string(call, "InterfaceAlias"),
+		   *ip = call_string(call, "IPAddress");
+	int64_t index = call_int(call, "InterfaceIndex", -1);
+
+	return (!alias || value_like(adapter->name, alias)) && (!ip || value_like(address, ip)) &&
+	       (index < 0 || index == adapter->index);
+}
+
+/* Runs fn for each address; it may remove the entry, and says so with 1. */
+static int each_address(struct call *call,
+			int (*fn)(struct call *, const struct netadapter *, const json_t *entry))
+{
+	json_t *switches = store_list(call->shell->store, STORE_SWITCHES, NULL, NULL), *definition;
+	size_t i, hits = 0;
+	int ret = 0;
+
+	json_array_foreach(switches, i, definition)
+	{
+		struct netadapter adapter = {
+			.name = text_format("vEthernet (%s)", value_text_of(definition, "Name")),
+			.index = json_integer_value(json_object_get(definition, "InterfaceIndex")),
+		};
+		json_t *entries = list_in(definition, "IPAddresses");
+		bool changed = false;
+
+		for (size_t k = 0; k < json_array_size(entries);) {
+			json_t *entry = json_array_get(entries, k);
+			bool wanted = is_wanted(call, &adapter, value_text_of(entry, "IPAddress"));
+			bool removed = wanted && fn(call, &adapter, entry) == 1;
+
+			hits += wanted;
+			changed |= removed;
+			if (removed)
+				json_array_remove(entries, k);
+			else
+				k++;
+		}
+		if (changed)
+			ret = write_back(call, definition);
+		free(adapter.name);
+	}
+	json_decref(switches);
+	if (!hits && call_has(call, "IPAddress"))
+		return call_error_as(
+			call, "ObjectNotFound", "CmdletizationQuery_NotFound_IPAddress",
+			call_string(call, "IPAddress"),
+			"No MSFT_NetIPAddress objects found with property 'IPAddress' equal "
+			"to '%s'.",
+			call_string(call, "IPAddress"));
+	return ret;
+}
+
+static int emit_address(struct call *call, const struct netadapter *adapter, const json_t *entry)
+{
+	call_emit(call, address_object(adapter, value_text_of(entry, "IPAddress"),
+				       (unsigned)json_integer_value(
+					       json_object_get(entry, "PrefixLength")),
+				       "ActiveStore"));
+	return 0;
+}
+
+static int get_addresses(struct call *call)
+{
+	return each_address(call, emit_address);
+}
+
+static int remove_address(struct call *call, const struct netadapter *adapter, const json_t *entry)
+{
+	return call_should(call, "remove the address %s from the network adapter \"%s\".",
+			   value_text_of(entry, "IPAddress"), adapter->name);
+}
+
+static int remove_addresses(struct call *call)
+{
+	struct error err = { "" };
+	int ret;
+
+	if (store_lock(call->shell->store, &err))
+		return call_error(call, ERROR_FAILED, "", "%s", err.text);
+	ret = each_address(call, remove_address);
+	store_unlock(call->shell->store);
+	return ret;
+}
+
+/* --- netsh --- */
+
+static const char netsh_usage[] =
+	"Usage: netsh interface ip add dnsserver [name=]ADAPTER [address=]ADDRESS [[index=]N]\n"
+	"[[validate=]yes|no]";
+
+/* Words may be cut short as long as they begin like one of these. */
+static bool is_short_for(const char *word, const char *whole)
+{
+	return *word && !strncasecmp(whole, word, strlen(word));
+}
+
+/* The value behind a tag; NULL where it is not there. */
+static const char *tagged(const json_t *words, const char *tag)
+{
+	size_t len = strlen(tag), i;
+	json_t *word;
+
+	json_array_foreach(words, i, word)
+	{
+		const char *text = json_string_value(word), *equals = strchr(text, '=');
+
+		if (equals && (size_t)(equals - text) == len && !strncasecmp(text, tag, len))
+			return equals + 1;
+	}
+	return NULL;
+}
+
+/* The nth word without a tag, from `first` on. */
+static const char *untagged(const json_t *words, size_t first, size_t n)
+{
+	json_t *word;
+	size_t i;
+
+	json_array_foreach(words, i, word)
+	{
+		const char *text = json_string_value(word);
+
+		if (i >= first && !strchr(text, '=') && !n--)
+			return text;
+	}
+	return NULL;
+}
+
+static int add_server_to_switch(struct call *call, const struct netadapter *adapter,
+				const char *server)
+{
+	struct error err = { "" };
+	json_t *definition;
+	int ret = -1;
+
+	if (store_lock(call->shell->store, &err))
+		return call_error(call, ERROR_FAILED, adapter->name, "%s", err.text);
+	definition = reread(call, adapter);
+	if (definition) {
+		json_array_append_new(list_in(definition, "DnsServers"), json_string(server));
+		ret = write_back(call, definition);
+	}
+	json_decref(definition);
+	store_unlock(call->shell->store);
+	return ret;
+}
+
+/* Where there is systemd-resolved it is told, else /etc/resolv.conf is. */
+static int add_server_to_device(struct call *call, const struct netadapter *adapter,
+				const char *server)
+{
+	char *const argv[] = { "resolvectl", "dns", adapter->device, (char *)server, NULL };
+	struct error err = { "" };
+	FILE *file;
+
+	if (!spawn_run(argv, NULL, &err))
+		return 0;
+	file = fopen("/etc/resolv.conf", "ae");
+	if (file && fprintf(file, "nameserver %s\n", server) > 0 && !fclose(file))
+		return 0;
+	return call_error(call, ERROR_DENIED, adapter->name,
+			  "The name server of '%s' cannot be set: %s.", adapter->name,
+			  strerror(errno));
+}
+
+static int add_server(struct call *call, const json_t *words, size_t first)
+{
+	const char *name = tagged(words, "name"), *server = tagged(words, "address");
+	char canonical[INET6_ADDRSTRLEN];
+	struct netadapter adapter;
+	struct address address;
+	int ret;
+
+	/* What has no tag is in its usual place among those without. */
+	server = server ? server : untagged(words, first, name ? 0 : 1);
+	name = name ? name : untagged(words, first, 0);
+	if (server && *server == '<')
+		return call_error_as(
+			call, "InvalidArgument", "NetshSyntax", server,
+			"Replace the placeholder <...> by the address of a name server; no "
+			"< > around it.");
+	if (!name || !server)
+		return call_error_as(call, "InvalidArgument", "NetshSyntax", "", "%s", netsh_usage);
+	if (!parse_host(server, &address, canonical))
+		return incorrect(call, server, "is no IP address");
+	if (!netadapter_find(call->shell->store, name, &adapter))
+		return call_error_as(
+			call, "ObjectNotFound", "NetshNotFound", name,
+			"The filename, directory name, or volume label syntax is incorrect: "
+			"there is no adapter '%s'.",
+			name);
+	ret = adapter.device ? add_server_to_device(call, &adapter, canonical)
+			     : add_server_to_switch(call, &adapter, canonical);
+	netadapter_free(&adapter);
+	if (!ret)
+		call_emit(call, json_string(""));
+	return ret;
+}
+
+static int netsh(struct call *call)
+{
+	static const char *const contexts[][3] = {
+		{ "interface", NULL, NULL },
+		{ "ipv4", "ip", "ipv6" },
+		{ "add", NULL, NULL },
+		{ "dnsservers", NULL, NULL },
+	};
+	const json_t *words = call_value(call, "Words");
+
+	for (size_t i = 0; i < ARRAY_SIZE(contexts); i++) {
+		const char *word = json_string_value(json_array_get(words, i));
+		bool fits = false;
+
+		for (size_t k = 0; k < 3 && contexts[i][k] && word; k++)
+			fits |= is_short_for(word, contexts[i][k]);
+		if (!fits)
+			return call_error_as(call, "InvalidArgument", "NetshSyntax",
+					     word ? word : "",
+					     "The following command was not found: %s.\n%s",
+					     word ? word : "", netsh_usage);
+	}
+	return add_server(call, words, ARRAY_SIZE(contexts));
+}
+
+/* --- the table --- */
+
+#define PARAM_INTERFACE                                                                         \
+	{ "InterfaceAlias", "ifAlias", PARAM_STRING, .sets = SET(0),                            \
+	  .flags = REQUIRED | BY_NAME },                                                        \
+	{                                                                                       \
+		"InterfaceIndex", "ifIndex", PARAM_INT,                                         \
+			.min = 0, .max = INT32_MAX, .sets = SET(1), .flags = REQUIRED | BY_NAME \
+	}
+
+static const struct param new_params[] = {
+	{ "IPAddress", "LocalAddress", PARAM_STRING, .position = POSITION(0),
+	  .flags = REQUIRED | BY_NAME },
+	PARAM_INTERFACE,
+	{ "AddressFamily", NULL, PARAM_ENUM, "IPv4|IPv6" },
+	{ "DefaultGateway", NULL, PARAM_STRING },
+	{ "PrefixLength", NULL, PARAM_INT, .min = 0, .max = 255 },
+	PARAM_END,
+};
+
+static const struct param select_params[] = {
+	{ "IPAddress", "LocalAddress", PARAM_STRING, .position = POSITION(0), .flags = BY_NAME },
+	{ "InterfaceAlias", "ifAlias", PARAM_STRING, .flags = BY_NAME },
+	{ "InterfaceIndex", "ifIndex", PARAM_INT, .flags = BY_NAME },
+	PARAM_END,
+};
+
+static const struct param netsh_params[] = {
+	{ "Words", NULL, PARAM_STRING, .flags = MANY | REST },
+	PARAM_END,
+};
+
+static const struct cmdlet cmdlets[] = {
+	{ "New-NetIPAddress", NULL, "Gives a network adapter of this host an address.", new_params,
+	  "ByInterfaceAlias ByInterfaceIndex", CMDLET_CHANGES, new_address },
+	{ "Get-NetIPAddress", NULL, "Gets the addresses of adapters on virtual switches.",
+	  select_params, NULL, 0, get_addresses },
+	{ "Remove-NetIPAddress", NULL, "Takes addresses off adapters on virtual switches.",
+	  select_params, NULL, CMDLET_CHANGES | CMDLET_ASKS, remove_addresses },
+	{ "netsh", "netsh.exe", "Adds a name server: netsh interface ip add dnsserver.",
+	  netsh_params, NULL, 0, netsh },
+	{ NULL },
+};
+
+static const struct view views[] = { { "NetIPAddress", NULL }, { NULL } };
+
+const struct noun noun_net_address = { cmdlets, views };
