@@ -333,7 +333,8 @@ int bind_arguments(struct call *call, const struct argument *arguments, size_t c
 	int ret;
 
 	*sets = SET(count_sets(call->cmdlet)) - 1;
-	memcpy(all, arguments, count * sizeof(*all));
+	if (count)
+		memcpy(all, arguments, count * sizeof(*all));
 	ret = bind_all_named(call, all, count, sets);
 	for (size_t i = 0; i < count && !ret; i++) {
 		if (!all[i].name && all[i].value)

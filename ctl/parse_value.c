@@ -139,8 +139,11 @@ static struct node *add_part(struct node *whole, struct text *text, struct node 
 /* One string out of its parts. */
 static struct node *finish_parts(struct node *whole, struct text *text)
 {
+	if (whole->count && text->len)
+		return node_with(whole, string_node(text));
 	if (whole->count) {
-		return text->len ? node_with(whole, string_node(text)) : whole;
+		text_free(text);
+		return whole;
 	}
 	node_free(whole);
 	return string_node(text);
