@@ -126,6 +126,18 @@ int memory_write(struct memory *mem, gpa_t gpa, const void *buf, uint64_t len)
 	return 0;
 }
 
+int memory_release(struct memory *mem, gpa_t gpa, uint64_t len)
+{
+	void *p = memory_at(mem, gpa, len);
+
+	if (!p || gpa % PAGE_BYTES || len % PAGE_BYTES)
+		return -EFAULT;
+	if (madvise(p, len, MADV_REMOVE)) /* a hole in the file: gone from every mapping of it */
+		return -errno;
+	memory_written(mem, gpa, len);
+	return 0;
+}
+
 void memory_written(struct memory *mem, gpa_t gpa, uint64_t len)
 {
 	uint64_t first = gpa / PAGE_BYTES, last = (gpa + len - 1) / PAGE_BYTES;

@@ -59,6 +59,13 @@ void *memory_at(const struct memory *mem, gpa_t gpa, uint64_t len);
 int memory_read(const struct memory *mem, gpa_t gpa, void *buf, uint64_t len);
 int memory_write(struct memory *mem, gpa_t gpa, const void *buf, uint64_t len);
 
+/*
+ * Gives the host back what holds [gpa, gpa + len), whole pages: they read as zero from now on and
+ * take memory again when they are written. Pointers into them stay good. -EFAULT, and nothing
+ * changed, unless all of the range is RAM and aligned to pages.
+ */
+int memory_release(struct memory *mem, gpa_t gpa, uint64_t len);
+
 /* Says that RAM in [gpa, gpa + len) was written through a pointer. Cheap where no page is watched.
  */
 void memory_written(struct memory *mem, gpa_t gpa, uint64_t len);

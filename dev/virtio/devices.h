@@ -17,6 +17,7 @@
 struct pci_host;
 struct console;
 
+struct virtio_balloon;
 struct virtio_blk;
 struct virtio_console;
 struct virtio_net;
@@ -44,7 +45,32 @@ int virtio_console_create(struct virtio_console **out, const struct virtio_place
 
 int virtio_rng_create(struct virtio_rng **out, const struct virtio_place *place);
 
+/*
+ * gives_back: a driver that runs short of memory may take back from the balloon by itself.
+ * The functions below are for any thread.
+ */
+int virtio_balloon_create(struct virtio_balloon **out, const struct virtio_place *place,
+			  bool gives_back);
+
+/* How much the guest is asked to do without from now on, also after a reset. */
+void virtio_balloon_set_target(struct virtio_balloon *balloon, uint64_t bytes);
+
+struct virtio_balloon_report {
+	bool has_driver;
+	uint64_t target_bytes;
+	uint64_t held_bytes;      /* that the driver says it does without, at most all RAM */
+	unsigned samples;         /* how often the driver has said the following since its start */
+	uint64_t available_bytes; /* that the guest could use without paying for it */
+	uint64_t sample_held_bytes; /* what the balloon held then */
+};
+
+void virtio_balloon_report(struct virtio_balloon *balloon, struct virtio_balloon_report *report);
+
+/* Asks the driver for numbers; a later report has them. */
+void virtio_balloon_ask(struct virtio_balloon *balloon);
+
 /* self = what create gave */
+extern const struct dev_ops virtio_balloon_dev_ops;
 extern const struct dev_ops virtio_blk_dev_ops;
 extern const struct dev_ops virtio_net_dev_ops;
 extern const struct dev_ops virtio_console_dev_ops;

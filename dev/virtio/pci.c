@@ -66,6 +66,7 @@ static uint64_t read_common(struct virtio_device *dev, uint64_t offset, unsigned
 		.msix_config = dev->config_vector,
 		.num_queues = dev->queues,
 		.device_status = __atomic_load_n(&dev->status, __ATOMIC_SEQ_CST),
+		.config_generation = __atomic_load_n(&dev->generation, __ATOMIC_SEQ_CST),
 		.queue_select = dev->queue_select,
 	};
 
@@ -262,10 +263,21 @@ static void access_isr(struct virtio_device *dev, struct dev_access *a)
 		a->value = a->offset == 0 ? virtio_take_isr(dev) : 0;
 }
 
+static void write_device(struct virtio_device *dev, const struct dev_access *a)
+{
+	if (!dev->kind->ops->write_config)
+		return;
+	pthread_mutex_lock(&dev->lock);
+	dev->kind->ops->write_config(dev->self, a->offset, a->size, a->value);
+	pthread_mutex_unlock(&dev->lock);
+}
+
 static void access_device(struct virtio_device *dev, struct dev_access *a)
 {
-	if (a->is_write)
+	if (a->is_write) {
+		write_device(dev, a);
 		return;
+	}
 	a->value = 0;
 	if (a->offset < dev->config_bytes)
 		a->value = load_le((const uint8_t *)dev->config + a->offset,

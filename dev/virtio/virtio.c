@@ -122,6 +122,13 @@ void virtio_fail(struct virtio_device *dev)
 		interrupt(dev, &dev->config_vector, VIRTIO_PCI_ISR_CONFIG);
 }
 
+void virtio_config_changed(struct virtio_device *dev)
+{
+	__atomic_fetch_add(&dev->generation, 1, __ATOMIC_SEQ_CST);
+	if (virtio_is_live(dev))
+		interrupt(dev, &dev->config_vector, VIRTIO_PCI_ISR_CONFIG);
+}
+
 /* Chains */
 
 bool virtio_is_live(const struct virtio_device *dev)

@@ -25,6 +25,11 @@ struct virtio_ops {
 	/* Returns once no chain is in use and none will be taken until resume. */
 	void (*pause)(void *self);
 	void (*resume)(void *self);
+	/*
+	 * The driver wrote to the device-specific structure; with `lock` held. NULL where nothing
+	 * in it is the driver's to write.
+	 */
+	void (*write_config)(void *self, uint64_t offset, unsigned size, uint64_t value);
 };
 
 /* What a type of device is: one constant each. */
@@ -39,7 +44,7 @@ struct virtio_device {
 	const struct virtio_kind *kind;
 	void *self;
 	struct memory *memory;
-	const void *config; /* the device-specific structure; constant */
+	const void *config; /* the device-specific structure; aligned fields change atomically */
 	unsigned config_bytes;
 	uint64_t offered; /* features */
 	unsigned queues;
@@ -48,6 +53,7 @@ struct virtio_device {
 	pthread_mutex_t lock; /* registers: all below but where "atomic" is said */
 	uint64_t accepted;    /* features. Atomic */
 	uint8_t status;       /* Atomic */
+	uint8_t generation;   /* of config. Atomic */
 	uint32_t device_feature_select, driver_feature_select;
 	uint16_t queue_select;
 	uint16_t config_vector;                   /* Atomic */
@@ -87,6 +93,9 @@ void virtio_push(struct virtio_device *dev, unsigned queue, const struct virtq_u
 		 unsigned count);
 void virtio_push_one(struct virtio_device *dev, unsigned queue, const struct virtq_chain *chain,
 		     uint32_t written_bytes);
+
+/* Something in the device-specific structure has changed: the driver is told. Any thread. */
+void virtio_config_changed(struct virtio_device *dev);
 
 /* The driver broke a rule that the device can't answer for: DEVICE_NEEDS_RESET. Any thread. */
 void virtio_fail(struct virtio_device *dev);
