@@ -8,6 +8,7 @@
  *            3       the guest agent's port
  *            4-11    network adapters, in the order of the command line
  *            12-27   disks, likewise
+ *            28      memory balloon
  *   GSI 0 PIT, 1 keyboard, 3 COM2, 4 COM1, 8 RTC, 9 ACPI, 16-23 PCI INTx
  *
  * Ports and memory are in the table below. The local APICs' page, fee00000h, is no bus address: the
@@ -36,6 +37,7 @@
 #define SLOT_AGENT   3
 #define SLOT_NET     4
 #define SLOT_DISK    12
+#define SLOT_BALLOON 28
 
 #define GSI_COM1 4
 #define GSI_COM2 3
@@ -47,7 +49,7 @@
 #define POWER_BUTTON_KEY 'p'
 
 _Static_assert(SLOT_NET + CONFIG_NETS_MAX <= SLOT_DISK, "adapters would take the disks' slots");
-_Static_assert(SLOT_DISK + CONFIG_DISKS_MAX <= PCI_SLOT_ISA, "disks would take the bridge's slot");
+_Static_assert(SLOT_DISK + CONFIG_DISKS_MAX <= SLOT_BALLOON, "disks would take the balloon's slot");
 
 /* What sits on PCI and is made by the command line. */
 struct card {
@@ -55,7 +57,7 @@ struct card {
 	void *self;
 };
 
-#define CARDS_MAX (3 + CONFIG_NETS_MAX + CONFIG_DISKS_MAX)
+#define CARDS_MAX (4 + CONFIG_NETS_MAX + CONFIG_DISKS_MAX)
 
 struct board {
 	struct board_base base;
@@ -68,6 +70,7 @@ struct board {
 	struct fwcfg *fwcfg;
 	struct debug_exit *debug_exit; /* NULL without --debug-exit */
 	struct uart *com1, *com2;
+	struct virtio_balloon *balloon; /* a card */
 	struct card card[CARDS_MAX];
 	unsigned cards;
 	/* What devices are plugged into. */
@@ -260,28 +263,49 @@ static int create_disk_card(struct board *b, unsigned i)
 	return ret;
 }
 
+static int create_balloon(struct board *b, const struct config *config)
+{
+	const struct virtio_place place = { b->pci, SLOT_BALLOON, b->base.memory };
+	int ret = virtio_balloon_create(&b->balloon, &place, config->memory_maximum_bytes > 0);
+
+	if (!ret)
+		add_card(b, &virtio_balloon_dev_ops, b->balloon);
+	return ret;
+}
+
+static int create_console_card(struct board *b, unsigned slot, struct console *end,
+			       const char *name)
+{
+	const struct virtio_place place = { b->pci, slot, b->base.memory };
+	struct virtio_console *card;
+	int ret = virtio_console_create(&card, &place, end, name);
+
+	if (!ret)
+		add_card(b, &virtio_console_dev_ops, card);
+	return ret;
+}
+
+static int create_rng(struct board *b)
+{
+	const struct virtio_place place = { b->pci, SLOT_RNG, b->base.memory };
+	struct virtio_rng *card;
+	int ret = virtio_rng_create(&card, &place);
+
+	if (!ret)
+		add_card(b, &virtio_rng_dev_ops, card);
+	return ret;
+}
+
 static int create_cards(struct board *b, const struct config *config)
 {
-	struct virtio_place place = { b->pci, SLOT_RNG, b->base.memory };
-	struct virtio_rng *rng;
-	struct virtio_console *console;
-	int ret = virtio_rng_create(&rng, &place);
+	int ret = create_rng(b);
 
-	if (ret)
-		return ret;
-	add_card(b, &virtio_rng_dev_ops, rng);
-	place.slot = SLOT_CONSOLE;
-	ret = virtio_console_create(&console, &place, b->hvc_end, NULL);
-	if (ret)
-		return ret;
-	add_card(b, &virtio_console_dev_ops, console);
-	place.slot = SLOT_AGENT;
-	if (b->agent_end)
-		ret = virtio_console_create(&console, &place, b->agent_end, AGENT_PORT);
-	if (ret)
-		return ret;
-	if (b->agent_end)
-		add_card(b, &virtio_console_dev_ops, console);
+	if (!ret)
+		ret = create_console_card(b, SLOT_CONSOLE, b->hvc_end, NULL);
+	if (!ret && b->agent_end)
+		ret = create_console_card(b, SLOT_AGENT, b->agent_end, AGENT_PORT);
+	if (!ret)
+		ret = create_balloon(b, config);
 	for (unsigned i = 0; i < config->nets && !ret; i++)
 		ret = create_net_card(b, i);
 	for (unsigned i = 0; i < config->disks && !ret; i++)
@@ -370,6 +394,11 @@ int board_reset(struct board *b, struct error *err)
 	pci_reset(b->pci);
 	ret = pci_assign_bars(b->pci);
 	return ret ? error_set(err, ret, "PCI: no room for all devices' memory") : 0;
+}
+
+struct virtio_balloon *board_balloon(struct board *b)
+{
+	return b->balloon;
 }
 
 void board_press_power_button(struct board *b)

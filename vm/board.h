@@ -40,6 +40,9 @@ void board_destroy(struct board *board);
  */
 int board_reset(struct board *board, struct error *err);
 
+/* The memory balloon. Borrowed. */
+struct virtio_balloon *board_balloon(struct board *board);
+
 /* A press of the machine's power button. */
 void board_press_power_button(struct board *board);
 

@@ -9,6 +9,8 @@
 
 #define DEFAULT_MEMORY_BYTES GIB
 #define MEMORY_MIN_BYTES     (2 * MIB)
+#define DEFAULT_BUFFER       20
+#define MEMORY_GROWTH        8 /* times what the machine starts with */
 /* Address space that RAM loses to the hole below 4 GiB. */
 #define MEMORY_MAX_BYTES (PCI_WINDOW64_BASE - (MEMORY_HIGH_BASE - MEMORY_LOW_TOP))
 
@@ -18,6 +20,7 @@ void config_init(struct config *config)
 		.any_vendor = true,
 		.cpus = 1,
 		.memory_bytes = DEFAULT_MEMORY_BYTES,
+		.memory_buffer_percent = DEFAULT_BUFFER,
 		.append = "",
 	};
 }
@@ -47,12 +50,34 @@ static int check_memory(uint64_t bytes, struct error *err)
 	return 0;
 }
 
+static int check_dynamic_memory(const struct config *config, struct error *err)
+{
+	if (config->memory_minimum_bytes > config->memory_bytes)
+		return error_set(err, -EINVAL, "--memory-min: more than --memory");
+	if (config->memory_maximum_bytes && config->memory_maximum_bytes < config->memory_bytes)
+		return error_set(err, -EINVAL, "--memory-max: less than --memory");
+	if (config->memory_minimum_bytes && !config->memory_maximum_bytes)
+		return error_set(err, -EINVAL, "--memory-min: needs --memory-max");
+	return 0;
+}
+
+uint64_t config_ram_bytes(const struct config *config)
+{
+	uint64_t start = config->memory_bytes, most = config->memory_maximum_bytes;
+
+	most = MIN(MIN(most, start * MEMORY_GROWTH), MIN(host_memory_bytes(), MEMORY_MAX_BYTES));
+	return MAX(start, most / MIB * MIB);
+}
+
 int config_check(const struct config *config, struct error *err)
 {
+	int ret;
+
 	if (!config->kernel)
 		return error_set(err, -EINVAL,
 				 "--kernel is missing: this version boots no firmware and no disk");
-	return check_memory(config->memory_bytes, err);
+	ret = check_memory(config->memory_bytes, err);
+	return ret ? ret : check_dynamic_memory(config, err);
 }
 
 int config_parse_number(const char *text, uint64_t max, uint64_t *number)

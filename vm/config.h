@@ -10,11 +10,12 @@
 #include "net/net.h"
 #include "vm/engine.h"
 
-#define CONFIG_CPUS_MAX     64
-#define CONFIG_DISKS_MAX    16
-#define CONFIG_NETS_MAX     8
-#define CONFIG_FORWARDS_MAX 16
-#define CONFIG_PATH_MAX     4096
+#define CONFIG_CPUS_MAX           64
+#define CONFIG_DISKS_MAX          16
+#define CONFIG_NETS_MAX           8
+#define CONFIG_FORWARDS_MAX       16
+#define CONFIG_PATH_MAX           4096
+#define CONFIG_BUFFER_MAX_PERCENT 2000
 
 struct config_disk {
 	char path[CONFIG_PATH_MAX];
@@ -46,7 +47,10 @@ struct config {
 	enum cpu_vendor vendor;
 	bool any_vendor; /* nobody asked for this vendor */
 	unsigned cpus;
-	uint64_t memory_bytes;
+	uint64_t memory_bytes;         /* at the start */
+	uint64_t memory_minimum_bytes; /* of dynamic memory; 0: not said, what it starts with */
+	uint64_t memory_maximum_bytes; /* 0: static memory */
+	unsigned memory_buffer_percent;
 	bool nested;
 	const char *kernel; /* NULL: none */
 	const char *initrd; /* NULL: none */
@@ -74,6 +78,12 @@ void config_init(struct config *config);
  * that belong together. -EINVAL or -ENOTSUP with a text.
  */
 int config_check(const struct config *config, struct error *err);
+
+/*
+ * RAM of the machine: what it starts with, or with dynamic memory the most that it can get, which
+ * its own size and the host's bound: a guest pays for the management of all RAM from the start.
+ */
+uint64_t config_ram_bytes(const struct config *config);
 
 /* Decimal digits with an optional K, M or G. -EINVAL for anything else, -ERANGE above 2^63. */
 int config_parse_size(const char *text, uint64_t *bytes);

@@ -80,13 +80,38 @@ static int set_cpus(struct config *config, const char *value, struct error *err)
 	return ret;
 }
 
-static int set_memory(struct config *config, const char *value, struct error *err)
+static int parse_size(const char *value, uint64_t *bytes, struct error *err)
 {
-	int ret = config_parse_size(value, &config->memory_bytes);
+	int ret = config_parse_size(value, bytes);
 
 	if (ret == -ERANGE)
 		return error_set(err, -EINVAL, "'%s' is too much memory", value);
 	return ret ? error_set(err, -EINVAL, "'%s' is not a size such as 512M or 2G", value) : 0;
+}
+
+static int set_memory(struct config *config, const char *value, struct error *err)
+{
+	return parse_size(value, &config->memory_bytes, err);
+}
+
+static int set_memory_minimum(struct config *config, const char *value, struct error *err)
+{
+	return parse_size(value, &config->memory_minimum_bytes, err);
+}
+
+static int set_memory_maximum(struct config *config, const char *value, struct error *err)
+{
+	return parse_size(value, &config->memory_maximum_bytes, err);
+}
+
+static int set_memory_buffer(struct config *config, const char *value, struct error *err)
+{
+	uint64_t n;
+	int ret = parse_number(value, 0, CONFIG_BUFFER_MAX_PERCENT, &n, err);
+
+	if (!ret)
+		config->memory_buffer_percent = (unsigned)n;
+	return ret;
 }
 
 static int set_nested(struct config *config, const char *value, struct error *err)
@@ -232,6 +257,13 @@ static const struct option options[] = {
 	  "the processor's vendor (default: the host's with kvm, else intel)" },
 	{ "cpus", "N", false, set_cpus, 0, "number of processors, 1 to 64 (default 1)" },
 	{ "memory", "SIZE", false, set_memory, 0, "RAM, such as 512M or 2G (default 1G)" },
+	{ "memory-max", "SIZE", false, set_memory_maximum, 0,
+	  "dynamic memory: the guest gets what it needs, up to SIZE or 8 times\n"
+	  "--memory, by the driver virtio_balloon" },
+	{ "memory-min", "SIZE", false, set_memory_minimum, 0,
+	  "and keeps that much (default: what it starts with)" },
+	{ "memory-buffer", "PERCENT", false, set_memory_buffer, 0,
+	  "of what it needs, and gets on top of it (default 20)" },
 	{ "nested", "on|off", false, set_nested, 0,
 	  "show virtualization extensions to the guest (default off)" },
 	{ "kernel", "FILE", false, NULL, FIELD(kernel),

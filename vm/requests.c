@@ -3,10 +3,13 @@
  * What a VM can be asked over its control socket.
  *
  *   query              state (Running, Paused), uptime_ns, cpu_percent (of the host),
- *                      memory_bytes, nested_active, pid
+ *                      memory_bytes (that the guest has), memory_demand_bytes (that it needs),
+ *                      memory_max_bytes (that it can have in this run), nested_active, pid
  *   powerdown          presses the power button; the guest may take its time, or not listen
  *   pause, resume      stops and continues all vCPUs; nothing where that is so already
  *   reset              as the reset button does
+ *   memory             bytes: what a guest with static memory is to have; or for dynamic memory
+ *                      minimum, maximum (bytes) and buffer (percent)
  *   quit               ends the run at once, with status 0
  */
 #include "vm/requests.h"
@@ -14,6 +17,11 @@
 #include "vm/vm.h"
 
 #include <unistd.h>
+
+static void set_bytes(json_t *answer, const char *name, uint64_t bytes)
+{
+	json_object_set_new(answer, name, json_integer((json_int_t)bytes));
+}
 
 static int query(void *self, const json_t *arguments, json_t *answer, struct error *err)
 {
@@ -25,7 +33,9 @@ static int query(void *self, const json_t *arguments, json_t *answer, struct err
 	json_object_set_new(answer, "state", json_string(report.is_paused ? "Paused" : "Running"));
 	json_object_set_new(answer, "uptime_ns", json_integer((json_int_t)report.uptime_ns));
 	json_object_set_new(answer, "cpu_percent", json_integer(report.cpu_percent));
-	json_object_set_new(answer, "memory_bytes", json_integer((json_int_t)report.memory_bytes));
+	set_bytes(answer, "memory_bytes", report.memory.assigned_bytes);
+	set_bytes(answer, "memory_demand_bytes", report.memory.demand_bytes);
+	set_bytes(answer, "memory_max_bytes", report.memory.ram_bytes);
 	json_object_set_new(answer, "nested_active", json_boolean(report.nested_active));
 	json_object_set_new(answer, "pid", json_integer(getpid()));
 	return 0;
@@ -76,8 +86,43 @@ static int quit(void *self, const json_t *arguments, json_t *answer, struct erro
 	return 0;
 }
 
+/* A size or percentage: -EINVAL where it is missing or senseless. */
+static int get_number(const json_t *arguments, const char *name, uint64_t *number,
+		      struct error *err)
+{
+	const json_t *value = json_object_get(arguments, name);
+
+	if (!json_is_integer(value) || json_integer_value(value) < 0)
+		return error_set(err, -EINVAL, "'%s' is no number", name);
+	*number = (uint64_t)json_integer_value(value);
+	return 0;
+}
+
+static int memory(void *self, const json_t *arguments, json_t *answer, struct error *err)
+{
+	struct balance_limits limits;
+	uint64_t bytes, percent;
+	int ret;
+
+	(void)answer;
+	if (json_object_get(arguments, "bytes")) {
+		ret = get_number(arguments, "bytes", &bytes, err);
+		return ret ? ret : balance_resize(vm_balance(self), bytes, err);
+	}
+	ret = get_number(arguments, "minimum", &limits.minimum_bytes, err);
+	if (!ret)
+		ret = get_number(arguments, "maximum", &limits.maximum_bytes, err);
+	if (!ret)
+		ret = get_number(arguments, "buffer", &percent, err);
+	if (ret)
+		return ret;
+	limits.buffer_percent = (unsigned)MIN(percent, (uint64_t)CONFIG_BUFFER_MAX_PERCENT);
+	return balance_set_limits(vm_balance(self), &limits, err);
+}
+
 const struct control_request requests[] = {
-	{ "query", query },      { "powerdown", powerdown }, { "pause", do_pause },
-	{ "resume", do_resume }, { "reset", reset },         { "quit", quit },
-	{ NULL, NULL },
+	{ "query", query },    { "powerdown", powerdown },
+	{ "pause", do_pause }, { "resume", do_resume },
+	{ "reset", reset },    { "quit", quit },
+	{ "memory", memory },  { NULL, NULL },
 };

@@ -59,6 +59,7 @@ struct vm {
 	const struct engine_ops *ops;
 	struct engine *engine;
 	struct vcpus *vcpus;
+	struct balance *balance;
 	struct control *control; /* NULL: none */
 	struct engine_registers boot_registers;
 	uint32_t mailbox; /* atomic; any thread puts the first event in */
@@ -278,15 +279,20 @@ static unsigned cpu_percent(struct vm *vm)
 	return usage->percent;
 }
 
+static bool is_nested_active(void *self)
+{
+	return vcpus_nested_active(((struct vm *)self)->vcpus);
+}
+
 void vm_report(struct vm *vm, struct vm_report *report)
 {
 	*report = (struct vm_report){
 		.is_paused = vm->paused,
 		.uptime_ns = clock_now_ns(vm->clock),
 		.cpu_percent = cpu_percent(vm),
-		.memory_bytes = vm->config->memory_bytes,
-		.nested_active = vcpus_nested_active(vm->vcpus),
+		.nested_active = is_nested_active(vm),
 	};
+	balance_report(vm->balance, &report->memory);
 }
 
 void vm_press_power_button(struct vm *vm)
@@ -317,6 +323,11 @@ void vm_quit(struct vm *vm)
 	end(vm, VM_STATUS_OFF, NULL);
 }
 
+struct balance *vm_balance(struct vm *vm)
+{
+	return vm->balance;
+}
+
 /* --- making and unmaking --- */
 
 static int create_loop(struct vm *vm)
@@ -340,7 +351,7 @@ static int create_loop(struct vm *vm)
 
 static int create_core(struct vm *vm, struct error *err)
 {
-	int ret = memory_create(&vm->memory, vm->config->memory_bytes, err);
+	int ret = memory_create(&vm->memory, config_ram_bytes(vm->config), err);
 
 	if (ret)
 		return ret;
@@ -366,6 +377,27 @@ static int create_board(struct vm *vm, struct error *err)
 	};
 
 	return board_create(&vm->board, &base, vm->config, err);
+}
+
+static int create_balance(struct vm *vm, struct error *err)
+{
+	const struct config *config = vm->config;
+	uint64_t minimum = config->memory_minimum_bytes;
+	const struct balance_setup setup = {
+		.balloon = board_balloon(vm->board),
+		.ram_bytes = vm->memory->size_bytes,
+		.startup_bytes = config->memory_bytes,
+		.is_dynamic = config->memory_maximum_bytes > 0,
+		.limits = { .minimum_bytes = minimum ? minimum : config->memory_bytes,
+			    .maximum_bytes = config->memory_maximum_bytes,
+			    .buffer_percent = config->memory_buffer_percent },
+		.period_ms = BALANCE_PERIOD_MS,
+		.nested_active = is_nested_active,
+		.self = vm,
+	};
+	int ret = balance_create(&vm->balance, &vm->loop, &setup);
+
+	return ret ? error_set(err, ret, "memory: %s", strerror(-ret)) : 0;
 }
 
 static int create_engine(struct vm *vm, struct error *err)
@@ -417,6 +449,8 @@ static int create(struct vm *vm, struct error *err)
 		ret = create_engine(vm, err);
 	if (!ret)
 		ret = create_board(vm, err);
+	if (!ret)
+		ret = create_balance(vm, err);
 	if (!ret && config->control)
 		ret = control_create(&vm->control, &vm->loop, config->control, requests, vm, err);
 	if (!ret)
@@ -466,6 +500,7 @@ void vm_destroy(struct vm *vm)
 	if (!vm)
 		return;
 	control_destroy(vm->control);
+	balance_destroy(vm->balance);
 	clock_destroy(vm->clock);
 	board_destroy(vm->board);
 	vcpus_destroy(vm->vcpus);

@@ -9,6 +9,7 @@
 #ifndef VM_VM_H
 #define VM_VM_H
 
+#include "vm/balance.h"
 #include "vm/config.h"
 
 /* How a run ends: the process's exit status. A signal's is 128 + its number, debug-exit's 2V+1. */
@@ -43,10 +44,10 @@ void vm_print_stats(const struct vm *vm);
 
 struct vm_report {
 	bool is_paused;
-	uint64_t uptime_ns;    /* of the machine */
-	unsigned cpu_percent;  /* of the host's processors, by the whole process, of late */
-	uint64_t memory_bytes; /* that the guest has */
-	bool nested_active;    /* a hypervisor runs in the guest */
+	uint64_t uptime_ns;   /* of the machine */
+	unsigned cpu_percent; /* of the host's processors, by the whole process, of late */
+	struct balance_report memory;
+	bool nested_active; /* a hypervisor runs in the guest */
 };
 
 void vm_report(struct vm *vm, struct vm_report *report);
@@ -55,5 +56,6 @@ void vm_pause(struct vm *vm); /* vCPUs stop soon; nothing where they have */
 void vm_resume(struct vm *vm);
 void vm_reset(struct vm *vm); /* also while paused, and stays so */
 void vm_quit(struct vm *vm);
+struct balance *vm_balance(struct vm *vm); /* borrowed */
 
 #endif

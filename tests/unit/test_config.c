@@ -58,6 +58,8 @@ static void defaults(void **state)
 	assert_true(c.any_vendor);
 	assert_int_equal(c.cpus, 1);
 	assert_int_equal(c.memory_bytes, GIB);
+	assert_int_equal(config_ram_bytes(&c), GIB);
+	assert_int_equal(c.memory_buffer_percent, 20);
 	assert_false(c.nested);
 	assert_string_equal(c.append, "");
 	assert_int_equal(c.serial.kind, CONFIG_SERIAL_STDIO);
@@ -114,6 +116,8 @@ static void bad_options(void **state)
 	bad("--memory -1", "--memory: '-1'");
 	bad("--memory 99999999999999999999", "too much memory");
 	bad("--memory 99999999999G", "too much memory");
+	bad("--memory-max 1T", "--memory-max: '1T'");
+	bad("--memory-buffer 2001", "--memory-buffer: '2001'");
 	bad("--nested maybe", "--nested: 'maybe'");
 	bad("--serial file:", "--serial: 'file:'");
 	bad("--serial stdio,x", "--serial: 'stdio,x'");
@@ -193,6 +197,11 @@ static void checks(void **state)
 	check("--kernel k --memory 16M", 0, "");
 	check("", -EINVAL, "--kernel is missing");
 	check("--kernel k --nested on", 0, "");
+	check("--kernel k --memory 16M --memory-min 8M --memory-max 1G", 0, "");
+	check("--kernel k --memory 16M --memory-max 1000G", 0, "");
+	check("--kernel k --memory 16M --memory-max 8M", -EINVAL, "--memory-max: less");
+	check("--kernel k --memory 16M --memory-min 32M --memory-max 1G", -EINVAL, "--memory-min");
+	check("--kernel k --memory 16M --memory-min 8M", -EINVAL, "needs --memory-max");
 	check("--kernel k --memory 1M", -EINVAL, "at least 2 MiB");
 	check("--kernel k --memory 16777217", -EINVAL, "multiple of 1 MiB");
 	check("--kernel k --memory 500G", -EINVAL, "too much memory");

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* How much memory the guest has while it runs: see vm/balance.h. */
+#include "vm/balance.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define STEP_FRACTION 8          /* of what is too much goes at a time */
+#define SLACK_BYTES   (16 * MIB) /* that is not worth moving */
+
+struct balance {
+	uv_timer_t timer; /* freed with it */
+	struct balance_setup setup;
+	unsigned samples; /* that were looked at */
+	uint64_t demand_bytes;
+};
+
+static uint64_t clamp(const struct balance_limits *limits, uint64_t bytes)
+{
+	return MAX(limits->minimum_bytes, MIN(bytes, limits->maximum_bytes));
+}
+
+uint64_t balance_next(const struct balance_limits *limits, uint64_t assigned, uint64_t demand)
+{
+	uint64_t wanted = clamp(limits, demand * (100 + limits->buffer_percent) / 100);
+
+	assigned = clamp(limits, assigned);
+	if (wanted > assigned)
+		return wanted - assigned > SLACK_BYTES ? wanted : assigned;
+	if (assigned - wanted <= SLACK_BYTES)
+		return assigned;
+	return assigned - MAX((assigned - wanted) / STEP_FRACTION, SLACK_BYTES);
+}
+
+static void assign(struct balance *b, uint64_t bytes)
+{
+	virtio_balloon_set_target(b->setup.balloon, b->setup.ram_bytes - bytes);
+}
+
+/* --- dynamic memory, once a period --- */
+
+static void take_sample(struct balance *b, const struct virtio_balloon_report *report)
+{
+	uint64_t had = b->setup.ram_bytes - report->sample_held_bytes;
+
+	b->samples = report->samples;
+	b->demand_bytes = had - MIN(report->available_bytes, had);
+	assign(b, balance_next(&b->setup.limits, had, b->demand_bytes));
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+	struct balance *b = container_of(timer, struct balance, timer);
+	struct virtio_balloon_report report;
+
+	virtio_balloon_report(b->setup.balloon, &report);
+	if (!report.has_driver) {
+		b->samples = 0;
+		b->demand_bytes = 0;
+		assign(b, b->setup.startup_bytes);
+	} else if (b->setup.nested_active(b->setup.self)) {
+		virtio_balloon_set_target(b->setup.balloon, report.held_bytes);
+	} else {
+		if (report.samples != b->samples)
+			take_sample(b, &report);
+		virtio_balloon_ask(b->setup.balloon);
+	}
+}
+
+/* --- what the operator asks for --- */
+
+static int check(struct balance *b, bool is_dynamic, struct error *err)
+{
+	if (b->setup.is_dynamic != is_dynamic)
+		return error_set(err, -ENOTSUP, "the memory of this machine is %s",
+				 is_dynamic ? "static" : "dynamic");
+	if (b->setup.nested_active(b->setup.self))
+		return error_set(err, -EBUSY,
+				 "memory cannot change while a hypervisor runs in the machine");
+	return 0;
+}
+
+int balance_resize(struct balance *b, uint64_t bytes, struct error *err)
+{
+	struct virtio_balloon_report report;
+	int ret = check(b, false, err);
+
+	if (ret)
+		return ret;
+	virtio_balloon_report(b->setup.balloon, &report);
+	if (bytes > b->setup.ram_bytes)
+		return error_set(err, -ERANGE,
+				 "until it is switched off it can have no more than the %llu MB "
+				 "that it started with",
+				 (unsigned long long)(b->setup.ram_bytes / MIB));
+	if (!report.has_driver)
+		return error_set(err, -ENODEV,
+				 "no driver for the memory balloon (virtio_balloon) answers in it");
+	assign(b, bytes);
+	return 0;
+}
+
+int balance_set_limits(struct balance *b, const struct balance_limits *limits, struct error *err)
+{
+	int ret = check(b, true, err);
+
+	if (ret)
+		return ret;
+	if (limits->minimum_bytes > limits->maximum_bytes ||
+	    limits->minimum_bytes > b->setup.ram_bytes)
+		return error_set(err, -EINVAL, "the minimum is above the maximum");
+	b->setup.limits = *limits;
+	b->setup.limits.maximum_bytes = MIN(limits->maximum_bytes, b->setup.ram_bytes);
+	return 0;
+}
+
+void balance_report(struct balance *b, struct balance_report *out)
+{
+	struct virtio_balloon_report report;
+
+	virtio_balloon_report(b->setup.balloon, &report);
+	*out = (struct balance_report){
+		.assigned_bytes = b->setup.ram_bytes - report.held_bytes,
+		.ram_bytes = b->setup.ram_bytes,
+	};
+	/* Before the driver is there the guest is meant to have what it starts with. */
+	if (!report.has_driver)
+		out->assigned_bytes = MIN(out->assigned_bytes, b->setup.startup_bytes);
+	out->demand_bytes = b->demand_bytes ? b->demand_bytes : out->assigned_bytes;
+}
+
+/* --- its life --- */
+
+int balance_create(struct balance **out, uv_loop_t *loop, const struct balance_setup *setup)
+{
+	struct balance *b = calloc(1, sizeof(*b));
+	int ret = b ? uv_timer_init(loop, &b->timer) : -ENOMEM;
+
+	if (ret) {
+		free(b);
+		return ret;
+	}
+	b->setup = *setup;
+	b->setup.limits.maximum_bytes = MIN(setup->limits.maximum_bytes, setup->ram_bytes);
+	*out = b;
+	assign(b, setup->startup_bytes);
+	if (setup->is_dynamic)
+		ret = uv_timer_start(&b->timer, on_timer, setup->period_ms, setup->period_ms);
+	return ret;
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+	free(container_of(handle, struct balance, timer));
+}
+
+void balance_destroy(struct balance *b)
+{
+	if (b)
+		uv_close((uv_handle_t *)&b->timer, on_closed);
+}
