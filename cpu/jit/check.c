@@ -60,6 +60,7 @@ static void take_state(struct cpu *cpu, struct check_state *state)
 	state->rflags = cpu->rflags;
 	state->shadow = cpu->shadow;
 	memcpy(state->seg, cpu->seg, sizeof(state->seg));
+	state->kernel_gs_base = cpu->msr.kernel_gs_base;
 	if (!cpu->check->has_vectors)
 		return;
 	vector_copy_x87(cpu);
@@ -89,6 +90,7 @@ static void give_state(struct cpu *cpu, const struct check_state *state)
 	cpu->status = state->status;
 	give_rflags(cpu, state);
 	memcpy(cpu->seg, state->seg, sizeof(state->seg));
+	cpu->msr.kernel_gs_base = state->kernel_gs_base;
 	if (!cpu->check->has_vectors)
 		return;
 	vector_drop_x87(cpu);
@@ -126,7 +128,7 @@ static struct check_difference compare_states(const struct check_state *a,
 			return (struct check_difference){ .item = CHECK_REGISTER, .index = i };
 	if (a->rflags != b->rflags || a->shadow != b->shadow)
 		return (struct check_difference){ .item = CHECK_RFLAGS };
-	if (memcmp(a->seg, b->seg, sizeof(a->seg)))
+	if (memcmp(a->seg, b->seg, sizeof(a->seg)) || a->kernel_gs_base != b->kernel_gs_base)
 		return (struct check_difference){ .item = CHECK_SEGMENT };
 	return (struct check_difference){ .item = CHECK_SAME };
 }
@@ -209,13 +211,15 @@ static bool ends_repeatably(const struct insn *insn)
 static bool is_once(const struct insn *insn)
 {
 	static const uint16_t once[] = {
-		ZYDIS_MNEMONIC_RDTSC,  ZYDIS_MNEMONIC_RDTSCP, ZYDIS_MNEMONIC_RDPMC,
-		ZYDIS_MNEMONIC_RDRAND, ZYDIS_MNEMONIC_RDSEED, ZYDIS_MNEMONIC_CPUID,
-		ZYDIS_MNEMONIC_RDMSR,  ZYDIS_MNEMONIC_IN,     ZYDIS_MNEMONIC_INSB,
-		ZYDIS_MNEMONIC_INSW,   ZYDIS_MNEMONIC_INSD,   ZYDIS_MNEMONIC_OUT,
-		ZYDIS_MNEMONIC_OUTSB,  ZYDIS_MNEMONIC_OUTSW,  ZYDIS_MNEMONIC_OUTSD,
-		ZYDIS_MNEMONIC_PAUSE,  ZYDIS_MNEMONIC_VMREAD, ZYDIS_MNEMONIC_VMWRITE,
-		ZYDIS_MNEMONIC_STI,
+		ZYDIS_MNEMONIC_RDTSC,     ZYDIS_MNEMONIC_RDTSCP,   ZYDIS_MNEMONIC_RDPMC,
+		ZYDIS_MNEMONIC_RDRAND,    ZYDIS_MNEMONIC_RDSEED,   ZYDIS_MNEMONIC_CPUID,
+		ZYDIS_MNEMONIC_RDMSR,     ZYDIS_MNEMONIC_IN,       ZYDIS_MNEMONIC_INSB,
+		ZYDIS_MNEMONIC_INSW,      ZYDIS_MNEMONIC_INSD,     ZYDIS_MNEMONIC_OUT,
+		ZYDIS_MNEMONIC_OUTSB,     ZYDIS_MNEMONIC_OUTSW,    ZYDIS_MNEMONIC_OUTSD,
+		ZYDIS_MNEMONIC_PAUSE,     ZYDIS_MNEMONIC_VMREAD,   ZYDIS_MNEMONIC_VMWRITE,
+		ZYDIS_MNEMONIC_STI,       ZYDIS_MNEMONIC_CLTS,     ZYDIS_MNEMONIC_WRPKRU,
+		ZYDIS_MNEMONIC_XRSTOR,    ZYDIS_MNEMONIC_XRSTOR64, ZYDIS_MNEMONIC_XRSTORS,
+		ZYDIS_MNEMONIC_XRSTORS64, ZYDIS_MNEMONIC_MONITOR,
 	};
 
 	return is_among(insn, once, ARRAY_SIZE(once)) ||

@@ -44,6 +44,7 @@ struct check_state {
 	uint32_t rflags;
 	uint8_t shadow;
 	struct segment seg[SEGMENTS];
+	uint64_t kernel_gs_base; /* SWAPGS */
 	uint32_t mxcsr;
 	struct vector_state vector;
 };

@@ -248,6 +248,29 @@ CODE(based, "mov %fs:(%rdi), %rax; add %gs:8(%rdi), %rax; incq %gs:(%rdi); ud2")
 CODE(rebased, "mov %gs:0, %rax; swapgs; mov %gs:0, %rbx; swapgs; mov %gs:0, %rdx\n"
 	      "wrgsbase %rsi; mov %gs:0, %r8; wrgsbase %rcx; ud2");
 
+CODE(swapped, "mov %gs:0, %rax; swapgs; mov %gs:0, %rbx; ud2");
+
+/* Each run leaves the two bases exchanged. */
+static void test_swapped(void)
+{
+	uint64_t *words = (uint64_t *)data;
+	unsigned good = 0;
+
+	PLACE(code, swapped);
+	words[0] = 5;
+	words[1] = 6;
+	wrmsr(MSR_GS_BASE, (uintptr_t)&words[0]);
+	wrmsr(MSR_KERNEL_GS_BASE, (uintptr_t)&words[1]);
+	for (unsigned i = 0; i < WARM; i++) {
+		struct frame frame = frame_at(code);
+
+		run_frame(&frame);
+		good += frame.rax == (i % 2 ? 6 : 5) && frame.rbx == (i % 2 ? 5 : 6);
+	}
+	check(good == WARM, "SWAPGS, one way and the other: %u", good);
+	wrmsr(MSR_GS_BASE, 0);
+}
+
 static void test_bases(void)
 {
 	uint64_t *words = (uint64_t *)data, cr4 = READ_CR(4);
@@ -345,6 +368,7 @@ void test_main(void)
 	test_compat(SEL_USER_CODE32, "compatibility mode of the user");
 	test_two_modes();
 	test_segments();
+	test_swapped();
 	test_bases();
 	test_system_calls();
 }
