@@ -19,7 +19,7 @@ struct branch_entry {
 	uint64_t unused;
 };
 
-#define BRANCH_ENTRIES    4096u
+#define BRANCH_ENTRIES    16384u
 #define BRANCH_ENTRY_BITS 5
 
 _Static_assert(sizeof(struct branch_entry) == 1 << BRANCH_ENTRY_BITS, "translated code scales");
