@@ -37,8 +37,9 @@
 
 enum page_size { PAGE_4K, PAGE_2M, PAGE_4M, PAGE_1G };
 
-#define EXEC_ENTRIES 1024
-#define LARGE_NOTES  1024
+#define EXEC_ENTRIES    1024
+#define LARGE_NOTE_BITS 13
+#define LARGE_NOTES     (1 << LARGE_NOTE_BITS)
 
 struct exec_entry {
 	uint64_t addr;      /* linear page | SLOT_VALID | rights to fetch; 0: empty */

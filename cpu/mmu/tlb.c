@@ -123,9 +123,20 @@ static uint64_t generation_of(const struct bank *bank, bool is_global)
 	return is_global ? bank->tlb.global_generation : bank->tlb.generation;
 }
 
+/*
+ * A hash of some bits. What lies in one half of the address space never looks like what lies in the
+ * other: INVLPG of data of programs must not be taken for one of the kernel's code.
+ */
+static unsigned hash_by_half(uint64_t page, gva_t addr, unsigned hash_bits)
+{
+	uint64_t hash = page * 0x9e3779b97f4a7c15ull >> (64 - hash_bits + 1);
+
+	return (unsigned)(hash | addr >> 63 << (hash_bits - 1));
+}
+
 static uint64_t ghost_bit(gva_t addr)
 {
-	return BIT((addr >> PAGE_BITS) * 0x9e3779b97f4a7c15ull >> 58);
+	return BIT(hash_by_half(addr >> PAGE_BITS, addr, 6));
 }
 
 static void add_ghost(struct bank *bank, const struct exec_entry *exec, bool is_global)
@@ -408,7 +419,7 @@ static bool is_piece(uint64_t entry, uint64_t gpa_flags, gva_t addr)
 
 static unsigned note_of(gva_t addr, unsigned shift)
 {
-	return (unsigned)((addr >> shift) * 0x9e3779b97f4a7c15ull >> 32) % LARGE_NOTES;
+	return hash_by_half(addr >> shift, addr, LARGE_NOTE_BITS);
 }
 
 static bool may_be_large(const struct bank *bank, gva_t addr)

@@ -595,6 +595,29 @@ static void test_global_generation(void **state)
 	assert_int_not_equal(b->cpu->tlb->global_generation, before);
 }
 
+/* A kernel's code and large pages, some of them replaced in the cache, do not suffer from INVLPG of
+ * programs' addresses. */
+static void test_generation_by_half(void **state)
+{
+	static const gva_t kernel = 0xffffffff80000000;
+	struct bench *b = *state;
+	uint64_t before;
+
+	long_mode(b);
+	for (unsigned i = 0; i < 8; i++) {
+		map_long(b, kernel + i * 2 * MIB, 1, P | W | PS | G);
+		mmu_fetch(b->cpu, kernel + i * 2 * MIB);
+		load(b, kernel + i * 2 * MIB, 8);
+	}
+	mmu_fetch(b->cpu, kernel + 4 * MIB); /* in the place of another */
+	before = b->cpu->tlb->global_generation;
+	for (unsigned i = 0; i < 20000; i++)
+		mmu_flush_address(b->cpu, i * PAGE_BYTES * 513ull);
+	assert_int_equal(b->cpu->tlb->global_generation, before);
+	mmu_flush_address(b->cpu, kernel + 2 * MIB + PAGE_BYTES);
+	assert_int_not_equal(b->cpu->tlb->global_generation, before);
+}
+
 static void test_device(void **state)
 {
 	struct bench *b = *state;
@@ -756,6 +779,7 @@ int main(void)
 		TEST(pcid),
 		TEST(generation),
 		TEST(global_generation),
+		TEST(generation_by_half),
 		TEST(device),
 		TEST(watched),
 		TEST(rmw),
