@@ -60,11 +60,13 @@ static char *lower(const json_t *value, const char *otherwise)
 static void add_processor(struct command_line *line, struct machine *machine)
 {
 	const json_t *processor = machine_part(machine, "Processor");
+	const char *vendor = value_text_of(processor, "Vendor");
 	long long count = json_integer_value(json_object_get(processor, "Count"));
 	bool nested = json_is_true(json_object_get(processor, "ExposeVirtualizationExtensions"));
 
 	add(line, "--engine", lower(json_object_get(processor, "Engine"), "auto"));
-	add(line, "--cpu", lower(json_object_get(processor, "Vendor"), "intel"));
+	if (vendor && !text_same(vendor, "Auto"))
+		add(line, "--cpu", lower(json_object_get(processor, "Vendor"), ""));
 	add(line, "--cpus", text_format("%lld", MAX(count, 1ll)));
 	add(line, "--nested", text_copy(nested ? "on" : "off"));
 }

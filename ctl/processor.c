@@ -18,7 +18,7 @@ json_t *processor_create(void)
 			 0, "ExposeVirtualizationExtensions", 0, "Maximum", 100, "Reserve", 0,
 			 "RelativeWeight", 100, "MaximumCountPerNumaNode", COUNT_MAX,
 			 "MaximumCountPerNumaSocket", 1, "EnableHostResourceProtection", 0,
-			 "Vendor", "Intel", "Engine", "Auto", "Perfmon");
+			 "Vendor", "Auto", "Engine", "Auto", "Perfmon");
 }
 
 /* In the order of Hyper-V's own lists. */
@@ -201,7 +201,7 @@ static const struct param set_params[] = {
 	{ "RelativeWeight", NULL, PARAM_INT, .min = 1, .max = 10000 },
 	{ "Reserve", NULL, PARAM_INT, .min = 0, .max = 100 },
 	{ "ResourcePoolName", NULL, PARAM_STRING },
-	{ "Vendor", NULL, PARAM_ENUM, "Intel|AMD" },
+	{ "Vendor", NULL, PARAM_ENUM, "Auto|Intel|AMD" },
 	PARAM_PASSTHRU,
 	PARAM_END,
 };
