@@ -71,12 +71,23 @@ static void add_processor(struct command_line *line, struct machine *machine)
 	add(line, "--nested", text_copy(nested ? "on" : "off"));
 }
 
+static void add_number(struct command_line *line, const char *option, const json_t *settings,
+		       const char *name)
+{
+	add(line, option,
+	    text_format("%lld", (long long)json_integer_value(json_object_get(settings, name))));
+}
+
 static void add_memory(struct command_line *line, struct machine *machine)
 {
 	const json_t *memory = machine_part(machine, "Memory");
 
-	add(line, "--memory",
-	    text_format("%lld", (long long)json_integer_value(json_object_get(memory, "Startup"))));
+	add_number(line, "--memory", memory, "Startup");
+	if (!json_is_true(json_object_get(memory, "DynamicMemoryEnabled")))
+		return;
+	add_number(line, "--memory-min", memory, "Minimum");
+	add_number(line, "--memory-max", memory, "Maximum");
+	add_number(line, "--memory-buffer", memory, "Buffer");
 }
 
 static void add_boot(struct command_line *line, struct machine *machine)

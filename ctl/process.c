@@ -208,6 +208,8 @@ static void take_answer(struct process *process, const json_t *answer)
 	process->cpu_percent = (unsigned)json_integer_value(json_object_get(answer, "cpu_percent"));
 	process->memory_bytes =
 		(uint64_t)json_integer_value(json_object_get(answer, "memory_bytes"));
+	process->memory_demand_bytes =
+		(uint64_t)json_integer_value(json_object_get(answer, "memory_demand_bytes"));
 	process->nested_active = json_is_true(json_object_get(answer, "nested_active"));
 }
 

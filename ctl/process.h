@@ -25,8 +25,9 @@ struct process {
 	int64_t uptime_ns;
 	unsigned cpu_percent;
 	uint64_t memory_bytes; /* assigned: less what the balloon holds */
-	bool nested_active;    /* a hypervisor runs in the VM */
-	char reason[512];      /* how the last run ended, where it is worth saying; else "" */
+	uint64_t memory_demand_bytes;
+	bool nested_active; /* a hypervisor runs in the VM */
+	char reason[512];   /* how the last run ended, where it is worth saying; else "" */
 };
 
 /* Never fails: what cannot be asked is off. */

@@ -54,6 +54,13 @@ static void add_settings(json_t *object, const struct machine *machine)
 	}
 }
 
+static const char *memory_status(const struct process *process)
+{
+	if (!process->memory_bytes)
+		return "";
+	return process->memory_demand_bytes > process->memory_bytes ? "Low" : "OK";
+}
+
 static void add_memory(json_t *object, struct machine *machine)
 {
 	static const char *const renamed[][2] = { { "Startup", "MemoryStartup" },
@@ -62,13 +69,13 @@ static void add_memory(json_t *object, struct machine *machine)
 						  { "DynamicMemoryEnabled",
 						    "DynamicMemoryEnabled" } };
 	const json_t *memory = machine_part(machine, "Memory");
+	const struct process *process = &machine->process;
 
 	json_object_set_new(object, "MemoryAssigned",
-			    json_integer((json_int_t)machine->process.memory_bytes));
+			    json_integer((json_int_t)process->memory_bytes));
 	json_object_set_new(object, "MemoryDemand",
-			    json_integer((json_int_t)machine->process.memory_bytes));
-	json_object_set_new(object, "MemoryStatus",
-			    json_string(machine->process.memory_bytes ? "OK" : ""));
+			    json_integer((json_int_t)process->memory_demand_bytes));
+	json_object_set_new(object, "MemoryStatus", json_string(memory_status(process)));
 	for (size_t i = 0; i < ARRAY_SIZE(renamed); i++) {
 		json_t *value = json_object_get(memory, renamed[i][0]);
 

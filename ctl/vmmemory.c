@@ -2,11 +2,14 @@
 /* Get-VMMemory and Set-VMMemory: see ctl/vmmemory.h. */
 #include "ctl/vmmemory.h"
 
+#include "ctl/host.h"
 #include "ctl/nouns.h"
+#include "ctl/shell.h"
 
 #define MEMORY_ALIGN_BYTES (2 * MIB)
 #define MEMORY_MIN_BYTES   (32 * MIB)
 #define MEMORY_MAX_BYTES   (1024 * 1024 * MIB) /* of the property Maximum, as Hyper-V has it */
+#define REQUEST_MS         5000
 #define DEFAULT_BUFFER     20
 #define DEFAULT_PRIORITY   50
 
@@ -77,20 +80,112 @@ static int check_sizes(struct call *call, const json_t *wish)
 	return 0;
 }
 
+/* --- while the VM runs --- */
+
+static bool is_dynamic(const json_t *memory)
+{
+	return json_is_true(json_object_get(memory, "DynamicMemoryEnabled"));
+}
+
+static bool changes(const json_t *memory, const json_t *wish, const char *name)
+{
+	const json_t *value = json_object_get(wish, name);
+
+	return value && !json_equal(value, json_object_get(memory, name));
+}
+
+/* Whether the process has to hear of it; the rest of the settings have no effect for now. */
+static bool changes_process(const json_t *memory, const json_t *wish)
+{
+	if (!is_dynamic(memory))
+		return changes(memory, wish, "Startup");
+	return changes(memory, wish, "Minimum") || changes(memory, wish, "Maximum") ||
+	       changes(memory, wish, "Buffer");
+}
+
+static int nested_error(struct call *call, const struct machine *machine, const char *why)
+{
+	return call_error(call, ERROR_STATE, machine->name,
+			  "Failed to modify device 'Memory'.\nCannot change the memory of virtual "
+			  "machine " MACHINE_TITLE " while %s. Turn the virtual machine off first.",
+			  MACHINE_LABELS(machine), why);
+}
+
+/* What nested virtualization forbids. Every version that there is can do the rest. */
+static int check_resize(struct call *call, struct machine *machine)
+{
+	const json_t *processor = machine_part(machine, "Processor");
+
+	if (machine->process.nested_active)
+		return nested_error(call, machine, "a hypervisor runs in it");
+	if (host_is_preview(call->shell->store) &&
+	    json_is_true(json_object_get(processor, "ExposeVirtualizationExtensions")))
+		return nested_error(call, machine,
+				    "it runs with nested virtualization on: so wants this host's "
+				    "NestingPolicy, Preview");
+	return 0;
+}
+
+/* What of the settings may change, and in which direction. */
+static int check_running(struct call *call, struct machine *machine, const json_t *memory,
+			 const json_t *wish)
+{
+	bool more = changes(memory, wish, "Minimum") &&
+		    number(wish, "Minimum") > number(memory, "Minimum");
+	bool less = changes(memory, wish, "Maximum") &&
+		    number(wish, "Maximum") < number(memory, "Maximum");
+
+	if (!machine_is_running(machine) || changes(memory, wish, "DynamicMemoryEnabled") ||
+	    (is_dynamic(memory) && changes(memory, wish, "Startup")))
+		return machine_state_error(call, machine, "Memory");
+	if (!changes_process(memory, wish))
+		return 0;
+	if (check_resize(call, machine))
+		return -1;
+	if (!is_dynamic(memory) || (!more && !less))
+		return 0;
+	return call_error(call, ERROR_STATE, machine->name,
+			  "Failed to modify device 'Memory'.\nWhile virtual machine " MACHINE_TITLE
+			  " runs, its %s. Turn the virtual machine off first.",
+			  MACHINE_LABELS(machine),
+			  more ? "minimum memory can only be made less"
+			       : "maximum memory can only be made more");
+}
+
+static int tell_process(struct call *call, struct machine *machine, const json_t *memory)
+{
+	json_t *arguments =
+		is_dynamic(memory)
+			? json_pack("{sIsIsI}", "minimum", number(memory, "Minimum"), "maximum",
+				    number(memory, "Maximum"), "buffer", number(memory, "Buffer"))
+			: json_pack("{sI}", "bytes", number(memory, "Startup"));
+	json_t *request = json_pack("{ssso}", "execute", "memory", "arguments", arguments);
+	struct error err = { "" };
+
+	if (!process_request(call->shell->store, machine->id, request, REQUEST_MS, NULL, &err))
+		return 0;
+	return call_error(
+		call, ERROR_STATE, machine->name,
+		"Failed to modify device 'Memory'.\nThe memory of virtual machine " MACHINE_TITLE
+		" cannot be changed: %s.",
+		MACHINE_LABELS(machine), err.text);
+}
+
 int vmmemory_change(struct call *call, struct machine *machine, const json_t *wish)
 {
 	json_t *memory = machine_part(machine, "Memory");
+	bool runs = !machine_is_off(machine), tell = runs && changes_process(memory, wish);
 
-	if (check_sizes(call, wish))
+	if (check_sizes(call, wish) || (runs && check_running(call, machine, memory, wish)))
 		return -1;
-	if (!machine_is_off(machine))
-		return machine_state_error(call, machine, "Memory");
 	json_object_update(memory, (json_t *)wish);
 	/* A static VM that shrinks below its old minimum takes that along. */
 	if (!json_object_get(wish, "Minimum") &&
 	    number(memory, "Minimum") > number(memory, "Startup"))
 		json_object_set_new(memory, "Minimum", json_integer(number(memory, "Startup")));
-	return check_order(call, machine, memory);
+	if (check_order(call, machine, memory))
+		return -1;
+	return tell ? tell_process(call, machine, memory) : 0;
 }
 
 static json_t *memory_object(struct machine *machine)
