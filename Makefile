@@ -134,7 +134,7 @@ make check         set up, build, check the rules, run the tests; ends with the 
 make check-all     the same and the long tests
 make SAN=1 check   the same with address and undefined-behaviour sanitizers (in build-san/)
 make demo          set up, build, boot a stock Debian kernel to a shell, with 1 and 2 processors
-make bench         set up, build, measure side by side with QEMU's TCG; PAIRS=3
+make bench         set up, build, measure side by side with QEMU's TCG; PAIRS=3; KEEP=1 writes docs/performance.md
 make fuzz          set up, build, run each fuzz target for FUZZ_SECONDS=30
 make lint          only the rules; make format brings the code into the format
 make install       to PREFIX=/usr/local, below DESTDIR
