@@ -2,6 +2,7 @@
 /* The shell at a terminal, by libedit: see ctl/interactive.h. */
 #include "ctl/interactive.h"
 
+#include "ctl/complete.h"
 #include "ctl/parse.h"
 #include "ctl/text.h"
 
@@ -29,6 +30,75 @@ static char *prompt(EditLine *line)
 	return (char *)(terminal->continued ? more : first); /* libedit does not write there */
 }
 
+/* The longest beginning that all of them have. */
+static size_t common_length(const json_t *list)
+{
+	const char *first = json_string_value(json_array_get(list, 0));
+	size_t len = strlen(first), i;
+	json_t *other;
+
+	json_array_foreach(list, i, other)
+	{
+		size_t same = 0;
+
+		while (same < len && !((first[same] ^ json_string_value(other)[same]) & ~0x20))
+			same++;
+		len = same;
+	}
+	return len;
+}
+
+static void show_choices(struct terminal *terminal, const json_t *list)
+{
+	json_t *choice;
+	size_t i;
+
+	fputc('\n', terminal->shell->out);
+	json_array_foreach(list, i, choice)
+		fprintf(terminal->shell->out, "%s  ", json_string_value(choice));
+	fputc('\n', terminal->shell->out);
+	fflush(terminal->shell->out);
+}
+
+/* Puts what is sure in place of the word, in the spelling of the table. */
+static unsigned char put_choice(EditLine *line, const json_t *list, size_t word_len)
+{
+	size_t len = common_length(list);
+	bool only = json_array_size(list) == 1;
+	char *text = text_format("%.*s%s", (int)len, json_string_value(json_array_get(list, 0)),
+				 only ? " " : "");
+
+	el_deletestr(line, (int)word_len);
+	el_insertstr(line, text);
+	free(text);
+	return CC_REFRESH;
+}
+
+static unsigned char complete(EditLine *line, int key)
+{
+	const LineInfo *info = el_line(line);
+	size_t len = (size_t)(info->cursor - info->buffer), start, word_len;
+	char *text = text_copy_n(info->buffer, len);
+	unsigned char result = CC_ERROR;
+	struct terminal *terminal;
+	json_t *list;
+
+	(void)key;
+	el_get(line, EL_CLIENTDATA, &terminal);
+	list = complete_text(terminal->shell->store, text, &start);
+	word_len = len - start;
+	if (json_array_size(list) == 1 ||
+	    (json_array_size(list) && common_length(list) > word_len)) {
+		result = put_choice(line, list, word_len);
+	} else if (json_array_size(list)) {
+		show_choices(terminal, list);
+		result = CC_REDISPLAY;
+	}
+	json_decref(list);
+	free(text);
+	return result;
+}
+
 static void open_terminal(struct terminal *terminal)
 {
 	HistEvent event;
@@ -41,6 +111,8 @@ static void open_terminal(struct terminal *terminal)
 	el_set(terminal->line, EL_PROMPT, prompt);
 	el_set(terminal->line, EL_EDITOR, "emacs");
 	el_set(terminal->line, EL_SIGNAL, 1);
+	el_set(terminal->line, EL_ADDFN, "complete", "completes the word", complete);
+	el_set(terminal->line, EL_BIND, "^I", "complete", NULL);
 	if (!terminal->history)
 		return;
 	history(terminal->history, &event, H_SETSIZE, HISTORY_LINES);
