@@ -124,6 +124,8 @@ bench:
 install: all
 	install -D -m 755 $(B)/nidus $(DESTDIR)$(PREFIX)/bin/nidus
 	install -D -m 644 docs/nidus.1 $(DESTDIR)$(PREFIX)/share/man/man1/nidus.1
+	$(PROGRAM) --root $(B)/manual Get-Help -Manual >$(B)/nidus-cmdlets.1
+	install -D -m 644 $(B)/nidus-cmdlets.1 $(DESTDIR)$(PREFIX)/share/man/man1/nidus-cmdlets.1
 
 clean:
 	rm -rf build build-san build-fuzz

@@ -80,15 +80,15 @@ static void add_syntax_of(struct text *text, const struct param *param)
 	text_add(text, optional ? "]" : "");
 }
 
-static void add_syntax(struct text *text, const struct cmdlet *cmdlet)
+/* A line for each parameter set. */
+static void add_syntax_lines(struct text *text, const struct cmdlet *cmdlet, const char *indent)
 {
 	json_t *sets = words_of(cmdlet->sets ? cmdlet->sets : "All"), *name;
 	size_t i;
 
-	text_add(text, "\nSYNTAX\n");
 	json_array_foreach(sets, i, name)
 	{
-		text_addf(text, "    %s", cmdlet->name);
+		text_addf(text, "%s%s", indent, cmdlet->name);
 		for (const struct param *p = cmdlet->params; p->name; p++) {
 			if (is_in_set(p, (unsigned)i))
 				add_syntax_of(text, p);
@@ -98,6 +98,12 @@ static void add_syntax(struct text *text, const struct cmdlet *cmdlet)
 		text_add(text, " [<CommonParameters>]\n");
 	}
 	json_decref(sets);
+}
+
+static void add_syntax(struct text *text, const struct cmdlet *cmdlet)
+{
+	text_add(text, "\nSYNTAX\n");
+	add_syntax_lines(text, cmdlet, "    ");
 }
 
 static void add_help(struct text *text, const struct cmdlet *cmdlet)
@@ -122,6 +128,44 @@ static void add_overview(struct text *text)
 	}
 }
 
+/* --- the manual page --- */
+
+/* roff takes a dash for a hyphen and fills lines, also those that are to stand alone. */
+static void add_roff(struct text *out, const char *text)
+{
+	for (const char *p = text; *p; p++) {
+		if (*p == '-' || *p == '\\')
+			text_add(out, "\\");
+		text_add_n(out, p, 1);
+		if (*p == '\n')
+			text_add(out, ".br\n");
+	}
+}
+
+static void add_manual(struct text *out)
+{
+	const struct cmdlet *cmdlet;
+	size_t place = 0;
+
+	text_add(out, ".TH NIDUS\\-CMDLETS 1\n.SH NAME\nnidus\\-cmdlets \\- the cmdlets of nidus\n"
+		      ".SH DESCRIPTION\nTyped at the prompt of\n.BR nidus (1),\nin scripts, or as "
+		      "words behind it in any shell.\n.SH CMDLETS\n");
+	while ((cmdlet = table_next(&place))) {
+		struct text syntax = { 0 };
+
+		if (cmdlet->flags & (CMDLET_HIDDEN | CMDLET_NOT_YET))
+			continue;
+		text_add(out, ".SS ");
+		add_roff(out, cmdlet->name);
+		text_add(out, "\n");
+		add_roff(out, cmdlet->summary);
+		add_syntax_lines(&syntax, cmdlet, "");
+		text_add(out, "\n.PP\n.ad l\n.nh\n");
+		add_roff(out, syntax.s);
+		text_free(&syntax);
+	}
+}
+
 static int get_help(struct call *call)
 {
 	const char *name = call_string(call, "Name");
@@ -132,7 +176,9 @@ static int get_help(struct call *call)
 		return call_error_as(call, "ResourceUnavailable", "HelpNotFound", name,
 				     "There is no command '%s'. Get-Command lists those there are.",
 				     name);
-	if (cmdlet)
+	if (call_switch(call, "Manual"))
+		add_manual(&text);
+	else if (cmdlet)
 		add_help(&text, cmdlet);
 	else
 		add_overview(&text);
@@ -147,6 +193,7 @@ static const struct param command_params[] = {
 };
 
 static const struct param help_params[] = {
+	{ "Manual", NULL, PARAM_SWITCH },
 	{ "Name", NULL, PARAM_STRING, .position = POSITION(0), .flags = BY_VALUE | BY_NAME },
 	PARAM_END,
 };
