@@ -608,10 +608,17 @@ void block_ungroup(struct cpu *cpu, struct block *block)
 	struct block_cache *cache = cpu->soft->blocks;
 
 	pthread_mutex_lock(&cache->lock);
-	if (!block->jit.is_ungrouped) {
-		jit_block_dropped(block);
-		__atomic_store_n(&block->code, NULL, __ATOMIC_RELEASE);
-		block->jit.is_ungrouped = true;
+	if (block->is_valid && block->code && !block->jit.is_ungrouped &&
+	    jit_has_room(cache->soft->jit)) {
+		struct jit_code before = block->jit;
+		const uint8_t *code = block->code;
+
+		block->jit.is_ungrouped = before.is_ungrouped = true;
+		jit_translate(cache->soft->jit, block, cache->arena);
+		if (block->code == code)
+			block->jit = before; /* it cannot be */
+		else
+			jit_replace(&before, &block->jit);
 	}
 	pthread_mutex_unlock(&cache->lock);
 }

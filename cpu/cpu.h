@@ -153,6 +153,7 @@ struct jit_stack {
 };
 
 #define JIT_NO_STACK BIT(63)
+#define JIT_ANCHORS  12
 
 /* What translated code keeps of its own. */
 struct cpu_jit {
@@ -168,8 +169,9 @@ struct cpu_jit {
 	uint64_t stop;                 /* jit_stop_at */
 	bool is_single;                /* back to C after each block */
 	const void *thunk[JIT_THUNKS];
-	struct jit_stack stack[3]; /* by enum tlb_class; mmu/ forgets them: jit_forget_stack */
-	uint8_t *no_stack;         /* the page of no meaning */
+	uint64_t anchor[JIT_ANCHORS]; /* host addresses: cpu/jit/base.h */
+	struct jit_stack stack[3];    /* by enum tlb_class; mmu/ forgets them: jit_forget_stack */
+	uint8_t *no_stack;            /* the page of no meaning */
 };
 
 struct cpu {

@@ -217,6 +217,15 @@ void jit_block_dropped(struct block *block)
 	patch_entry(code->loop_entry, code->flags_bail);
 }
 
+void jit_replace(const struct jit_code *before, const struct jit_code *now)
+{
+	patch_entry(before->entry, now->entry);
+	if (before->flags_entry == before->entry)
+		return;
+	patch_entry(before->flags_entry, now->flags_entry);
+	patch_entry(before->loop_entry, now->loop_entry);
+}
+
 void jit_patch_link(const struct jit_link *link, const struct block *target)
 {
 	const struct jit_code *code = &target->jit;

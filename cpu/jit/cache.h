@@ -46,6 +46,9 @@ static inline const uint8_t *jit_executable(const struct jit *jit, const uint8_t
 
 /* cpu/jit/table.c */
 void gen_rows_index(struct jit *jit); /* fills jit->row */
+/* Whether gen_general does the memory operand, if there is one. */
+bool gen_row_is_general(const struct gen_row *row);
+
 const struct gen_row *gen_row_of(const struct jit *jit, const struct insn *insn); /* or NULL */
 
 #endif

@@ -67,7 +67,7 @@ void cold_set_back(struct gen *g, unsigned first)
 			continue;
 		g->cold[i].back = g->e.at;
 		g->cold[i].loads_flags = (g->where & IN_HOST) && g->live_after;
-		g->cold[i].loads_delta = g->groups.has_delta;
+		g->cold[i].r11 = g->groups.r11;
 	}
 }
 
@@ -123,12 +123,14 @@ static void emit_slow(struct gen *g, const struct cold *cold)
 	emit_handler(g, cold->insn, cold->is_vector ? THUNK_HANDLER_VECTOR : THUNK_HANDLER);
 	if (cold->loads_flags)
 		emit_call_to(&g->e, g->jit->load_status);
-	if (cold->loads_delta)
+	if (cold->r11 == R11_STACK)
 		gen_load_delta(g);
+	else if (cold->r11 != R11_FREE)
+		base_load(g, cold->r11);
 	emit_jmp_to(&g->e, cold->back);
 }
 
-void cold_fit_stack(struct gen *g, struct emit_jump from, const uint8_t *again, uint64_t range)
+void cold_fit(struct gen *g, struct emit_jump from, const uint8_t *again, uint64_t range)
 {
 	struct cold *cold = put_off(g, COLD_FIT, from);
 

@@ -13,8 +13,8 @@ void cold_emit_shared(struct jit *jit, uint8_t *end);
 /* The instruction is emitted: what has been put off since `first` comes back here. */
 void cold_set_back(struct gen *g, unsigned first);
 
-/* The check of a group of stack accesses jumps `from` there where it fails; it is at `again`. */
-void cold_fit_stack(struct gen *g, struct emit_jump from, const uint8_t *again, uint64_t range);
+/* The check of a group jumps `from` there where it fails; it is at `again`. */
+void cold_fit(struct gen *g, struct emit_jump from, const uint8_t *again, uint64_t range);
 
 /* R11 = what gen_reach_stack leaves there. */
 void gen_load_delta(struct gen *g);

@@ -9,6 +9,7 @@
 
 #include "cpu/jit/jit.h"
 #include "cpu/mmu/mmu.h"
+#include "cpu/segment.h"
 #include "cpu/soft.h"
 
 /*
@@ -175,11 +176,42 @@ static void interpret_rest(struct cpu *cpu, const struct insn *insn)
 	cpu->rip += insn->next;
 }
 
-bool jit_fit_stack(struct cpu *cpu, const struct insn *insn, uint64_t range)
+/* Whether the page has the tags for a group of accesses. */
+static bool has_tags(const struct cpu *cpu, gva_t addr, bool writes)
 {
-	gva_t addr = cpu->gpr[RSP] + (uint64_t)(int32_t)range;
-	bool is_crossing = addr % PAGE_BYTES + ((range & ~GROUP_GIVE_UP) >> 32) > PAGE_BYTES;
-	bool fits = !is_crossing && find_stack(cpu, addr);
+	const struct tlb_entry *entry = &cpu->tlb->entry[(addr >> PAGE_BITS) % TLB_ENTRIES];
+	const uint64_t *tag = entry->tag[cpu->tlb_class];
+	gva_t page = addr & PAGE_MASK;
+
+	return tag[false] == page && (!writes || tag[true] == page);
+}
+
+/* Brings the page of the instruction's operand into the TLB, or raises what the access does. */
+static void touch_operand(struct cpu *cpu, const struct insn *insn, bool is_write)
+{
+	cpu->rip = cpu->jit.code_page + insn->page_offset;
+	cpu->insn = insn;
+	mmu_check(cpu, insn_linear(cpu, insn, insn->mem_bytes, is_write), insn->mem_bytes, is_write,
+		  insn->seg);
+}
+
+static bool find_range(struct cpu *cpu, const struct insn *insn, gva_t addr, uint64_t range)
+{
+	bool writes = range & GROUP_WRITES;
+
+	if (!has_tags(cpu, addr, writes))
+		touch_operand(cpu, insn, range & GROUP_WRITES_FIRST);
+	return has_tags(cpu, addr, writes);
+}
+
+bool jit_fit(struct cpu *cpu, const struct insn *insn, uint64_t range)
+{
+	unsigned reg = bits(range, GROUP_REG_SHIFT + 3, GROUP_REG_SHIFT);
+	uint64_t bytes = bits(range, GROUP_REG_SHIFT - 1, GROUP_BYTES_SHIFT);
+	gva_t addr = cpu->gpr[reg] + (uint64_t)(int32_t)range;
+	bool is_crossing = addr % PAGE_BYTES + bytes > PAGE_BYTES;
+	bool fits = !is_crossing &&
+		    (reg == RSP ? find_stack(cpu, addr) : find_range(cpu, insn, addr, range));
 
 	if (fits && !(range & GROUP_GIVE_UP))
 		return true;

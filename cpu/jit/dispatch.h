@@ -53,9 +53,10 @@ const void *jit_link(struct cpu *cpu, struct jit_link *link);
 uint8_t jit_prepare_vectors(struct cpu *cpu);
 
 /*
- * A group of stack accesses, group_pack'ed, does not fit what is known of the stack. true: now it
- * does. false: the block has been interpreted from `insn` on, and RIP says where to go on.
+ * A group of accesses, group_pack'ed, of which `insn` is the first does not fit what is known.
+ * true: now it does. false: the block has been interpreted from `insn` on, and RIP says where to go
+ * on. Raises what `insn` raises.
  */
-bool jit_fit_stack(struct cpu *cpu, const struct insn *insn, uint64_t range);
+bool jit_fit(struct cpu *cpu, const struct insn *insn, uint64_t range);
 
 #endif

@@ -195,7 +195,7 @@ __attribute__((used)) static void thunks(void)
 		"mov %%r9, %%rsi\n\t"
 		"mov %%r10, %%rdx\n\t"
 		"sub $8, %%rsp\n\t"
-		"call jit_fit_stack\n\t"
+		"call jit_fit\n\t"
 		"add $8, %%rsp\n\t"
 		"test %%al, %%al\n\t"
 		"jz 1f\n\t" READ_ALL "ret\n"

@@ -138,7 +138,7 @@ bool gen_address(struct gen *g)
 	return true;
 }
 
-void gen_check(struct gen *g, unsigned bytes, bool is_write)
+void gen_probe(struct gen *g, unsigned bytes, bool is_write)
 {
 	struct emitter *e = &g->e;
 	int32_t tag = (int32_t)offsetof(struct tlb_entry, tag) +
@@ -154,8 +154,13 @@ void gen_check(struct gen *g, unsigned bytes, bool is_write)
 	emit_alu_rm(e, ALU_ADD, 8, R10, mem_gs(offsetof(struct cpu, tlb)));
 	emit_alu_rm(e, ALU_XOR, 8, R9, mem_at(R10, tag));
 	emit_alu_ri(e, ALU_CMP, 8, R9, (int32_t)(PAGE_BYTES - bytes));
+}
+
+void gen_check(struct gen *g, unsigned bytes, bool is_write)
+{
+	gen_probe(g, bytes, is_write);
 	gen_slow_if(g, COND_A);
-	emit_mov_rm(e, 8, R10, mem_at(R10, offsetof(struct tlb_entry, host)));
+	emit_mov_rm(&g->e, 8, R10, mem_at(R10, offsetof(struct tlb_entry, host)));
 }
 
 /* --- instructions as they are ------------------------------------------------------------------
@@ -170,9 +175,11 @@ struct stand_ins {
 
 /* Which registers are free for them: without a memory operand, with one at R9 and R10 (which
  * one register can hold), and with one on the stack at R11. */
-static const uint8_t free_registers[][3] = { { R9, R10, R11 }, { R11, R10 }, { R9, R10 } };
+static const uint8_t free_registers[][3] = {
+	{ R9, R10, R11 }, { R11, R10 }, { R9, R10 }, { R9, R10 }
+};
 
-enum operand_place { NO_MEMORY, CHECKED_MEMORY, STACK_MEMORY };
+enum operand_place { NO_MEMORY, CHECKED_MEMORY, STACK_MEMORY, BASE_MEMORY };
 
 static void add_stand_in(struct stand_ins *s, unsigned n, enum operand_place place)
 {
@@ -247,7 +254,9 @@ static enum operand_place operand_place(const struct gen *g, const struct encodi
 {
 	if (!(enc->flags & ENCODING_MEM))
 		return NO_MEMORY;
-	return gen_is_grouped(g) ? STACK_MEMORY : CHECKED_MEMORY;
+	if (gen_is_grouped(g))
+		return STACK_MEMORY;
+	return gen_is_based(g) ? BASE_MEMORY : CHECKED_MEMORY;
 }
 
 /* Checks the memory operand; *mem is it. */
@@ -256,6 +265,8 @@ static bool reach_operand(struct gen *g, enum operand_place place, struct host_m
 	if (place == STACK_MEMORY) {
 		gen_reach_stack(g);
 		*mem = gen_on_stack((int32_t)g->insn->disp);
+	} else if (place == BASE_MEMORY) {
+		*mem = gen_reach_base(g);
 	} else if (place == CHECKED_MEMORY) {
 		gen_flags_spare(g);
 		if (!gen_address(g))
@@ -288,6 +299,8 @@ bool gen_general(struct gen *g)
 		gen_flags_load(g);
 	if (place == STACK_MEMORY)
 		gen_reach_stack(g);
+	else if (place == BASE_MEMORY)
+		gen_reach_base(g);
 	else if (stand_ins.next)
 		gen_take_r11(g);
 	load_stand_ins(g, &stand_ins);

@@ -49,6 +49,8 @@ static void check_ready(struct gen *g, unsigned need)
 		return;
 	if (gen_is_grouped(g))
 		gen_reach_stack(g);
+	if (gen_is_based(g))
+		gen_reach_base(g);
 	gen_flags_spare(g);
 	g->ready |= (uint8_t)(need & ~(unsigned)READY_X87);
 	for (unsigned bit = READY_SSE; bit <= READY_X87; bit <<= 1)

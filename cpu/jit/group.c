@@ -160,7 +160,7 @@ void group_find(struct gen *g)
 	groups->group[0] = (struct stack_group){ 0, 0 };
 	groups->count = 0;
 	groups->checked = GROUP_NONE;
-	groups->has_delta = false;
+	groups->r11 = R11_FREE;
 	if (g->block->jit.is_ungrouped)
 		return;
 	for (unsigned n = 0; n < g->block->count; n++) {
@@ -193,7 +193,7 @@ void gen_load_delta_to(struct gen *g, unsigned reg)
 void gen_load_delta(struct gen *g)
 {
 	gen_load_delta_to(g, R11);
-	g->groups.has_delta = true;
+	g->groups.r11 = R11_STACK;
 }
 
 void gen_reach_stack(struct gen *g)
@@ -213,10 +213,11 @@ void gen_reach_stack(struct gen *g)
 		emit_alu_rm(&g->e, ALU_XOR, 8, R9,
 			    stack_field(g, offsetof(struct jit_stack, page)));
 		emit_alu_ri(&g->e, ALU_CMP, 8, R9, (int32_t)(PAGE_BYTES - bytes));
-		cold_fit_stack(g, emit_jcc(&g->e, COND_A, false), again, group_pack(low, bytes));
+		cold_fit(g, emit_jcc(&g->e, COND_A, false), again,
+			 group_pack(low, bytes, RSP, GROUP_WRITES));
 		groups->checked = (uint8_t)id;
-		groups->has_delta = false;
+		groups->r11 = R11_FREE;
 	}
-	if (!groups->has_delta)
+	if (groups->r11 != R11_STACK)
 		gen_load_delta(g);
 }

@@ -28,18 +28,34 @@ struct groups {
 	int32_t moved[BLOCK_MAX_INSNS + 1]; /* RSP before the instruction, from the group's start */
 	uint8_t count;
 	uint8_t checked; /* the group that has been, or GROUP_NONE */
-	bool has_delta;  /* R11 is the host's address minus the guest's */
+	uint8_t r11;     /* what R11 is: see below */
 };
 
 /* Finds the groups of g->block, whose instructions are decoded. */
 void group_find(struct gen *g);
 
-/* The range of a group as code gives it to jit_fit_stack, with: not to try again. */
-#define GROUP_GIVE_UP BIT(63)
+/*
+ * What R11 is between instructions: the delta of the stack, the host address of a group of
+ * cpu/jit/base.h (its number), or nothing.
+ */
+#define R11_FREE  0xff
+#define R11_STACK 0xfe
 
-static inline uint64_t group_pack(int32_t offset, uint32_t bytes)
+/*
+ * The range of a group as code gives it to jit_fit: where it is from the register as it is now, its
+ * length, the register, whether there are writes, and whether the first access is one. GIVE_UP: not
+ * to try again.
+ */
+#define GROUP_BYTES_SHIFT  32
+#define GROUP_REG_SHIFT    48
+#define GROUP_WRITES       BIT(52)
+#define GROUP_WRITES_FIRST BIT(53)
+#define GROUP_GIVE_UP      BIT(63)
+
+static inline uint64_t group_pack(int32_t offset, uint32_t bytes, unsigned reg, uint64_t writes)
 {
-	return (uint64_t)bytes << 32 | (uint32_t)offset;
+	return (uint64_t)reg << GROUP_REG_SHIFT | writes | (uint64_t)bytes << GROUP_BYTES_SHIFT |
+	       (uint32_t)offset;
 }
 
 #endif

@@ -64,6 +64,8 @@ void jit_stop_nowhere(struct cpu *cpu);
 bool jit_has_room(const struct jit *jit); /* for the code of any block; NULL: needs none */
 /* Makes block->code, if it can; the block is in `arena` (block_cache_arena). */
 void jit_translate(struct jit *jit, struct block *block, const uint8_t *arena);
+/* Whoever enters the block by its code of before comes to the present one. */
+void jit_replace(const struct jit_code *before, const struct jit_code *now);
 /* Code of the block is not entered any more. */
 void jit_block_dropped(struct block *block);
 /* All blocks are gone. With the world stopped. */

@@ -162,3 +162,9 @@ void gen_rows_index(struct jit *jit)
 	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++)
 		jit->row[rows[i].mnemonic] = &rows[i];
 }
+
+bool gen_row_is_general(const struct gen_row *row)
+{
+	return row->gen == gen_general || row->gen == gen_mov || row->gen == gen_bit ||
+	       row->gen == gen_hosted;
+}

@@ -141,7 +141,7 @@ static bool emit_natively(struct gen *g)
 	uint8_t *at = g->e.at;
 	unsigned colds = g->colds, links = g->links, where = g->where;
 	unsigned sites = g->sites, ready = g->ready;
-	unsigned checked = g->groups.checked, has_delta = g->groups.has_delta;
+	unsigned checked = g->groups.checked, r11 = g->groups.r11, based = g->bases.checked;
 
 	g->row = gen_row_of(g->jit, g->insn);
 	if (g->row) {
@@ -157,7 +157,8 @@ static bool emit_natively(struct gen *g)
 	g->ready = (uint8_t)ready;
 	g->where = (uint8_t)where;
 	g->groups.checked = (uint8_t)checked;
-	g->groups.has_delta = has_delta;
+	g->groups.r11 = (uint8_t)r11;
+	g->bases.checked = based;
 	return false;
 }
 
@@ -243,6 +244,7 @@ uint8_t *gen_block(struct jit *jit, struct block *block, uint8_t *start, uint8_t
 	find_live(jit, block, live);
 	decode(g);
 	group_find(g);
+	base_find(g);
 	has_flags_entry = live[0];
 	g->live_before = g->live_after = live[0];
 	if (has_flags_entry)

@@ -21,6 +21,7 @@
 #include <Zydis/Zydis.h>
 
 #include "cpu/block.h"
+#include "cpu/jit/base.h"
 #include "cpu/jit/emit.h"
 #include "cpu/jit/fault.h"
 #include "cpu/jit/group.h"
@@ -51,7 +52,7 @@ struct cold {
 	uint8_t where;    /* COLD_FAR: as at the jump */
 	uint32_t target;  /* COLD_FAR: from the page's start */
 	struct emit_jump from;
-	bool loads_delta;    /* COLD_SLOW: the main path goes on with R11 as gen_reach_stack does */
+	uint8_t r11;         /* COLD_SLOW: what the main path goes on with there */
 	const uint8_t *code; /* where it is, once emitted */
 	const uint8_t *back; /* COLD_SLOW, COLD_FIT */
 	uint8_t tlb_class;   /* COLD_SLOW: as at the jump */
@@ -68,10 +69,11 @@ struct gen {
 	struct jit *jit;
 	struct block *block;
 	unsigned page_offset; /* of the block's start */
-	unsigned tlb_class; /* of the instruction */
+	unsigned tlb_class;   /* of the instruction */
 	unsigned links;
 	uint8_t ready; /* of enum vector_ready, what the block has looked at */
 	struct groups groups;
+	struct bases bases;
 	/* The instruction. */
 	unsigned n; /* its index */
 	const struct insn *insn;
@@ -160,6 +162,10 @@ bool gen_address(struct gen *g);
  */
 void gen_check(struct gen *g, unsigned bytes, bool is_write);
 
+/* The look-up of gen_check alone: where it fails the condition is A, else R10 is the TLB's entry.
+ */
+void gen_probe(struct gen *g, unsigned bytes, bool is_write);
+
 static inline struct host_mem gen_checked(int32_t disp)
 {
 	return mem_index(R9, R10, 0, disp);
@@ -179,13 +185,27 @@ static inline struct host_mem gen_on_stack(int32_t offset)
 	return mem_index(HOST_RSP_HOME, R11, 0, offset);
 }
 
+/*
+ * Whether the memory operand is checked with others (cpu/jit/base.h). Then gen_reach_base stands
+ * for gen_address and gen_check, with the rules of gen_reach_stack, and returns it.
+ */
+bool gen_is_based(const struct gen *g);
+struct host_mem gen_reach_base(struct gen *g);
+
 /* Another register = what gen_reach_stack has in R11. */
 void gen_load_delta_to(struct gen *g, unsigned reg);
 
 /* R11 is used for something else now. Called by whoever does so. */
 static inline void gen_take_r11(struct gen *g)
 {
-	g->groups.has_delta = false;
+	g->groups.r11 = R11_FREE;
+}
+
+static inline bool gen_is_general(ZydisRegister reg)
+{
+	ZydisRegisterClass class = ZydisRegisterGetClass(reg);
+
+	return class >= ZYDIS_REGCLASS_GPR8 && class <= ZYDIS_REGCLASS_GPR64;
 }
 
 /* The number of a general register or of one that is part of it. */

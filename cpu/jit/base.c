@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Groups of accesses relative to one register: see cpu/jit/base.h.
+ */
+#include "cpu/jit/base.h"
+
+#include "cpu/jit/cache.h"
+#include "cpu/jit/cold.h"
+#include "cpu/mmu/mmu.h"
+
+#define RANGE_MAX_BYTES 128  /* so that few ranges cross pages */
+#define MOVE_MAX_BYTES  4096 /* more is no walk through an object */
+
+/* The groups that may still grow, while they are being found. */
+struct finder {
+	struct gen *g;
+	uint8_t active[16]; /* by register: a group, or BASE_NONE */
+	int32_t moved[16];
+};
+
+static bool is_register(const ZydisDecodedOperand *operand)
+{
+	return operand->type == ZYDIS_OPERAND_TYPE_REGISTER;
+}
+
+/* Whether gen_general does the memory operand, and how. */
+static bool is_plain_operand(const struct gen *g, const struct insn *insn)
+{
+	const struct gen_row *row = gen_row_of(g->jit, insn);
+
+	return gen_row_is_general(row) && (insn->flags & INSN_MEM) && (insn->flags & INSN_FLAT) &&
+	       insn->index == REG_NONE && insn->base < REG_OFFSET(16) &&
+	       insn->base != REG_OFFSET(RSP) && insn->mem_bytes &&
+	       insn->mem_bytes <= RANGE_MAX_BYTES && insn->disp == (int32_t)insn->disp;
+}
+
+static bool writes_memory(const struct decoded *d)
+{
+	for (unsigned i = 0; i < d->zydis.operand_count; i++)
+		if (d->operands[i].type == ZYDIS_OPERAND_TYPE_MEMORY)
+			return d->operands[i].actions & ZYDIS_OPERAND_ACTION_MASK_WRITE;
+	return false;
+}
+
+static struct base_group *begin_group(struct finder *f, unsigned reg)
+{
+	struct bases *bases = &f->g->bases;
+
+	f->active[reg] = BASE_NONE;
+	f->moved[reg] = 0;
+	if (bases->count == JIT_ANCHORS)
+		return NULL;
+	f->active[reg] = bases->count;
+	bases->group[bases->count] = (struct base_group){ .reg = (uint8_t)reg };
+	return &bases->group[bases->count++];
+}
+
+static void join(struct finder *f, unsigned n, const struct insn *insn, const struct decoded *d)
+{
+	struct bases *bases = &f->g->bases;
+	unsigned reg = insn->base / REG_OFFSET(1);
+	struct base_group *group =
+		f->active[reg] == BASE_NONE ? NULL : &bases->group[f->active[reg]];
+	int64_t low = f->moved[reg] + insn->disp, high = low + insn->mem_bytes;
+
+	if (group && MAX(group->high, high) - MIN(group->low, low) > RANGE_MAX_BYTES)
+		group = NULL;
+	if (!group) {
+		group = begin_group(f, reg);
+		low = insn->disp;
+		high = low + insn->mem_bytes;
+		if (!group)
+			return;
+		group->low = (int32_t)low;
+		group->high = (int32_t)high;
+	}
+	group->low = (int32_t)MIN(group->low, low);
+	group->high = (int32_t)MAX(group->high, high);
+	group->writes |= writes_memory(d);
+	group->uses++;
+	bases->of[n] = f->active[reg];
+	bases->moved[n] = f->moved[reg];
+}
+
+/* A register moves by a constant: its first operand. 0: it does not, or by anything. */
+static int64_t constant_move(const struct insn *insn, const struct decoded *d)
+{
+	bool has_immediate = d->operands[1].type == ZYDIS_OPERAND_TYPE_IMMEDIATE;
+
+	if (insn->size != 8 || !is_register(&d->operands[0]))
+		return 0;
+	switch (insn->mnemonic) {
+	case ZYDIS_MNEMONIC_ADD:
+		return has_immediate ? insn->imm : 0;
+	case ZYDIS_MNEMONIC_SUB:
+		return has_immediate ? -insn->imm : 0;
+	case ZYDIS_MNEMONIC_INC:
+		return 1;
+	case ZYDIS_MNEMONIC_DEC:
+		return -1;
+	case ZYDIS_MNEMONIC_LEA:
+		return insn->base == insn->dst && insn->index == REG_NONE && insn->addr_size == 8
+			       ? insn->disp
+			       : 0;
+	default:
+		return 0;
+	}
+}
+
+static void note_writes(struct finder *f, const struct insn *insn, const struct decoded *d)
+{
+	int64_t by = constant_move(insn, d);
+
+	for (unsigned i = 0; i < d->zydis.operand_count; i++) {
+		unsigned reg;
+
+		if (!is_register(&d->operands[i]) ||
+		    !(d->operands[i].actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) ||
+		    !gen_is_general(d->operands[i].reg.value))
+			continue;
+		reg = gen_register_number(d->operands[i].reg.value);
+		if (by && by >= -MOVE_MAX_BYTES && by <= MOVE_MAX_BYTES)
+			f->moved[reg] += (int32_t)by;
+		else
+			f->active[reg] = BASE_NONE;
+	}
+}
+
+/* Handlers may write any register; the class of tags is part of what has been looked up. */
+static bool ends_all(const struct gen *g, const struct insn *insn)
+{
+	return !insn->length || !gen_row_of(g->jit, insn) ||
+	       insn->mnemonic == ZYDIS_MNEMONIC_STAC || insn->mnemonic == ZYDIS_MNEMONIC_CLAC;
+}
+
+void base_find(struct gen *g)
+{
+	struct finder f = { .g = g };
+
+	memset(f.active, BASE_NONE, sizeof(f.active));
+	memset(g->bases.of, BASE_NONE, sizeof(g->bases.of));
+	g->bases.count = 0;
+	g->bases.checked = 0;
+	if (g->block->jit.is_ungrouped)
+		return;
+	for (unsigned n = 0; n < g->block->count; n++) {
+		const struct insn *insn = &g->block->insn[n];
+		const struct decoded *d = &g->jit->decoded[n];
+
+		if (ends_all(g, insn)) {
+			memset(f.active, BASE_NONE, sizeof(f.active));
+			continue;
+		}
+		if (is_plain_operand(g, insn))
+			join(&f, n, insn, d);
+		note_writes(&f, insn, d);
+	}
+}
+
+/* One access alone is checked as ever. */
+bool gen_is_based(const struct gen *g)
+{
+	unsigned group = g->bases.of[g->n];
+
+	return group != BASE_NONE && g->bases.group[group].uses > 1;
+}
+
+static struct host_mem anchor(unsigned group)
+{
+	return mem_gs((int32_t)(offsetof(struct cpu, jit.anchor) + group * sizeof(uint64_t)));
+}
+
+void base_load(struct gen *g, unsigned group)
+{
+	emit_mov_rm(&g->e, 8, R11, anchor(group));
+	g->groups.r11 = (uint8_t)group;
+}
+
+static void check_range(struct gen *g, unsigned id)
+{
+	const struct base_group *group = &g->bases.group[id];
+	int32_t low = group->low - g->bases.moved[g->n];
+	unsigned bytes = (unsigned)(group->high - group->low);
+	const uint8_t *again;
+
+	/* The slow way would come back behind this check, without it. */
+	g->e.failed |= g->colds != g->first_cold;
+	gen_flags_spare(g);
+	again = g->e.at;
+	gen_read(g, R9, group->reg);
+	emit_lea(&g->e, 8, R9, mem_at(R9, low));
+	gen_probe(g, bytes, group->writes);
+	cold_fit(g, emit_jcc(&g->e, COND_A, false), again,
+		 group_pack(
+			 low, bytes, group->reg,
+			 (group->writes ? GROUP_WRITES : 0) |
+				 (writes_memory(&g->jit->decoded[g->n]) ? GROUP_WRITES_FIRST : 0)));
+	emit_mov_rm(&g->e, 8, R10, mem_at(R10, offsetof(struct tlb_entry, host)));
+	emit_lea(&g->e, 8, R11, mem_index(R9, R10, 0, 0));
+	emit_mov_mr(&g->e, 8, anchor(id), R11);
+	g->bases.checked |= 1u << id;
+	g->groups.r11 = (uint8_t)id;
+}
+
+struct host_mem gen_reach_base(struct gen *g)
+{
+	unsigned id = g->bases.of[g->n];
+
+	if (!(g->bases.checked & 1u << id))
+		check_range(g, id);
+	if (g->groups.r11 != id)
+		base_load(g, id);
+	return mem_at(R11,
+		      (int32_t)(g->bases.moved[g->n] + g->insn->disp - g->bases.group[id].low));
+}
