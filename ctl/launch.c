@@ -119,6 +119,18 @@ static void add_disks(struct command_line *line, struct machine *machine)
 	}
 }
 
+/* 00155D010203 is 00:15:5D:01:02:03 to the machine. */
+static void add_mac(struct text *text, const json_t *adapter)
+{
+	const char *mac = value_text_of(adapter, "MacAddress");
+
+	if (!mac || strlen(mac) != 12)
+		return;
+	text_add(text, ",mac=");
+	for (size_t i = 0; i < 12; i += 2)
+		text_addf(text, "%s%.2s", i ? ":" : "", mac + i);
+}
+
 static void add_adapters(struct command_line *line, struct machine *machine)
 {
 	json_t *adapter;
@@ -128,8 +140,11 @@ static void add_adapters(struct command_line *line, struct machine *machine)
 	{
 		const char *name = value_text_of(adapter, "SwitchName");
 		bool is_default = name && text_same(name, VMSWITCH_DEFAULT);
+		struct text text = { 0 };
 
-		add(line, "--net", text_copy(is_default ? "user" : "none"));
+		text_add(&text, is_default ? "user" : "none");
+		add_mac(&text, adapter);
+		add(line, "--net", text_take(&text));
 	}
 }
 

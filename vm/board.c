@@ -236,13 +236,13 @@ static void add_card(struct board *b, const struct dev_ops *ops, void *self)
 	b->card[b->cards++] = (struct card){ ops, self };
 }
 
-static int create_net_card(struct board *b, unsigned i)
+static int create_net_card(struct board *b, unsigned i, const struct config_net *net)
 {
 	/* Locally administered; unique in this machine. */
 	const uint8_t mac[NET_MAC_BYTES] = { 0x02, 'n', 'i', 'd', 'u', (uint8_t)i };
 	const struct virtio_place place = { b->pci, SLOT_NET + i, b->base.memory };
 	struct virtio_net *card;
-	int ret = virtio_net_create(&card, &place, &b->net[i], mac);
+	int ret = virtio_net_create(&card, &place, &b->net[i], net->has_mac ? net->mac : mac);
 
 	if (!ret)
 		add_card(b, &virtio_net_dev_ops, card);
@@ -307,7 +307,7 @@ static int create_cards(struct board *b, const struct config *config)
 	if (!ret)
 		ret = create_balloon(b, config);
 	for (unsigned i = 0; i < config->nets && !ret; i++)
-		ret = create_net_card(b, i);
+		ret = create_net_card(b, i, &config->net[i]);
 	for (unsigned i = 0; i < config->disks && !ret; i++)
 		ret = create_disk_card(b, i);
 	return ret;

@@ -26,6 +26,8 @@ enum config_net_kind { CONFIG_NET_NONE, CONFIG_NET_USER };
 
 struct config_net {
 	enum config_net_kind kind;
+	bool has_mac; /* else the board chooses one */
+	uint8_t mac[NET_MAC_BYTES];
 	struct net_forward forward[CONFIG_FORWARDS_MAX];
 	unsigned forwards;
 };

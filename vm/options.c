@@ -173,11 +173,33 @@ bad:
 			 (int)len, text);
 }
 
+/* Six pairs of hexadecimal digits with colons between them: the address of one card. */
+static int parse_mac(const char *text, size_t len, struct config_net *net, struct error *err)
+{
+	unsigned byte[NET_MAC_BYTES];
+	char copy[32];
+	int used = 0;
+
+	snprintf(copy, sizeof(copy), "%.*s", (int)len, text);
+	if (len != strlen("00:00:00:00:00:00") ||
+	    sscanf(copy, "%2x:%2x:%2x:%2x:%2x:%2x%n", &byte[0], &byte[1], &byte[2], &byte[3],
+		   &byte[4], &byte[5], &used) != NET_MAC_BYTES ||
+	    used != (int)len || byte[0] & 1)
+		return error_set(err, -EINVAL, "'mac=%.*s' is no address such as 00:15:5d:01:02:03",
+				 (int)len, text);
+	for (unsigned i = 0; i < NET_MAC_BYTES; i++)
+		net->mac[i] = (uint8_t)byte[i];
+	net->has_mac = true;
+	return 0;
+}
+
 static int parse_net_word(const char *word, size_t len, struct config_net *net, struct error *err)
 {
-	static const char forward[] = "forward=";
-	size_t forward_len = sizeof(forward) - 1;
+	static const char forward[] = "forward=", mac[] = "mac=";
+	size_t forward_len = sizeof(forward) - 1, mac_len = sizeof(mac) - 1;
 
+	if (len >= mac_len && !strncmp(word, mac, mac_len))
+		return parse_mac(word + mac_len, len - mac_len, net, err);
 	if (net->kind == CONFIG_NET_USER && len >= forward_len &&
 	    !strncmp(word, forward, forward_len))
 		return parse_forward(word + forward_len, len - forward_len, net, err);
@@ -272,7 +294,7 @@ static const struct option options[] = {
 	  "initial file system, or the multiboot module" },
 	{ "append", "TEXT", false, NULL, FIELD(append), "the kernel's command line" },
 	{ "disk", "FILE[,readonly]", true, set_disk, 0, "a raw disk image on a virtio disk" },
-	{ "net", "user[,forward=tcp:HOSTPORT:GUESTPORT]...|none", true, set_net, 0,
+	{ "net", "user|none[,mac=ADDRESS][,forward=tcp:HOSTPORT:GUESTPORT]...", true, set_net, 0,
 	  "a virtio network adapter: on a network of its own with DHCP,\n"
 	  "DNS and a way out, or unplugged" },
 	{ "serial", "stdio|none|file:PATH|unix:PATH", false, set_serial, 0,

@@ -272,7 +272,7 @@ static unsigned cpu_percent(struct vm *vm)
 	uint64_t now = clock_now_ns(vm->clock), cpu = cpu_ns();
 	uint64_t time = (now - usage->at_ns) * (uint64_t)sysconf(_SC_NPROCESSORS_ONLN);
 
-	if (now - usage->at_ns < USAGE_PERIOD_NS && usage->at_ns)
+	if (now - usage->at_ns < USAGE_PERIOD_NS)
 		return usage->percent;
 	*usage =
 		(struct usage){ now, cpu, (unsigned)MIN((cpu - usage->cpu_ns) * 100 / time, 100u) };
