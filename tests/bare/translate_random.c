@@ -10,24 +10,31 @@
  */
 #include "bare.h"
 
-#define STATES      4
-#define WARM        40
-#define DATA_BYTES  8192 /* present; a missing page follows */
-#define PIECE_INSNS 14
-#define REPORTS_MAX 5
-#define STATUS      0x8d5u
-#define DF          0x400u
-#define RF          0x10000u
-#define CR0_WP      (1ull << 16)
-#define BMI1_BMI2   (1u << 3 | 1u << 8) /* CPUID 7, EBX */
-#define CR4_OSFXSR  (1ull << 9)
+#define STATES       4
+#define WARM         40
+#define DATA_BYTES   8192 /* present; a missing page follows */
+#define PIECE_INSNS  14
+#define REPORTS_MAX  5
+#define STATUS       0x8d5u
+#define DF           0x400u
+#define RF           0x10000u
+#define CR0_WP       (1ull << 16)
+#define BMI1_BMI2    (1u << 3 | 1u << 8) /* CPUID 7, EBX */
+#define CR4_OSFXSR   (1ull << 9)
+#define CR4_OSXSAVE  (1ull << 18)
+#define CPUID1_AVX   (1u << 28) /* ECX */
+#define FX_USED      416
+#define XSAVE_HEADER 512
+#define XSAVE_AVX    576
+#define XSAVE_BYTES  832
 
 static uint64_t random_state;
 static uint8_t *code, *data, *stack;
 static uint32_t *counter; /* of the loop around a piece */
 static uint8_t model[DATA_BYTES] __attribute__((aligned(64)));
-static uint8_t fx_start[512] __attribute__((aligned(16)));
-static bool is_exact, has_bmi;
+static uint8_t fx_start[XSAVE_BYTES] __attribute__((aligned(64)));
+static bool is_exact, has_bmi, has_avx;
+static unsigned avx_share; /* one instruction in so many is of AVX */
 static unsigned runs, runs_to_end;
 
 static uint64_t next_random(void)
@@ -322,10 +329,52 @@ static void emit_bmi(void)
 		emit(o.bytes[i], 1);
 }
 
+enum { MAP_0F = 1, MAP_0F38, MAP_0F3A };
+
+/* AVX, 128 and 256 bits wide, and what ends or forgets upper halves; legacy SSE is among the
+ * patterns. */
+static void emit_avx(void)
+{
+	static const struct {
+		uint8_t map, opcode, pp;
+		bool has_third, has_imm;
+	} forms[] = {
+		{ MAP_0F, 0x58, 0, true, false },    { MAP_0F, 0x58, 1, true, false },
+		{ MAP_0F, 0x59, 2, true, false },    { MAP_0F, 0x5e, 3, true, false },
+		{ MAP_0F, 0xfe, 1, true, false },    { MAP_0F, 0xef, 1, true, false },
+		{ MAP_0F, 0x14, 0, true, false },    { MAP_0F, 0xc6, 0, true, true },
+		{ MAP_0F, 0x10, 0, false, false },   { MAP_0F, 0x11, 0, false, false },
+		{ MAP_0F, 0x28, 0, false, false },   { MAP_0F, 0x6f, 2, false, false },
+		{ MAP_0F, 0x7f, 2, false, false },   { MAP_0F, 0x70, 1, false, true },
+		{ MAP_0F, 0x2a, 2, true, false },    { MAP_0F, 0x10, 2, false, false },
+		{ MAP_0F38, 0x00, 1, true, false },  { MAP_0F38, 0x18, 1, false, false },
+		{ MAP_0F3A, 0x18, 1, true, true },   { MAP_0F3A, 0x19, 1, false, true },
+		{ MAP_0F38, 0x58, 1, false, false }, { MAP_0F, 0xd7, 1, false, false },
+	};
+	unsigned form = below(sizeof(forms) / sizeof(*forms)), reg = below(8);
+	unsigned third = forms[form].has_third ? below(16) : 0, is_wide = one_in(2);
+	struct operand o = one_in(2) ? memory_operand(reg, true) : register_operand(reg, below(16));
+
+	if (one_in(8)) { /* VZEROUPPER, VZEROALL */
+		emit(one_in(3) ? 0x77fcc5 : 0x77f8c5, 3);
+		return;
+	}
+	emit(0xc4, 1);
+	emit((0xe0u ^ (o.rex & 4u) << 5 ^ (o.rex & 1u) << 5) | forms[form].map, 1);
+	emit((~third & 15u) << 3 | is_wide << 2 | forms[form].pp, 1);
+	emit(forms[form].opcode, 1);
+	for (unsigned k = 0; k < o.count; k++)
+		emit(o.bytes[k], 1);
+	if (forms[form].has_imm)
+		emit(next_random(), 1);
+}
+
 static void emit_any(bool is_64)
 {
 	if (is_64 && has_bmi && one_in(12))
 		emit_bmi();
+	else if (is_64 && has_avx && one_in(avx_share))
+		emit_avx();
 	else
 		emit_insn(&patterns[below(sizeof(patterns) / sizeof(*patterns))], is_64);
 }
@@ -348,6 +397,7 @@ static void generate(bool is_64)
 	unsigned count = 1 + below(PIECE_INSNS);
 
 	at = code;
+	avx_share = one_in(4) ? 2 : 30;
 	for (unsigned i = 0; i < count; i++) {
 		uint8_t *patch = NULL;
 
@@ -440,16 +490,34 @@ static void copy(void *to, const void *from, uint64_t bytes)
 	asm volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(bytes) : : "memory");
 }
 
-/* x87's pointers and opcode are left out: bytes 6 to 23 of the image. */
+/*
+ * x87's pointers and opcode are left out - bytes 6 to 23 of the image - and so is which components
+ * are in use.
+ */
 static uint64_t vector_sum(void)
 {
-	static uint8_t fx[512] __attribute__((aligned(16)));
+	static uint8_t area[XSAVE_BYTES] __attribute__((aligned(64)));
 
-	asm volatile("fxsave64 %0" : "=m"(fx));
-	fx[6] = fx[7] = 0;
-	for (unsigned i = 8; i < 24; i++)
-		fx[i] = 0;
-	return sum_of(fx, 416, 0);
+	for (unsigned i = 0; i < XSAVE_BYTES; i++)
+		area[i] = 0;
+	if (has_avx)
+		asm volatile("xsave64 %0" : "+m"(area) : "a"(7), "d"(0));
+	else
+		asm volatile("fxsave64 %0" : "=m"(area));
+	for (unsigned i = 6; i < 24; i++)
+		area[i] = 0;
+	area[XSAVE_HEADER] = 0;
+	return sum_of(area, FX_USED, sum_of(area + XSAVE_HEADER, XSAVE_BYTES - XSAVE_HEADER, 0));
+}
+
+/* Every other state begins with upper halves of zero. */
+static void load_vectors(unsigned state)
+{
+	fx_start[XSAVE_HEADER] = state % 2 ? 7 : 3;
+	if (has_avx)
+		asm volatile("xrstor64 %0" : : "m"(fx_start), "a"(7), "d"(0));
+	else
+		asm volatile("fxrstor64 %0" : : "m"(fx_start));
 }
 
 static void run_from(unsigned state, struct result *result)
@@ -458,7 +526,7 @@ static void run_from(unsigned state, struct result *result)
 	copy(stack, model, 4096);
 	*counter = 1 + state;
 	result->frame = states[state];
-	asm volatile("fxrstor64 %0" : : "m"(fx_start));
+	load_vectors(state);
 	run_frame(&result->frame);
 	result->vectors = vector_sum();
 	result->cr2 = result->frame.vector == PF ? trap.cr2 : 0;
@@ -542,6 +610,11 @@ void test_main(void)
 	unsigned pieces = (unsigned)boot_number("pieces", 150);
 
 	has_bmi = (cpuid(7, 0).b & BMI1_BMI2) == BMI1_BMI2;
+	has_avx = cpuid(1, 0).c & CPUID1_AVX;
+	if (has_avx) {
+		WRITE_CR(4, READ_CR(4) | CR4_OSXSAVE);
+		asm volatile("xsetbv" : : "c"(0), "a"(7), "d"(0));
+	}
 	is_exact = boot_number("exact", 0);
 	WRITE_CR(4, READ_CR(4) | CR4_OSFXSR);
 	WRITE_CR(0, READ_CR(0) & ~CR0_WP); /* we write where the user only reads */
@@ -562,10 +635,10 @@ void test_main(void)
 	for (unsigned i = 0; i < DATA_BYTES; i++)
 		model[i] = (uint8_t)next_random();
 	asm volatile("fninit");
-	for (unsigned i = 0; i < 8; i++)
-		asm volatile("fxsave64 %0" : "=m"(fx_start));
-	copy(fx_start + 160, model, 256); /* XMM0 to XMM15 */
-	say("# seed %lu", seed);
+	asm volatile("fxsave64 %0" : "=m"(fx_start));
+	copy(fx_start + 160, model, 256);             /* XMM0 to XMM15 */
+	copy(fx_start + XSAVE_AVX, model + 512, 256); /* their upper halves */
+	say("# seed %lu%s%s", seed, has_avx ? ", AVX" : "", has_bmi ? ", BMI" : "");
 	test_pieces("64-bit code", pieces, true);
 	test_pieces("32-bit code", pieces, false);
 }
