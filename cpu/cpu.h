@@ -334,7 +334,8 @@ static inline void cpu_set_shadow(struct cpu *cpu, enum cpu_shadow shadow)
 
 static inline void cpu_attention_clear(struct cpu *cpu, uint32_t what)
 {
-	__atomic_and_fetch(&cpu->attention, ~what, __ATOMIC_SEQ_CST);
+	if (__atomic_load_n(&cpu->attention, __ATOMIC_SEQ_CST) & what)
+		__atomic_and_fetch(&cpu->attention, ~what, __ATOMIC_SEQ_CST);
 }
 
 /*

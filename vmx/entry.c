@@ -193,7 +193,7 @@ static void load_non_register_state(struct cpu *cpu)
 	uint64_t blocking = vmcs_get(cpu, GUEST_INTERRUPTIBILITY);
 
 	cpu_attention_clear(cpu, ATTENTION_SHADOW | ATTENTION_TRAP | ATTENTION_HALT);
-	cpu_attention_set(cpu, ATTENTION_INTERRUPT | ATTENTION_NMI);
+	vmx_look_for_events(cpu);
 	cpu->nmi_blocked = blocking & INTERRUPTIBILITY_NMI;
 	cpu->monitor.is_armed = false;
 	cpu->shadow = SHADOW_NONE;

@@ -144,6 +144,15 @@ void vmx_timer_check(struct cpu *cpu)
 
 /* ---- entry and exit ---- */
 
+void vmx_look_for_events(struct cpu *cpu)
+{
+	cpu_attention_clear(cpu, ATTENTION_INTERRUPT);
+	if (irq_pending(cpu->soft->config.irq, cpu->index))
+		cpu_attention_set(cpu, ATTENTION_INTERRUPT);
+	if (cpu->nmis_waiting || __atomic_load_n(&cpu->nmis_arrived, __ATOMIC_SEQ_CST))
+		cpu_attention_set(cpu, ATTENTION_NMI);
+}
+
 static void set_tsc(struct cpu *cpu)
 {
 	const struct vmx *vmx = vmx_of(cpu);

@@ -194,8 +194,7 @@ static void settle_non_register_state(struct cpu *cpu)
 	cpu->pending_db = 0;
 	cpu->in_delivery = false;
 	cpu_attention_clear(cpu, ATTENTION_SHADOW | ATTENTION_TRAP | ATTENTION_HALT);
-	/* What the guest held back may no longer be. */
-	cpu_attention_set(cpu, ATTENTION_INTERRUPT | ATTENTION_NMI);
+	vmx_look_for_events(cpu);
 }
 
 /* SDM3: "VMX Aborts": the indicator goes to memory, the processor into shutdown, which ends run().

@@ -231,6 +231,11 @@ void vmx_exit_failed_entry(struct cpu *cpu, enum vmx_exit_reason reason, uint64_
 
 /* ---- events.c ---- */
 /*
+ * Attention for interrupts and NMIs that wait, on entry and exit: what the other side held back may
+ * be open now. No bit is left set for nothing: translated code would look at it in each block.
+ */
+void vmx_look_for_events(struct cpu *cpu);
+/*
  * The last step of VM entry, after in_guest is set and guest state is loaded, before the event to
  * inject is delivered (by cpu_inject): TSC offset and scale, preemption timer, windows, monitor
  * trap, what NMIs do. From here on cpu->nmi_blocked is bit 3 of the guest's interruptibility state,

@@ -62,6 +62,8 @@ static int set_up(void **state)
 	b = *state;
 	b->cpu->virt = &virt_vmx;
 	b->cpu->virt_state = vmx;
+	assert_int_equal(clock_create(&b->soft->config.clock), 0);
+	assert_int_equal(irq_create(&b->soft->config.irq, b->soft->config.clock, 1), 0);
 	vmcs_set(b->cpu, VIRTUAL_APIC_PAGE, VAPIC);
 	vmcs_set(b->cpu, APIC_ACCESS_PAGE, ACCESS);
 	vmcs_set(b->cpu, POSTED_INTERRUPT_DESCRIPTOR, POSTED);
@@ -73,6 +75,8 @@ static int tear_down(void **state)
 {
 	struct bench *b = *state;
 
+	clock_destroy(b->soft->config.clock);
+	irq_destroy(b->soft->config.irq);
 	free(b->cpu->virt_state);
 	return bench_tear_down(state);
 }
@@ -259,12 +263,7 @@ static void test_x2apic(void **state)
 static void test_posted(void **state)
 {
 	struct bench *b = *state;
-	struct clock *clock;
-	struct irq *irq;
 
-	assert_int_equal(clock_create(&clock), 0);
-	assert_int_equal(irq_create(&irq, clock, 1), 0);
-	b->soft->config.irq = irq;
 	*bench_at(b, POSTED + 8) = BIT(2) | BIT(40); /* vectors 42h and 68h */
 	*bench_at(b, POSTED + 32) = 3;
 	enter(b, ALL);
@@ -278,8 +277,6 @@ static void test_posted(void **state)
 	assert_int_equal(boundary(b), INJECTED);
 	assert_int_equal(b->cpu->fault.vector, 0x68);
 	assert_int_equal(vmcs_get(b->cpu, GUEST_INTERRUPT_STATUS), 0x6842);
-	clock_destroy(clock);
-	irq_destroy(irq);
 }
 
 static void test_outside_memory(void **state)
