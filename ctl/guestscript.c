@@ -8,6 +8,9 @@
 #include <stdlib.h>
 #include <strings.h>
 
+/* What loads the hypervisor when the guest starts. */
+#define MODULES_FILE "/etc/modules-load.d/hypervisor.conf"
+
 /*
  * The commands as functions of the guest's shell. The hypervisor is KVM's module of the vendor that
  * the processor shows, and QEMU where there is a package manager that has it.
@@ -25,29 +28,57 @@ static const char prelude[] =
 	"  fi >/dev/null 2>&1 || echo \"$1: no packages could be installed; KVM alone is there\" "
 	">&2\n"
 	"}\n"
-	"nidus_enable() {\n"
-	"  name=$1 feature=\n"
+	"nidus_feature() {\n"
+	"  name=$1 feature= restart=\n"
 	"  shift\n"
-	"  for word; do case $word in -*) ;; *) feature=${feature:-$word} ;; esac; done\n"
-	"  case $(echo \"$feature\" | tr A-Z a-z) in\n"
+	"  for word; do\n"
+	"    case $(printf %s \"$word\" | tr A-Z a-z) in\n"
+	"    -restart) restart=y ;;\n"
+	"    -*name:*) feature=${word#*:} ;;\n"
+	"    -*) ;;\n"
+	"    *) feature=${feature:-$word} ;;\n"
+	"    esac\n"
+	"  done\n"
+	"  case $(printf %s \"$feature\" | tr A-Z a-z) in\n"
 	"  microsoft-hyper-v*|hyper-v*) ;;\n"
 	"  *) echo \"$name: Feature name '$feature' is unknown. (0x800f080c)\" >&2; return 1 ;;\n"
 	"  esac\n"
+	"  module=\n"
 	"  if grep -qw vmx /proc/cpuinfo; then module=kvm_intel\n"
 	"  elif grep -qw svm /proc/cpuinfo; then module=kvm_amd\n"
-	"  else\n"
+	"  fi\n"
+	"}\n"
+	"nidus_get() {\n"
+	"  nidus_feature \"$@\" || return 1\n"
+	"  state=Disabled\n"
+	"  if [ -n \"$module\" ] && { grep -qw \"^$module\" /proc/modules ||\n"
+	"    [ -d \"/sys/module/$module\" ]; }; then state=Enabled; fi\n"
+	"  printf 'FeatureName   : %s\\nState         : %s\\n' \"$feature\" $state\n"
+	"}\n"
+	"nidus_disable() {\n"
+	"  nidus_feature \"$@\" || return 1\n"
+	"  rm -f " MODULES_FILE "\n"
+	"  if [ -n \"$module\" ] && grep -qw \"^$module\" /proc/modules; then modprobe -r "
+	"\"$module\" || return 1; fi\n"
+	"  printf 'Path          :\\nOnline        : True\\nRestartNeeded : True\\n'\n"
+	"  [ -z \"$restart\" ] || nidus_power reboot\n"
+	"}\n"
+	"nidus_enable() {\n"
+	"  nidus_feature \"$@\" || return 1\n"
+	"  if [ -z \"$module\" ]; then\n"
 	"    echo \"$name: Hyper-V cannot be installed: the processor has no virtualization "
 	"extensions. Set-VMProcessor -ExposeVirtualizationExtensions shows them.\" >&2\n"
 	"    return 1\n"
 	"  fi\n"
-	"  if ! grep -qw \"^$module\" /proc/modules && ! [ -e /dev/kvm ] && ! modprobe "
-	"\"$module\"; then\n"
+	/* A /dev/kvm says nothing: stock systems have the node before the module is there. */
+	"  if ! grep -qw \"^$module\" /proc/modules && ! modprobe \"$module\"; then\n"
 	"    echo \"$name: the module $module could not be loaded\" >&2\n"
 	"    return 1\n"
 	"  fi\n"
-	"  mkdir -p /etc/modules-load.d && echo \"$module\" >/etc/modules-load.d/hypervisor.conf\n"
+	"  mkdir -p /etc/modules-load.d && echo \"$module\" >" MODULES_FILE "\n"
 	"  nidus_packages \"$name\"\n"
 	"  printf 'Path          :\\nOnline        : True\\nRestartNeeded : True\\n'\n"
+	"  [ -z \"$restart\" ] || nidus_power reboot\n"
 	"}\n"
 	"nidus_power() {\n"
 	"  (sleep 1; systemctl \"$1\" || \"$1\" || \"$1\" -f) >/dev/null 2>&1 </dev/null &\n"
@@ -59,6 +90,9 @@ static const struct {
 } commands[] = {
 	{ "Enable-WindowsOptionalFeature", "nidus_enable Enable-WindowsOptionalFeature" },
 	{ "Install-WindowsFeature", "nidus_enable Install-WindowsFeature" },
+	{ "Disable-WindowsOptionalFeature", "nidus_disable Disable-WindowsOptionalFeature" },
+	{ "Uninstall-WindowsFeature", "nidus_disable Uninstall-WindowsFeature" },
+	{ "Get-WindowsOptionalFeature", "nidus_get Get-WindowsOptionalFeature" },
 	{ "Restart-Computer", "nidus_power reboot #" },
 	{ "Stop-Computer", "nidus_power poweroff #" },
 };
