@@ -20,6 +20,8 @@
 #define CHUNK_BYTES    (32 * KIB)
 #define DELIMITER      0xff /* in front of the answer to the greeting: whatever was before is old */
 #define JUNK_MAX_BYTES (1 * MIB)
+#define ANSWER_MAX_BYTES \
+	(96 * MIB) /* two outputs of 16 MiB, as agents cut them, in Base64, and some */
 
 static int64_t now_ms(void)
 {
@@ -78,6 +80,8 @@ static int read_answer(int fd, struct text *line, int timeout_ms)
 		n = recv(fd, part, end ? (size_t)(end + 1 - part) : (size_t)n, 0);
 		if (n <= 0)
 			return -EPIPE;
+		if (line->len > ANSWER_MAX_BYTES)
+			return -EMSGSIZE;
 		text_add_n(line, part, (size_t)n);
 	}
 	return 0;

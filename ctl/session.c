@@ -20,6 +20,7 @@
 
 #define POLL_NS       20000000
 #define WAIT_NS       250000000
+#define HOLD_MS       1000 /* the agent is for others too: how long a command keeps it */
 #define WAIT_HELLO_MS 1000
 #define TIMEOUT_MAX_S 31536000
 #define CWD_MARK      "\001" /* in front of the folder that a line of Enter-PSSession leaves behind */
@@ -60,8 +61,9 @@ static int open_agent(struct call *call, struct machine *machine)
 /* --- Invoke-Command --- */
 
 struct session {
-	char *name;
-	int fd;
+	char *name, *id;
+	int fd; /* -1: between two looks, once it has taken long */
+	int64_t started_ms;
 	struct agent_exec exec;
 	bool done;
 };
@@ -71,6 +73,13 @@ struct sessions {
 	size_t count;
 	char *script;
 };
+
+static void leave_agent(struct session *session)
+{
+	if (session->fd >= 0)
+		close(session->fd);
+	session->fd = -1;
+}
 
 /* Lines as objects that know where they come from. */
 static void emit_lines(struct call *call, const char *text, const char *name)
@@ -93,6 +102,7 @@ static void finish_session(struct call *call, struct session *session)
 	const struct agent_exec *exec = &session->exec;
 
 	session->done = true;
+	leave_agent(session);
 	emit_lines(call, exec->out, session->name);
 	if (*exec->errors) {
 		fflush(call->shell->out);
@@ -108,26 +118,42 @@ static void finish_session(struct call *call, struct session *session)
 static void fail_session(struct call *call, struct session *session, const char *why)
 {
 	session->done = true;
+	leave_agent(session);
 	call_error_as(call, "OperationStopped", "PSSessionBroken", session->name, "[%s] %s.",
 		      session->name, why);
+}
+
+/* Looks whether the command has ended, and leaves the agent to others for a while if it has not. */
+static int poll_session(struct call *call, struct session *session, struct error *err)
+{
+	int ret;
+
+	if (session->fd < 0)
+		session->fd = agent_open(call->shell->store, session->id, AGENT_HELLO_MS, err);
+	if (session->fd < 0)
+		return session->fd;
+	ret = agent_poll(session->fd, &session->exec, err);
+	if (!ret && !session->exec.ended && now_ms() - session->started_ms > HOLD_MS)
+		leave_agent(session);
+	return ret;
 }
 
 /* All commands run at once; each is looked at in turn. */
 static void wait_for_sessions(struct call *call, struct sessions *all)
 {
 	int64_t seconds = call_int(call, "Timeout", -1), until = now_ms() + seconds * 1000;
-	const struct timespec pause = { 0, POLL_NS };
-	bool more = true;
+	const struct timespec pause = { 0, POLL_NS }, long_pause = { 0, WAIT_NS };
+	bool more = true, is_quick;
 
 	while (more) {
-		more = false;
+		more = is_quick = false;
 		for (size_t i = 0; i < all->count; i++) {
 			struct session *session = &all->list[i];
 			struct error err = { "" };
 
 			if (session->done)
 				continue;
-			if (agent_poll(session->fd, &session->exec, &err))
+			if (poll_session(call, session, &err))
 				fail_session(call, session, err.text);
 			else if (session->exec.ended)
 				finish_session(call, session);
@@ -136,9 +162,10 @@ static void wait_for_sessions(struct call *call, struct sessions *all)
 					     "The command takes longer than allowed");
 			else
 				more = true;
+			is_quick = is_quick || session->fd >= 0;
 		}
 		if (more)
-			nanosleep(&pause, NULL);
+			nanosleep(is_quick ? &pause : &long_pause, NULL);
 	}
 }
 
@@ -157,6 +184,8 @@ static int start_session(struct call *call, struct machine *machine)
 				     "[%s] %s.", machine->name, err.text);
 	}
 	session.name = text_copy(machine->name);
+	session.id = text_copy(machine->id);
+	session.started_ms = now_ms();
 	all->list = alloc_resized(all->list, (all->count + 1) * sizeof(*all->list));
 	all->list[all->count++] = session;
 	return 0;
@@ -165,7 +194,8 @@ static int start_session(struct call *call, struct machine *machine)
 static void free_sessions(struct sessions *all)
 {
 	for (size_t i = 0; i < all->count; i++) {
-		close(all->list[i].fd);
+		leave_agent(&all->list[i]);
+		free(all->list[i].id);
 		agent_exec_free(&all->list[i].exec);
 		free(all->list[i].name);
 	}
@@ -258,16 +288,23 @@ static int exec_command(struct call *call)
 /* --- Enter-PSSession --- */
 
 /* Runs a line in the folder that the last one left; false when the guest is gone. */
-static bool run_line(struct call *call, int fd, const char *line, char **folder)
+static bool run_line(struct call *call, struct machine *machine, const char *line, char **folder)
 {
-	char *script = text_format("cd '%s' 2>/dev/null\n%s\nprintf '" CWD_MARK "%%s' \"$PWD\"",
-				   *folder, line);
+	char *command = guestscript_translate(line);
+	char *script = text_format("cd \"$1\" 2>/dev/null\n%s\nprintf '" CWD_MARK "%%s' \"$PWD\"",
+				   command);
+	json_t *arguments = json_pack("[o]", value_string(*folder));
 	struct agent_exec exec = { .out = NULL };
 	struct error err = { "" };
-	int ret = agent_run(fd, script, NULL, -1, &exec, &err);
+	int fd = agent_open(call->shell->store, machine->id, AGENT_HELLO_MS, &err);
+	int ret = fd < 0 ? fd : agent_run(fd, script, arguments, -1, &exec, &err);
 	char *mark = exec.out ? strrchr(exec.out, *CWD_MARK) : NULL;
 
+	json_decref(arguments);
 	free(script);
+	free(command);
+	if (fd >= 0)
+		close(fd);
 	if (ret) {
 		call_error_as(call, "OperationStopped", "PSSessionBroken", "", "%s.", err.text);
 		return false;
@@ -287,18 +324,19 @@ static bool run_line(struct call *call, int fd, const char *line, char **folder)
 static int enter_one(struct call *call, struct machine *machine)
 {
 	char *prompt = text_format("[%s]: PS> ", machine->name), *folder = text_copy("/");
-	int fd = open_agent(call, machine);
+	int fd =
+		open_agent(call, machine); /* there is one; each line has a connection of its own */
 	bool more = fd >= 0;
 
+	if (fd >= 0)
+		close(fd);
 	while (more) {
 		char *line = shell_read_line(call->shell, prompt);
 
 		more = line && strcmp(line, "exit") && !text_same(line, "Exit-PSSession") &&
-		       (!*line || run_line(call, fd, line, &folder));
+		       (!*line || run_line(call, machine, line, &folder));
 		free(line);
 	}
-	if (fd >= 0)
-		close(fd);
 	free(folder);
 	free(prompt);
 	return call->failed ? -1 : 0;
