@@ -202,10 +202,12 @@ int shell_command(int argc, char *const argv[])
 	}
 	shell.variables = json_object();
 	shell.errors = json_array();
+	shell.jobs = json_array();
 	shell.interactive = options.asks || (isatty(STDIN_FILENO) && isatty(STDOUT_FILENO));
 	run_arguments(&shell, argc - used, argv + used);
 	json_decref(shell.variables);
 	json_decref(shell.errors);
+	json_decref(shell.jobs);
 	store_close(shell.store);
 	if (fflush(stdout))
 		return STATUS_FAILED;

@@ -3,6 +3,7 @@
 #include "ctl/eval.h"
 
 #include "ctl/format.h"
+#include "ctl/job.h"
 #include "ctl/machine.h"
 #include "ctl/path.h"
 #include "ctl/text.h"
@@ -114,6 +115,8 @@ static enum flow run_call(struct call *call, const struct argument *arguments, s
 	else if (run_records(call, input, sets))
 		call->failed = true;
 	keep_output(call, before);
+	if (call_switch(call, "AsJob") && flow == FLOW_NEXT)
+		job_keep(call, before);
 	call->shell->last_ok = !call->failed;
 	return call->stopped || call->shell->exiting ? FLOW_STOP : flow;
 }

@@ -24,6 +24,7 @@ extern const struct noun noun_session;     /* ctl/session.c: what happens in a g
 extern const struct noun noun_terminal;    /* ctl/terminal.c: vmconnect */
 extern const struct noun noun_net_address; /* ctl/netaddress.c: their addresses, and netsh */
 extern const struct noun noun_complete;    /* ctl/complete.c */
+extern const struct noun noun_job;         /* ctl/job.c */
 extern const struct noun noun_help;        /* ctl/help.c: Get-Command, Get-Help */
 extern const struct noun noun_output;      /* ctl/output.c: Format-Table and its kin */
 extern const struct noun noun_object;      /* ctl/object.c: Where-Object and its kin */

@@ -475,6 +475,7 @@ static const struct param invoke_params[] = {
 	  .flags = REQUIRED },
 	{ "ArgumentList", "Args", PARAM_STRING, .flags = MANY },
 	{ "Credential", NULL, PARAM_ANY },
+	{ "AsJob", NULL, PARAM_SWITCH },
 	{ "HideComputerName", NULL, PARAM_SWITCH },
 	{ "ThrottleLimit", NULL, PARAM_INT },
 	PARAM_TIMEOUT,

@@ -16,6 +16,8 @@ struct shell {
 	struct store *store;
 	json_t *variables; /* by name in lower case */
 	json_t *errors;    /* $Error: the newest first */
+	json_t *jobs;      /* an array: see ctl/job.h */
+	json_int_t last_job;
 	FILE *out, *err;
 	bool interactive; /* may ask */
 	bool unix_words;  /* arguments are words of a Unix shell: true is $true, a,b is a list */

@@ -122,11 +122,19 @@ json_t *vm_object(struct machine *machine)
 	add_memory(object, machine);
 	json_object_set_new(object, "Uptime", value_timespan_ns(process->uptime_ns));
 	json_object_set_new(object, "Status", status_of(machine));
+	json_object_set(object, "PrimaryStatusDescription", json_object_get(object, "Status"));
+	json_object_set_new(object, "StatusDescriptions",
+			    json_pack("[O]", json_object_get(object, "Status")));
+	json_object_set_new(object, "OperationalStatus", json_pack("[s]", "Ok"));
 	json_object_set_new(object, "NestedHypervisorActive", json_boolean(process->nested_active));
 	json_object_set(object, "ProcessorCount",
 			json_object_get(machine_part(machine, "Processor"), "Count"));
 	add_settings(object, machine);
 	add_devices(object, machine);
+	json_object_set(object, "ConfigurationLocation", json_object_get(object, "Path"));
+	json_object_set_new(object, "ReplicationState", json_string("Disabled"));
+	json_object_set_new(object, "IsClustered", json_false());
+	json_object_set_new(object, "ResourceMeteringEnabled", json_false());
 	json_object_set_new(object, "ComputerName", machine_host());
 	return object;
 }
