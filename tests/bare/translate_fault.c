@@ -337,6 +337,29 @@ static void test_groups(void)
 	}
 }
 
+/* Accesses that must be aligned come first: misaligned, they are #GP, whether or not there is a
+ * page. */
+CODE(aligned_group, "movaps (%rdi), %xmm0; movaps 16(%rdi), %xmm1; mov 32(%rdi), %rax; ud2");
+
+static void test_aligned_group(void)
+{
+	struct frame frame;
+
+	PLACE(code, aligned_group);
+	for (unsigned i = 0; i < WARM; i++) {
+		frame = start_frame((uintptr_t)data + 0x80, 0);
+		run_frame(&frame);
+	}
+	check(frame.vector == UD, "a group of aligned accesses");
+	frame = start_frame((uintptr_t)behind + 0x88, 0);
+	run_frame(&frame);
+	check(frame.vector == GP && frame.error == 0 && frame.rip == (uintptr_t)code,
+	      "misaligned, in a missing page: #GP");
+	frame = start_frame((uintptr_t)behind + 0x80, 0);
+	run_frame(&frame);
+	check(frame.vector == PF && frame.rip == (uintptr_t)code, "aligned, there: #PF");
+}
+
 /* A list of three; the third is in the missing page. */
 CODE(chase, "mov (%rdi), %rdi; mov (%rdi), %rdi; mov (%rdi), %rdi; mov (%rdi), %rax; ud2");
 
@@ -461,6 +484,7 @@ void test_main(void)
 	for (unsigned i = 0; i < sizeof(ops) / sizeof(*ops); i++)
 		test_op(&ops[i]);
 	test_groups();
+	test_aligned_group();
 	test_chase();
 	test_bignum();
 	test_fresh("add, load", fresh, fresh_end);
