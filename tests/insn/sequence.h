@@ -21,9 +21,10 @@ struct sequence {
 };
 
 /*
- * `last` with up to `before` instructions before it: register forms, none a branch, that write no
- * register which `last` addresses memory with, and RSP neither. No instruction reads a flag that
- * one before it left undefined.
+ * `last` with up to `before` instructions before it: none a branch, with memory operands that are
+ * next to that of `last` or none; they write no register which `last` addresses memory with, but
+ * may add to its base, and RSP neither. No instruction reads a flag that one before it left
+ * undefined.
  */
 void sequence_make(const struct form_table *forms, struct random *r, const struct instance *last,
 		   unsigned before, struct sequence *out);
