@@ -4,6 +4,7 @@
  */
 #include "cpu/jit/dispatch.h"
 
+#include "cpu/event.h"
 #include "cpu/exec/vector.h"
 #include "cpu/jit/group.h"
 
@@ -203,12 +204,33 @@ static void touch_operand(struct cpu *cpu, const struct insn *insn, bool is_writ
 		mmu_check(cpu, addr, insn->mem_bytes, is_write, insn->seg);
 }
 
+/* Before a page fault: #NM, #MF, #GP of a misaligned operand (CMPXCHG16B's, too). */
+static bool may_raise_others(const struct insn *insn)
+{
+	return (insn->flags & INSN_HOSTED) || insn->mem_bytes == 16;
+}
+
+/* Without faults, which are left to the handler. */
+static void try_operand(struct cpu *cpu, const struct insn *insn, bool is_write)
+{
+	enum unwind how;
+	jmp_buf outer;
+
+	memcpy(&outer, &cpu->unwind, sizeof(outer));
+	how = setjmp(cpu->unwind);
+	if (!how)
+		touch_operand(cpu, insn, is_write);
+	memcpy(&cpu->unwind, &outer, sizeof(outer));
+	if (how > UNWIND_FAULT)
+		longjmp(cpu->unwind, how);
+}
+
 static bool find_range(struct cpu *cpu, const struct insn *insn, gva_t addr, uint64_t range)
 {
-	bool writes = range & GROUP_WRITES;
+	bool writes = range & GROUP_WRITES, writes_first = range & GROUP_WRITES_FIRST;
 
 	if (!has_tags(cpu, addr, writes))
-		touch_operand(cpu, insn, range & GROUP_WRITES_FIRST);
+		(may_raise_others(insn) ? try_operand : touch_operand)(cpu, insn, writes_first);
 	return has_tags(cpu, addr, writes);
 }
 
