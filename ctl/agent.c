@@ -246,6 +246,8 @@ int agent_poll(int fd, struct agent_exec *exec, struct error *err)
 		exec->ended = true;
 		exec->status = signal ? 128 + (int)json_integer_value(signal)
 				      : (int)json_integer_value(json_object_get(reply, "exitcode"));
+		exec->is_cut = json_is_true(json_object_get(reply, "out-truncated")) ||
+			       json_is_true(json_object_get(reply, "err-truncated"));
 		exec->out = output_of(reply, "out-data");
 		exec->errors = output_of(reply, "err-data");
 	}

@@ -29,6 +29,7 @@ struct agent_exec {
 	int64_t pid;
 	bool ended;
 	int status;         /* its exit status, 128 + N for signal N */
+	bool is_cut;        /* it wrote more than the agent keeps (16 MiB) */
 	char *out, *errors; /* once it has ended; for free() */
 };
 

@@ -108,6 +108,11 @@ static void finish_session(struct call *call, struct session *session)
 		fflush(call->shell->out);
 		fputs(exec->errors, call->shell->err);
 	}
+	if (exec->is_cut)
+		call_warn(
+			call,
+			"[%s] The command wrote more than the guest agent keeps; the rest is lost.",
+			session->name);
 	shell_set(call->shell, "LASTEXITCODE", json_integer(exec->status));
 	if (exec->status && !(call->cmdlet->flags & CMDLET_HIDDEN))
 		call_error_as(call, "NotSpecified", "NativeCommandError", session->name,

@@ -8,13 +8,17 @@
 #include "ctl/text.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <termios.h>
 #include <unistd.h>
 
 #define DETACH_KEY 0x1d /* Ctrl-] */
+#define LOCK_MODE  0600
 
 static bool write_all(int fd, const char *bytes, size_t len)
 {
@@ -66,21 +70,54 @@ static void attend(int socket)
 	}
 }
 
+/*
+ * One console at a time: a second one would wait in silence. A descriptor to close, or -1 after
+ * call_error.
+ */
+static int lock_console(struct call *call, const struct machine *machine)
+{
+	struct error err = { "" };
+	char *folder = store_run_folder(call->shell->store, machine->id, &err), *path;
+	int fd;
+
+	if (!folder)
+		return call_error(call, ERROR_FAILED, machine->name, "%s", err.text);
+	path = text_format("%s/console.lock", folder);
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, LOCK_MODE);
+	if (fd < 0)
+		call_error(call, ERROR_FAILED, machine->name, "'%s': %s", path, strerror(errno));
+	else if (flock(fd, LOCK_EX | LOCK_NB)) {
+		close(fd);
+		fd = call_error(call, ERROR_STATE, machine->name,
+				"The console of the virtual machine %s is in use by another "
+				"vmconnect.",
+				machine->name);
+	}
+	free(path);
+	free(folder);
+	return fd;
+}
+
 static int connect_one(struct call *call, struct machine *machine)
 {
 	struct termios before, raw;
 	bool is_terminal = !tcgetattr(STDIN_FILENO, &before);
-	int socket;
+	int socket, lock;
 
 	if (machine->process.state == PROCESS_OFF)
 		return call_error(call, ERROR_STATE, machine->name,
 				  "The virtual machine %s is off: there is nothing to connect to.",
 				  machine->name);
+	lock = lock_console(call, machine);
+	if (lock < 0)
+		return -1;
 	socket = process_connect(call->shell->store, machine->id, "console");
-	if (socket < 0)
+	if (socket < 0) {
+		close(lock);
 		return call_error(call, ERROR_FAILED, machine->name,
 				  "The console of the virtual machine %s cannot be reached: %s.",
 				  machine->name, strerror(-socket));
+	}
 	fflush(call->shell->out);
 	if (is_terminal) {
 		raw = before;
@@ -94,6 +131,7 @@ static int connect_one(struct call *call, struct machine *machine)
 		fputc('\n', call->shell->err);
 	}
 	close(socket);
+	close(lock);
 	return 0;
 }
 
