@@ -10,8 +10,10 @@
 #include <cpuid.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/kvm.h>
 #include <stdio.h>
 #include <strings.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #define HOST_ID "host"
@@ -27,20 +29,23 @@ void host_vendor(char vendor[HOST_VENDOR_SIZE])
 	vendor[HOST_VENDOR_SIZE - 1] = 0;
 }
 
+/* A device file alone says little: KVM must make a VM. */
 bool host_has_kvm(char *reason, size_t size)
 {
-	int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC), vm;
 
 	*reason = 0;
-	if (fd >= 0) {
-		close(fd);
-		return true;
-	}
-	if (errno == ENOENT)
-		snprintf(reason, size, "there is no /dev/kvm on this host");
-	else
+	if (fd < 0) {
 		snprintf(reason, size, "/dev/kvm cannot be opened: %s", strerror(errno));
-	return false;
+		return false;
+	}
+	vm = ioctl(fd, KVM_CREATE_VM, 0);
+	if (vm < 0)
+		snprintf(reason, size, "KVM makes no virtual machine: %s", strerror(errno));
+	else
+		close(vm);
+	close(fd);
+	return vm >= 0;
 }
 
 /* --- settings --- */
