@@ -20,11 +20,15 @@
 
 /* A direct jump of translated code, to a block of its own page. */
 struct jit_link {
-	uint8_t *site;    /* its displacement: emit_patch */
-	uint16_t target;  /* offset in the page */
-	bool is_backward; /* it may close a loop, which must look for attention */
-	bool keeps_flags; /* it leaves them in the host's, not in cpu->status */
+	uint8_t *site;           /* its displacement: emit_patch */
+	uint16_t target;         /* offset in the page */
+	bool is_backward;        /* it may close a loop, which must look for attention */
+	bool is_ungrouped;       /* to code without groups */
+	bool keeps_flags;        /* it leaves them in the host's, not in cpu->status */
+	const struct insn *insn; /* the first one at the target, of one that is_ungrouped */
 };
+
+#define JIT_LINKS 6
 
 /* Host code of a block: cpu/jit. Addresses are those of the writable mapping. */
 struct jit_code {
@@ -34,7 +38,7 @@ struct jit_code {
 	uint8_t *loop_entry; /* flags in the host's, looks for attention */
 	/* Jumps that the entries become when the block is dropped. */
 	uint8_t *bail, *flags_bail;
-	struct jit_link link[2];
+	struct jit_link link[JIT_LINKS];
 	/* How often its stack accesses did not fit into one page, and what came of it. */
 	uint16_t misfits;
 	bool is_ungrouped;
@@ -72,22 +76,27 @@ void block_cache_destroy(struct block_cache *cache); /* accepts NULL */
 int jump_cache_create(struct cpu *cpu); /* sets cpu->jumps; -ENOMEM */
 void jump_cache_destroy(struct cpu *cpu);
 
-#define BLOCK_CLASS_SHIFT 2 /* in a flavor */
+/* In a flavor, beside the code mode. */
+#define BLOCK_CLASS_SHIFT 2
+#define BLOCK_CLASS       3u
+#define BLOCK_UNGROUPED   BIT(4) /* its code has no groups of accesses: cpu/jit/group.h */
+#define BLOCK_FLAVOR_BITS 5
 
 static inline unsigned block_flavor(const struct cpu *cpu)
 {
-	return cpu->mode | (unsigned)cpu->tlb_class << BLOCK_CLASS_SHIFT;
+	return cpu->mode | (unsigned)cpu->tlb_class << BLOCK_CLASS_SHIFT |
+	       (cpu->jit.wants_ungrouped ? BLOCK_UNGROUPED : 0);
 }
 
 /* A look-up holds while the generation of its page does, for the same flavor. */
 static inline uint64_t block_key(const struct cpu *cpu, uint64_t generation)
 {
-	return generation << 4 | block_flavor(cpu);
+	return generation << BLOCK_FLAVOR_BITS | block_flavor(cpu);
 }
 
 static inline uint64_t block_key_generation(uint64_t key)
 {
-	return key >> 4;
+	return key >> BLOCK_FLAVOR_BITS;
 }
 
 /*

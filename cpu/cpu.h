@@ -169,6 +169,7 @@ struct cpu_jit {
 	uint64_t stop;                 /* jit_stop_at */
 	bool is_single;                /* back to C after each block */
 	const void *thunk[JIT_THUNKS];
+	bool wants_ungrouped;         /* looking for a block of that flavor: cpu/block.h */
 	uint64_t anchor[JIT_ANCHORS]; /* host addresses: cpu/jit/base.h */
 	struct jit_stack stack[3];    /* by enum tlb_class; mmu/ forgets them: jit_forget_stack */
 	uint8_t *no_stack;            /* the page of no meaning */

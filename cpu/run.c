@@ -489,6 +489,7 @@ static enum outcome unwound(struct cpu *cpu, enum unwind how)
 	if (cpu->insn)
 		cpu->rip = insn_rip(cpu, cpu->insn);
 	cpu->insn = NULL;
+	cpu->jit.wants_ungrouped = false;
 	if (how == UNWIND_RESUME || how == UNWIND_EXIT)
 		return AGAIN;
 	if (how == UNWIND_INJECT)

@@ -141,7 +141,7 @@ void base_find(struct gen *g)
 	memset(g->bases.of, BASE_NONE, sizeof(g->bases.of));
 	g->bases.count = 0;
 	g->bases.checked = 0;
-	if (g->block->jit.is_ungrouped)
+	if (g->block->jit.is_ungrouped || (g->block->flavor & BLOCK_UNGROUPED))
 		return;
 	for (unsigned n = 0; n < g->block->count; n++) {
 		const struct insn *insn = &g->block->insn[n];

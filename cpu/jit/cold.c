@@ -140,13 +140,62 @@ void cold_fit(struct gen *g, struct emit_jump from, const uint8_t *again, uint64
 	cold->range = range;
 }
 
+/*
+ * A range that crosses into another page: the code of the same instructions without groups does it,
+ * from here to the end of the block. NULL: the run loop must.
+ */
+static struct jit_link *link_ungrouped(struct gen *g, const struct cold *cold)
+{
+	unsigned target = g->page_offset + cold->insn->start;
+	struct jit_link *link = &g->block->jit.link[g->links];
+
+	if (g->links == ARRAY_SIZE(g->block->jit.link) || !gen_is_linked(target))
+		return NULL;
+	g->links++;
+	*link = (struct jit_link){ .target = (uint16_t)target,
+				   .is_ungrouped = true,
+				   .insn = cold->insn };
+	return link;
+}
+
+static struct emit_jump emit_crossing(struct gen *g, uint64_t range)
+{
+	unsigned bytes = (unsigned)bits(range, GROUP_REG_SHIFT - 1, GROUP_BYTES_SHIFT);
+
+	gen_read(g, R9, (unsigned)bits(range, GROUP_REG_SHIFT + 3, GROUP_REG_SHIFT));
+	emit_lea(&g->e, 8, R9, mem_at(R9, (int32_t)range));
+	emit_alu_ri(&g->e, ALU_AND, 4, R9, PAGE_BYTES - 1);
+	emit_alu_ri(&g->e, ALU_CMP, 4, R9, (int32_t)(PAGE_BYTES - bytes));
+	return emit_jcc(&g->e, COND_A, false);
+}
+
+static void emit_link(struct gen *g, const struct jit_link *link)
+{
+	emit_place(g, link);
+	emit_jmp_to(&g->e, link->keeps_flags ? g->jit->storing_thunk[THUNK_LINK]
+					     : g->jit->thunk[THUNK_LINK]);
+}
+
 static void emit_fit(struct gen *g, const struct cold *cold)
 {
+	struct jit_link *link = link_ungrouped(g, cold);
+	struct emit_jump crossing = { 0 };
+
+	if (link)
+		crossing = emit_crossing(g, cold->range);
 	emit_place(g, cold->insn);
 	/* The vector registers are not live any more: the code cannot go on. */
 	emit_mov_ri(&g->e, R10, cold->range | (cold->is_vector ? GROUP_GIVE_UP : 0));
 	emit_call_to(&g->e, g->jit->thunk[THUNK_FIT]);
 	emit_jmp_to(&g->e, cold->back);
+	if (!link)
+		return;
+	emit_land(&g->e, crossing);
+	link->site = emit_jmp_patchable(&g->e, g->e.at);
+	if (g->e.failed)
+		return;
+	emit_patch(link->site, g->e.at);
+	emit_link(g, link);
 }
 
 /* --- jumps ---------------------------------------------------------------------------------------
@@ -232,13 +281,6 @@ void gen_jump_if(struct gen *g, enum emit_condition cc, int64_t target)
 		cold->target = target;
 }
 
-static void emit_link(struct gen *g, const struct cold *cold)
-{
-	emit_place(g, cold->link);
-	emit_jmp_to(&g->e, cold->link->keeps_flags ? g->jit->storing_thunk[THUNK_LINK]
-						   : g->jit->thunk[THUNK_LINK]);
-}
-
 /* --- all of it -----------------------------------------------------------------------------------
  */
 
@@ -281,7 +323,7 @@ void cold_emit(struct gen *g)
 			emit_fit(g, &cold);
 			break;
 		case COLD_LINK:
-			emit_link(g, &cold);
+			emit_link(g, cold.link);
 			break;
 		}
 	}

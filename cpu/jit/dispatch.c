@@ -101,6 +101,42 @@ void jit_stop_nowhere(struct cpu *cpu)
 	cpu->jit.branches[branch_slot(cpu->jit.stop)] = (struct branch_entry){ .key = 0 };
 }
 
+/* From `insn` to the end of its block. */
+static void interpret_rest(struct cpu *cpu, const struct insn *insn)
+{
+	cpu->rip = cpu->jit.code_page + insn->page_offset;
+	cpu->block_end = insn;
+	for (;;) {
+		cpu->insn = insn;
+		insn->exec(cpu, insn);
+		if ((insn->flags & INSN_ENDS_BLOCK) || !insn->length)
+			return;
+		if (!cpu->block_end)
+			break;
+		insn++;
+	}
+	cpu->rip += insn->next;
+}
+
+static struct block *find_linked(struct cpu *cpu, const struct jit_link *link, uint64_t *generation)
+{
+	struct block *block;
+
+	if (!link->is_ungrouped)
+		return find_code(cpu, generation);
+	/* If fetching raises something, the run loop takes it back. */
+	cpu->jit.wants_ungrouped = true;
+	block = find_code(cpu, generation);
+	cpu->jit.wants_ungrouped = false;
+	return block;
+}
+
+/* The run loop would enter the code with groups again: something must be done here. */
+static bool link_is_interpreted(const struct cpu *cpu, const struct jit_link *link, uint64_t epoch)
+{
+	return epoch == block_epoch(cpu) && link->is_ungrouped && !cpu_attention_due(cpu);
+}
+
 const void *jit_link(struct cpu *cpu, struct jit_link *link)
 {
 	uint64_t generation, epoch = block_epoch(cpu);
@@ -108,7 +144,11 @@ const void *jit_link(struct cpu *cpu, struct jit_link *link)
 
 	cpu->stats.count[STAT_LEFT_LINK]++;
 	cpu->rip = cpu->jit.code_page + link->target;
-	block = find_code(cpu, &generation);
+	block = find_linked(cpu, link, &generation);
+	if (!block && link_is_interpreted(cpu, link, epoch)) {
+		interpret_rest(cpu, link->insn);
+		return jit_next(cpu);
+	}
 	if (!block)
 		return NULL;
 	jit_arrive(cpu);
@@ -133,9 +173,8 @@ uint8_t jit_prepare_vectors(struct cpu *cpu)
 /* --- stack accesses that do not fit --------------------------------------------------------------
  */
 
-/* A page crossing comes again; what the TLB does not know yet may not. */
-#define MISFITS_MAX     64
-#define MISFIT_CROSSING 8
+/* How often it must happen before a block is better off without groups. */
+#define MISFITS_MAX 64
 
 static bool find_stack(struct cpu *cpu, gva_t addr)
 {
@@ -149,32 +188,15 @@ static bool find_stack(struct cpu *cpu, gva_t addr)
 	return true;
 }
 
-static void count_misfit(struct cpu *cpu, const struct insn *insn, bool is_crossing)
+static void count_misfit(struct cpu *cpu, const struct insn *insn)
 {
 	struct block *block;
 
 	while (insn->start)
 		insn--;
 	block = container_of(insn, struct block, insn[0]);
-	block->jit.misfits += is_crossing ? MISFIT_CROSSING : 1;
-	if (block->jit.misfits >= MISFITS_MAX)
+	if (++block->jit.misfits >= MISFITS_MAX)
 		block_ungroup(cpu, block);
-}
-
-static void interpret_rest(struct cpu *cpu, const struct insn *insn)
-{
-	cpu->rip = cpu->jit.code_page + insn->page_offset;
-	cpu->block_end = insn;
-	for (;;) {
-		cpu->insn = insn;
-		insn->exec(cpu, insn);
-		if ((insn->flags & INSN_ENDS_BLOCK) || !insn->length)
-			return;
-		if (!cpu->block_end)
-			break;
-		insn++;
-	}
-	cpu->rip += insn->next;
 }
 
 /* Whether the page has the tags for a group of accesses. */
@@ -246,7 +268,7 @@ bool jit_fit(struct cpu *cpu, const struct insn *insn, uint64_t range)
 	if (fits && !(range & GROUP_GIVE_UP))
 		return true;
 	if (!fits)
-		count_misfit(cpu, insn, is_crossing);
+		count_misfit(cpu, insn);
 	interpret_rest(cpu, insn);
 	return false;
 }

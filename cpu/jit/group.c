@@ -161,7 +161,7 @@ void group_find(struct gen *g)
 	groups->count = 0;
 	groups->checked = GROUP_NONE;
 	groups->r11 = R11_FREE;
-	if (g->block->jit.is_ungrouped)
+	if (g->block->jit.is_ungrouped || (g->block->flavor & BLOCK_UNGROUPED))
 		return;
 	for (unsigned n = 0; n < g->block->count; n++) {
 		struct use use = use_of(g, n);

@@ -239,7 +239,7 @@ uint8_t *gen_block(struct jit *jit, struct block *block, uint8_t *start, uint8_t
 	*g = (struct gen){ .jit = jit,
 			   .block = block,
 			   .page_offset = (unsigned)(block->gpa % PAGE_BYTES),
-			   .tlb_class = block->flavor >> BLOCK_CLASS_SHIFT };
+			   .tlb_class = block->flavor >> BLOCK_CLASS_SHIFT & BLOCK_CLASS };
 	emit_init(&g->e, start, end);
 	find_live(jit, block, live);
 	decode(g);
