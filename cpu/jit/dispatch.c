@@ -209,21 +209,13 @@ static bool has_tags(const struct cpu *cpu, gva_t addr, bool writes)
 	return tag[false] == page && (!writes || tag[true] == page);
 }
 
-#define WORD_BYTES 8 /* larger operands may have to be aligned */
-
-/*
- * Brings the page of the instruction's operand into the TLB, or raises what the access does. A
- * vector that is not aligned is left to its handler: that may be #GP, which comes before #PF.
- */
+/* Brings the page of the instruction's operand into the TLB, or raises what the access does. */
 static void touch_operand(struct cpu *cpu, const struct insn *insn, bool is_write)
 {
-	gva_t addr;
-
 	cpu->rip = cpu->jit.code_page + insn->page_offset;
 	cpu->insn = insn;
-	addr = insn_linear(cpu, insn, insn->mem_bytes, is_write);
-	if (insn->mem_bytes <= WORD_BYTES || addr % insn->mem_bytes == 0)
-		mmu_check(cpu, addr, insn->mem_bytes, is_write, insn->seg);
+	mmu_check(cpu, insn_linear(cpu, insn, insn->mem_bytes, is_write), insn->mem_bytes, is_write,
+		  insn->seg);
 }
 
 /* Before a page fault: #NM, #MF, #GP of a misaligned operand (CMPXCHG16B's, too). */
