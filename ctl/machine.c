@@ -12,7 +12,7 @@
 
 static void complain(void *self, const char *text)
 {
-	call_error(self, ERROR_FAILED, "", "The definition of a virtual machine is left out: %s",
+	call_error(self, ERROR_FAILED, "", "Definitions of virtual machines are left out: %s",
 		   text);
 }
 

@@ -265,8 +265,13 @@ json_t *store_list(struct store *store, const char *kind,
 	char *folder = text_format("%s/%s", store->root, kind);
 	DIR *dir = opendir(folder);
 	json_t *list = json_array();
+	struct error unreadable = { "" };
 	struct dirent *entry;
 
+	if (!dir && errno != ENOENT && complain) {
+		error_set(&unreadable, -errno, "'%s': %s", folder, strerror(errno));
+		complain(self, unreadable.text);
+	}
 	while (dir && (entry = readdir(dir))) {
 		struct error err = { "" };
 		json_t *definition;

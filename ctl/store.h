@@ -44,8 +44,8 @@ int store_lock(struct store *store, struct error *err);
 void store_unlock(struct store *store);
 
 /*
- * All definitions of a kind, sorted by Name. A file that cannot be read or is no definition is
- * left out, and `complain` (may be NULL) is told.
+ * All definitions of a kind, sorted by Name. What cannot be read or is no definition is left out,
+ * and `complain` (may be NULL) is told.
  */
 json_t *store_list(struct store *store, const char *kind,
 		   void (*complain)(void *self, const char *text), void *self);

@@ -28,7 +28,7 @@ static json_t *default_switch(void)
 
 static void complain(void *self, const char *text)
 {
-	call_error(self, ERROR_FAILED, "", "The definition of a virtual switch is left out: %s",
+	call_error(self, ERROR_FAILED, "", "Definitions of virtual switches are left out: %s",
 		   text);
 }
 
