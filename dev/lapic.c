@@ -228,6 +228,19 @@ static void timer_fired(void *self)
 		lapic->notify(lapic->notify_self, lapic->id);
 }
 
+/* SDM3: "Local Vector Table" has what the entry may deliver. */
+bool lapic_counter_overflow(struct lapic *lapic, struct apic_message *out)
+{
+	unsigned entry = lvt(lapic, REG_LVT_COUNTER);
+
+	*out = (struct apic_message){ .delivery = (enum apic_delivery)bits(entry, 10, 8),
+				      .vector = (uint8_t)entry };
+	if (entry & LVT_MASKED)
+		return false;
+	atomic_fetch_or(&lapic->lvt[REG_LVT_COUNTER - REG_LVT_TIMER], LVT_MASKED);
+	return out->delivery == APIC_FIXED || out->delivery == APIC_NMI;
+}
+
 /* --- destinations --- */
 
 static uint32_t ldr(struct lapic *lapic)

@@ -56,6 +56,8 @@ bool lapic_set_base(struct lapic *lapic, uint64_t value);
 uint8_t lapic_tpr(struct lapic *lapic);
 void lapic_set_tpr(struct lapic *lapic, uint8_t tpr);
 void lapic_set_tsc_offset(struct lapic *lapic, uint64_t offset);
+/* A performance counter has overflowed, which masks its LVT entry. false: nothing comes of it. */
+bool lapic_counter_overflow(struct lapic *lapic, struct apic_message *out);
 int lapic_accept(struct lapic *lapic); /* moves the best request from IRR to ISR; -1: none */
 
 /* Any thread. */

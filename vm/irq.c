@@ -387,6 +387,14 @@ void irq_set_tsc_offset(struct irq *irq, unsigned vcpu, uint64_t offset)
 	lapic_set_tsc_offset(irq->lapic[vcpu], offset);
 }
 
+void irq_counter_overflow(struct irq *irq, unsigned vcpu)
+{
+	struct apic_message message;
+
+	if (lapic_counter_overflow(irq->lapic[vcpu], &message))
+		deliver_to(irq, vcpu, &message);
+}
+
 void irq_apic_init(struct irq *irq, unsigned vcpu)
 {
 	atomic_store(&irq->extint[vcpu], false);

@@ -93,6 +93,10 @@ bool irq_apic_rdmsr(struct irq *irq, unsigned vcpu, uint32_t msr, uint64_t *valu
 bool irq_apic_wrmsr(struct irq *irq, unsigned vcpu, uint32_t msr, uint64_t value);
 /* How far this vCPU's TSC is ahead of clock_tsc, for TSC deadlines. */
 void irq_set_tsc_offset(struct irq *irq, unsigned vcpu, uint64_t offset);
+/* A performance counter of this vCPU, on its thread, has overflowed: what the LVT says, masked
+ * then.
+ */
+void irq_counter_overflow(struct irq *irq, unsigned vcpu);
 /* INIT reset of the local APIC (keeps its ID and base). */
 void irq_apic_init(struct irq *irq, unsigned vcpu);
 

@@ -27,6 +27,7 @@
 #define ICR      0x300
 #define ICR_HIGH 0x310
 #define LVTT     0x320
+#define LVTPC    0x340
 #define LINT0    0x350
 #define LVTERR   0x370
 #define INITIAL  0x380
@@ -362,6 +363,27 @@ static void nmi_init_and_sipi_become_signals(void **state)
 	send(m, 0, 1, 0x4200); /* SMI and the reserved mode go nowhere */
 	send(m, 0, 1, 0x4300);
 	assert_int_equal(m->signals[VCPU_INTERRUPT], 0);
+}
+
+static void a_counter_overflow_masks_its_entry(void **state)
+{
+	struct chip_machine *m = *state;
+
+	irq_counter_overflow(m->irq, 1); /* masked, as after reset */
+	assert_int_equal(taken_by(m, 0), 0);
+	set(m, 1, LVTPC, 0x51);
+	irq_counter_overflow(m->irq, 1);
+	irq_counter_overflow(m->irq, 1);
+	assert_int_equal(get(m, 1, LVTPC), 0x51 | MASKED);
+	assert_int_equal(m->signals[VCPU_INTERRUPT], 1);
+	assert_int_equal(taken_by(m, 0x51), 1 << 1);
+	set(m, 1, LVTPC, 0x400);
+	irq_counter_overflow(m->irq, 1);
+	assert_int_equal(get(m, 1, LVTPC), 0x400 | MASKED);
+	assert_int_equal(m->signals[VCPU_NMI], 1);
+	set(m, 1, LVTPC, 0x500); /* no INIT from there */
+	irq_counter_overflow(m->irq, 1);
+	assert_int_equal(m->signals[VCPU_INIT], 0);
 }
 
 static void the_lowest_priority_takes_it(void **state)
@@ -827,6 +849,7 @@ int main(void)
 		TEST(physical_destinations_and_shorthands),
 		TEST(logical_destinations_flat_and_cluster),
 		TEST(nmi_init_and_sipi_become_signals),
+		TEST(a_counter_overflow_masks_its_entry),
 		TEST(the_lowest_priority_takes_it),
 		TEST(illegal_vectors_set_error_bits),
 		TEST(eoi_reaches_the_ioapic_by_the_trigger_mode),
