@@ -13,6 +13,7 @@
 
 #include <setjmp.h>
 
+#include "cpu/pmu.h"
 #include "cpu/stats.h"
 #include "cpu/x86.h"
 #include "lib/base.h"
@@ -60,6 +61,9 @@ enum cpu_attention {
 	/* irq_pending may be true. The bit is RFLAGS.IF's, so one AND ignores it while IF is clear.
 	 */
 	ATTENTION_INTERRUPT = BIT(9),
+	/* Stays set while instructions are counted, so that only the interpreter runs: cpu/pmu.h */
+	ATTENTION_COUNTING = BIT(11),
+	ATTENTION_COUNTER = BIT(12), /* a performance counter may have overflowed */
 };
 
 /* The first four as VT-x numbers them, which knows none of MWAIT. */
@@ -221,6 +225,7 @@ struct cpu {
 	struct vector_state vector;
 	struct cpu_msrs msr;
 	struct monitor monitor;
+	struct pmu pmu; /* Intel's */
 
 	/* The virtualization extension: cpu/virt.h. */
 	const struct virt_ops *virt; /* NULL: the model shows none */
@@ -323,7 +328,8 @@ static inline uint32_t cpu_attention_due(const struct cpu *cpu)
  */
 static inline bool cpu_must_pause(const struct cpu *cpu)
 {
-	return cpu_attention_due(cpu) & ~(uint32_t)(ATTENTION_SHADOW | ATTENTION_HALT);
+	return cpu_attention_due(cpu) &
+	       ~(uint32_t)(ATTENTION_SHADOW | ATTENTION_HALT | ATTENTION_COUNTING);
 }
 
 /* Opens an interrupt shadow over the next instruction; the calling one ends its block. */

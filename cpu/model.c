@@ -7,6 +7,7 @@
 #include <cpuid.h>
 
 #include "cpu/model.h"
+#include "cpu/pmu.h"
 
 const struct cpuid_word_place cpuid_word_places[CPUID_WORDS] = {
 	[CPUID_1_ECX] = { 0x1, 0, 2 },
@@ -117,6 +118,7 @@ static const struct cpuid_row intel_rows[] = {
 	/* MWAIT: lines of 64 bytes, interrupts may break it though masked, C1 */
 	{ 0x5, SUBLEAF_ANY, { 64, 64, BIT(0) | BIT(1), 1 << 4 } },
 	{ 0x6, SUBLEAF_ANY, { BIT(2), 0, 0, 0 } }, /* the APIC timer never stops */
+	{ 0xa, SUBLEAF_ANY, { PMU_CPUID_EAX, PMU_CPUID_EBX, 0, PMU_CPUID_EDX } },
 	{ 0x80000006, SUBLEAF_ANY, { 0, 0, 0x08008040, 0 } },
 };
 

@@ -314,6 +314,10 @@ static bool read_top_mem2(struct cpu *cpu, const struct msr_row *row, uint32_t m
 #define LIVE(number, count, name, who, writable, read, write) \
 	{ name, number, count, who, 0, writable, 0, read, write }
 
+/* A register of struct pmu. */
+#define PMU(number, count, name, field, writable, write) \
+	{ name, number, count, INTEL, offsetof(struct pmu, field), writable, 0, pmu_read_control, write }
+
 #define ANY   (~0ull)
 #define LOW32 0xffffffffull
 #define PHYS  (BIT(PHYSICAL_BITS) - 1)
@@ -334,6 +338,7 @@ static const struct msr_row rows[] = {
 	     NULL, write_ignored),
 	LIVE(0x79, 1, "IA32_BIOS_UPDT_TRIG", INTEL, ANY, NULL, write_ignored),
 	LIVE(0x8b, 1, "IA32_BIOS_SIGN_ID", ALL, ANY, read_microcode, write_ignored),
+	LIVE(0xc1, PMU_GENERAL, "IA32_PMC", INTEL, ANY, pmu_read_general, pmu_write_general),
 	LIVE(0xce, 1, "MSR_PLATFORM_INFO", INTEL, 0, read_platform_info, NULL),
 	FIXED(0xfe, "IA32_MTRRCAP", IF(MTRR), MTRR_CAP),
 	LIVE(0x10a, 1, "IA32_ARCH_CAPABILITIES", IF(ARCH_CAPABILITIES), 0, read_arch_capabilities, NULL),
@@ -344,6 +349,7 @@ static const struct msr_row rows[] = {
 	STORED(0x17a, 1, "IA32_MCG_STATUS", IF(MCA), mcg_status, BIT(0) | BIT(1) | BIT(2), 0,
 	       msr_write_storage),
 	STORED(0x17b, 1, "IA32_MCG_CTL", IF(MCA), mcg_ctl, ANY, 0, write_mcg_ctl),
+	PMU(0x186, PMU_GENERAL, "IA32_PERFEVTSEL", select, PMU_SELECT_WRITABLE, pmu_write_control),
 	STORED(0x1a0, 1, "IA32_MISC_ENABLE", ALL, misc_enable, MISC_ENABLE_MASK,
 	       MISC_ENABLE_FAST | MISC_ENABLE_NO_BTS | MISC_ENABLE_NO_PEBS, msr_write_storage),
 	STORED(0x1d9, 1, "IA32_DEBUGCTL", ALL, debugctl, DEBUGCTL_OFFERED, 0, msr_write_storage),
@@ -357,6 +363,13 @@ static const struct msr_row rows[] = {
 	STORED(0x2ff, 1, "IA32_MTRR_DEF_TYPE", IF(MTRR), mtrr_def_type,
 	       0xff | MTRR_DEF_FIXED | MTRR_DEF_ENABLE, MTRR_DEF_ENABLE | MTRR_TYPE_WB,
 	       mtrr_write_default),
+	LIVE(0x309, PMU_FIXED, "IA32_FIXED_CTR", INTEL, BIT(PMU_WIDTH_BITS) - 1, pmu_read_fixed,
+	     pmu_write_fixed),
+	PMU(0x38d, 1, "IA32_FIXED_CTR_CTRL", fixed_ctrl, PMU_FIXED_WRITABLE, pmu_write_control),
+	PMU(0x38e, 1, "IA32_PERF_GLOBAL_STATUS", global_status, 0, NULL),
+	PMU(0x38f, 1, "IA32_PERF_GLOBAL_CTRL", global_ctrl, PMU_GLOBAL_ENABLE, pmu_write_control),
+	{ "IA32_PERF_GLOBAL_OVF_CTRL", 0x390, 1, INTEL, 0, PMU_OVERFLOW_CLEAR, 0, read_constant,
+	  pmu_write_overflow },
 	STORED(0x400, MC_BANKS * MC_PER_BANK, "IA32_MC", IF(MCA), mc_bank[0], ANY, 0, write_mc_bank),
 	LIVE(0x6e0, 1, "IA32_TSC_DEADLINE", IF(TSC_DEADLINE), ANY, read_apic, write_apic),
 	LIVE(0x800, 0x100, "IA32_X2APIC", IF(X2APIC), ANY, read_apic, write_apic),
@@ -448,6 +461,7 @@ void msr_reset(struct cpu *cpu)
 		if (rows[i].read == msr_read_storage)
 			for (uint32_t n = 0; n < rows[i].count; n++)
 				*storage(cpu, &rows[i], rows[i].first + n) = rows[i].value;
+	pmu_reset(cpu);
 	irq_set_tsc_offset(cpu->soft->config.irq, cpu->index, 0);
 	take_over_apic(cpu);
 }

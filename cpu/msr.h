@@ -62,4 +62,8 @@ const struct msr_row *msr_table(unsigned *rows);
 bool msr_read_storage(struct cpu *cpu, const struct msr_row *row, uint32_t msr, uint64_t *value);
 bool msr_write_storage(struct cpu *cpu, const struct msr_row *row, uint32_t msr, uint64_t value);
 
+/* Performance monitoring: cpu/pmu.c. `offset` is in struct pmu. */
+msr_read_fn pmu_read_general, pmu_read_fixed, pmu_read_control;
+msr_write_fn pmu_write_general, pmu_write_fixed, pmu_write_control, pmu_write_overflow;
+
 #endif

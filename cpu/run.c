@@ -68,6 +68,15 @@ static unsigned within_limit(struct cpu *cpu, const struct block *block)
 	return 1;
 }
 
+static void run_counted(struct cpu *cpu, const struct block *block, unsigned limit)
+{
+	uint64_t before = cpu->stats.count[STAT_INTERPRETED];
+
+	pmu_begin_block(cpu, block->insn);
+	run_interpret(cpu, block, limit);
+	pmu_end_block(cpu, block->insn + (cpu->stats.count[STAT_INTERPRETED] - before));
+}
+
 /* Returns the RIP behind the block's first instruction. */
 static uint64_t run_one_block(struct cpu *cpu, unsigned limit)
 {
@@ -76,7 +85,10 @@ static uint64_t run_one_block(struct cpu *cpu, unsigned limit)
 
 	if (unlikely(cpu->mode != MODE_64))
 		limit = MIN(limit, within_limit(cpu, block));
-	run_interpret(cpu, block, limit);
+	if (unlikely(cpu->pmu.is_exact))
+		run_counted(cpu, block, limit);
+	else
+		run_interpret(cpu, block, limit);
 	return next;
 }
 
@@ -316,6 +328,7 @@ static bool sleep_until(struct cpu *cpu, uint32_t wake, const struct timespec *l
 	uint32_t attention;
 	long result = 0;
 
+	pmu_fall_asleep(cpu);
 	world_leave(cpu);
 	__atomic_store_n(&cpu->is_sleeping, true, __ATOMIC_SEQ_CST);
 	for (;;) {
@@ -327,6 +340,7 @@ static bool sleep_until(struct cpu *cpu, uint32_t wake, const struct timespec *l
 	}
 	__atomic_store_n(&cpu->is_sleeping, false, __ATOMIC_SEQ_CST);
 	world_enter(cpu);
+	pmu_wake_up(cpu);
 	return attention & wake;
 }
 
@@ -348,7 +362,8 @@ static bool is_line_changed(const struct cpu *cpu)
 static void wait_for_store(struct cpu *cpu)
 {
 	bool breaks = cpu->monitor.breaks_on_masked || (cpu->rflags & RFLAGS_IF);
-	uint32_t deaf = ATTENTION_HALT | ATTENTION_RENDEZVOUS | (breaks ? 0 : ATTENTION_INTERRUPT);
+	uint32_t deaf = ATTENTION_HALT | ATTENTION_RENDEZVOUS | ATTENTION_COUNTING |
+			ATTENTION_COUNTER | (breaks ? 0 : ATTENTION_INTERRUPT);
 	struct timespec limit = { .tv_nsec = MWAIT_FIRST_NS };
 
 	while (!is_line_changed(cpu) && limit.tv_nsec <= MWAIT_LAST_NS &&
@@ -411,6 +426,8 @@ static enum outcome attend(struct cpu *cpu)
 
 	if (due & ATTENTION_RENDEZVOUS)
 		world_yield(cpu);
+	if (due & ATTENTION_COUNTER)
+		pmu_attend(cpu);
 	if (due & ATTENTION_KICK)
 		return STOP;
 	if ((due & ATTENTION_INIT) && !is_init_held(cpu)) {
@@ -481,9 +498,17 @@ static void mark_unfinished(struct cpu *cpu)
 	cpu_update_derived(cpu);
 }
 
+/* INT n, INT3, INTO and INT1 are done. */
+static bool is_retired(const struct cpu *cpu, enum unwind how)
+{
+	return how == UNWIND_FAULT && cpu->fault.type >= EVENT_SOFT_INT;
+}
+
 /* What was unwound to: the RIP is that of the instruction, not of its block. */
 static enum outcome unwound(struct cpu *cpu, enum unwind how)
 {
+	if (unlikely(cpu->pmu.is_exact))
+		pmu_break_block(cpu, is_retired(cpu, how));
 	if (how == UNWIND_RESUME)
 		mark_unfinished(cpu);
 	if (cpu->insn)

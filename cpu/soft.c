@@ -173,6 +173,7 @@ static int soft_vcpu_create(struct engine *engine, unsigned index, struct engine
 	cpu->soft = soft;
 	cpu->index = index;
 	cpu->is_between = true;
+	pmu_init(cpu);
 	if (mmu_create(cpu) || jump_cache_create(cpu) || create_jit(cpu) || create_virt(cpu)) {
 		soft_vcpu_destroy((struct engine_vcpu *)cpu);
 		return error_set(err, -ENOMEM, "vCPU %u: out of memory", index);

@@ -93,14 +93,18 @@ void system_rdpid(struct cpu *cpu, const struct insn *insn)
 	reg_write(cpu, insn->dst, native_size(cpu), cpu->msr.tsc_aux);
 }
 
-/* There are no performance counters: whoever may read them names one that does not exist. */
 void system_rdpmc(struct cpu *cpu, const struct insn *insn)
 {
+	bool is_intel = cpu->soft->config.vendor == CPU_INTEL; /* others have no counters */
+	uint64_t value;
+
 	(void)insn;
 	if (!(cpu->cr4 & CR4_PCE) && !cpu_in_real_mode(cpu))
 		require_cpl0(cpu);
 	virt_intercept(cpu, INTERCEPT_RDPMC, 0);
-	cpu_raise_code(cpu, EXC_GP, 0);
+	if (!is_intel || !pmu_read(cpu, (uint32_t)cpu->gpr[RCX], &value))
+		cpu_raise_code(cpu, EXC_GP, 0);
+	write_edx_eax(cpu, value);
 }
 
 /* RDRAND and RDSEED are the host's. */

@@ -68,7 +68,7 @@ static void reserved_bits_fault_and_change_nothing(void **state)
 
 static void absent_msrs_fault(void **state)
 {
-	static const uint32_t absent[] = { 0x0,   0x480,      0x186,      0x1a2,
+	static const uint32_t absent[] = { 0x0,   0x480,      0x18a,      0x1a2,
 					   0x428, 0xc0000104, 0xc0010117, 0xffffffff };
 	unsigned count;
 	const struct msr_row *rows = msr_table(&count);

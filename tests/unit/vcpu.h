@@ -49,9 +49,9 @@ static inline void vcpu_setup_nested(struct vcpu *v, enum cpu_vendor vendor)
 
 static inline void vcpu_teardown(struct vcpu *v)
 {
+	clock_destroy(v->config.clock);
 	engine_soft.vcpu_destroy(v->handle);
 	engine_soft.destroy(v->engine);
-	clock_destroy(v->config.clock);
 	irq_destroy(v->config.irq);
 	bus_destroy(v->config.bus);
 	memory_destroy(v->config.memory);
