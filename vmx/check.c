@@ -56,6 +56,10 @@ static bool check_msrs(struct vmx_check *c)
 
 	return must_be_canonical(c, GUEST_SYSENTER_ESP) &&
 	       must_be_canonical(c, GUEST_SYSENTER_EIP) &&
+	       must(c,
+		    !(c->entry_ctls & ENTRYC_LOAD_PERF_GLOBAL_CTRL) ||
+			    !(field(c, GUEST_PERF_GLOBAL_CTRL) & ~PMU_GLOBAL_ENABLE),
+		    GUEST_PERF_GLOBAL_CTRL, "reserved bits must be 0") &&
 	       must(c, !(c->entry_ctls & ENTRYC_LOAD_PAT) || mtrr_pat_valid(field(c, GUEST_PAT)),
 		    GUEST_PAT, "each entry must be a memory type") &&
 	       must(c, !loads_efer || !(efer & ~control_efer_offered(c->cpu)), GUEST_EFER,

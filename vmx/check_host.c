@@ -27,6 +27,10 @@ static bool check_registers(struct vmx_check *c)
 	       must(c, is_physical(c, HOST_CR3, 0), HOST_CR3,
 		    "no bit beyond the physical-address width may be set") &&
 	       must_be_canonical(c, HOST_SYSENTER_ESP) && must_be_canonical(c, HOST_SYSENTER_EIP) &&
+	       must(c,
+		    !(c->exit_ctls & EXITC_LOAD_PERF_GLOBAL_CTRL) ||
+			    !(field(c, HOST_PERF_GLOBAL_CTRL) & ~PMU_GLOBAL_ENABLE),
+		    HOST_PERF_GLOBAL_CTRL, "reserved bits must be 0") &&
 	       must(c, !(c->exit_ctls & EXITC_LOAD_PAT) || mtrr_pat_valid(field(c, HOST_PAT)),
 		    HOST_PAT, "each entry must be a memory type") &&
 	       must(c, !(c->exit_ctls & EXITC_LOAD_EFER) || is_efer_valid(c), HOST_EFER,

@@ -107,6 +107,8 @@ static void load_registers(struct cpu *cpu)
 	cpu->msr.sysenter_esp = vmcs_get(cpu, GUEST_SYSENTER_ESP);
 	cpu->msr.sysenter_eip = vmcs_get(cpu, GUEST_SYSENTER_EIP);
 	cpu->efer = guest_efer(cpu);
+	if (entry_ctls & ENTRYC_LOAD_PERF_GLOBAL_CTRL)
+		pmu_set_global_ctrl(cpu, vmcs_get(cpu, GUEST_PERF_GLOBAL_CTRL));
 	if (entry_ctls & ENTRYC_LOAD_PAT)
 		cpu->msr.pat = vmcs_get(cpu, GUEST_PAT);
 }
@@ -289,6 +291,7 @@ void vmx_enter(struct cpu *cpu, const struct insn *insn, bool is_launch)
 	if (!check_before_loading(cpu, insn))
 		return;
 	take_controls(cpu);
+	pmu_break_block(cpu, true);
 	check_and_load_guest(cpu);
 	if (is_launch) {
 		vmx->vmcs.is_launched = true;

@@ -44,6 +44,8 @@ static void save_registers(struct cpu *cpu)
 		vmcs_set(cpu, GUEST_DR7, cpu->dr7);
 		vmcs_set(cpu, GUEST_DEBUGCTL, cpu->msr.debugctl);
 	}
+	if (vmx->exit_ctls & EXITC_SAVE_PERF_GLOBAL_CTRL)
+		vmcs_set(cpu, GUEST_PERF_GLOBAL_CTRL, cpu->pmu.global_ctrl);
 	if (vmx->exit_ctls & EXITC_SAVE_PAT)
 		vmcs_set(cpu, GUEST_PAT, cpu->msr.pat);
 	if (vmx->exit_ctls & EXITC_SAVE_EFER)
@@ -150,6 +152,8 @@ static void load_registers(struct cpu *cpu)
 	cpu->efer |= is_64 ? EFER_LMA | EFER_LME : 0;
 	if (exit_ctls & EXITC_LOAD_EFER)
 		cpu->efer = vmcs_get(cpu, HOST_EFER);
+	if (exit_ctls & EXITC_LOAD_PERF_GLOBAL_CTRL)
+		pmu_set_global_ctrl(cpu, vmcs_get(cpu, HOST_PERF_GLOBAL_CTRL));
 	if (exit_ctls & EXITC_LOAD_PAT)
 		cpu->msr.pat = vmcs_get(cpu, HOST_PAT);
 }
@@ -246,6 +250,7 @@ void vmx_exit_at_boundary(struct cpu *cpu, uint32_t reason, uint64_t qualificati
 	bool is_stored;
 
 	vmx_guest_left(cpu, reason);
+	pmu_break_block(cpu, false);
 	if (cpu->insn)
 		cpu->rip = insn_rip(cpu, cpu->insn);
 	cpu->insn = NULL;

@@ -139,6 +139,7 @@ enum vmcs_field { VMCS_FIELD_TABLE(VMCS_FIELD_INDEX) VMCS_FIELDS };
 #define EXITC_SAVE_EFER             BIT(20)
 #define EXITC_LOAD_EFER             BIT(21)
 #define EXITC_SAVE_TIMER            BIT(22)
+#define EXITC_SAVE_PERF_GLOBAL_CTRL BIT(30)
 
 /* VM-entry controls */
 #define ENTRYC_LOAD_DEBUG            BIT(2)

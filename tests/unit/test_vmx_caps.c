@@ -97,9 +97,11 @@ static void what_hypervisors_demand(void **state)
 			      PROC2_EPT_VE | PROC2_MODE_BASED_EXECUTE);
 	assert_offers(v, MSR_VMX_TRUE_EXIT_CTLS,
 		      EXITC_HOST_64 | EXITC_SAVE_DEBUG | EXITC_ACK_INTERRUPT | EXITC_SAVE_PAT |
-			      EXITC_LOAD_PAT | EXITC_SAVE_EFER | EXITC_LOAD_EFER);
+			      EXITC_LOAD_PAT | EXITC_SAVE_EFER | EXITC_LOAD_EFER |
+			      EXITC_LOAD_PERF_GLOBAL_CTRL);
 	assert_offers(v, MSR_VMX_TRUE_ENTRY_CTLS,
-		      ENTRYC_IA32E | ENTRYC_LOAD_DEBUG | ENTRYC_LOAD_PAT | ENTRYC_LOAD_EFER);
+		      ENTRYC_IA32E | ENTRYC_LOAD_DEBUG | ENTRYC_LOAD_PAT | ENTRYC_LOAD_EFER |
+			      ENTRYC_LOAD_PERF_GLOBAL_CTRL);
 }
 
 /* What no code implements must not be offered. */
@@ -107,9 +109,7 @@ static void what_is_not_implemented(void **state)
 {
 	struct vcpu *v = *state;
 
-	assert_false(HIGH(cap(v, MSR_VMX_TRUE_ENTRY_CTLS)) &
-		     (ENTRYC_SMM | ENTRYC_DEACTIVATE_DUAL | ENTRYC_LOAD_PERF_GLOBAL_CTRL));
-	assert_false(HIGH(cap(v, MSR_VMX_TRUE_EXIT_CTLS)) & EXITC_LOAD_PERF_GLOBAL_CTRL);
+	assert_false(HIGH(cap(v, MSR_VMX_TRUE_ENTRY_CTLS)) & (ENTRYC_SMM | ENTRYC_DEACTIVATE_DUAL));
 }
 
 /* Controls for an instruction are there where CPUID has the instruction. */
@@ -210,7 +210,8 @@ static void fields_follow_controls(void **state)
 	assert_true(vmx_caps_has_field(v->cpu, EPTP_LIST));
 	assert_true(vmx_caps_has_field(v->cpu, VE_INFORMATION));
 	assert_true(vmx_caps_has_field(v->cpu, EPTP_INDEX));
-	assert_false(vmx_caps_has_field(v->cpu, GUEST_PERF_GLOBAL_CTRL));
+	assert_true(vmx_caps_has_field(v->cpu, GUEST_PERF_GLOBAL_CTRL));
+	assert_true(vmx_caps_has_field(v->cpu, HOST_PERF_GLOBAL_CTRL));
 }
 
 static void feature_control_locks(void **state)

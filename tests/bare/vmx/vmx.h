@@ -57,9 +57,11 @@ enum vmcs_encoding {
 	GUEST_DEBUGCTL = 0x2802,
 	GUEST_PAT = 0x2804,
 	GUEST_EFER = 0x2806,
+	GUEST_PERF_GLOBAL_CTRL = 0x2808,
 	GUEST_PDPTE = 0x280a, /* four of them */
 	HOST_PAT = 0x2c00,
 	HOST_EFER = 0x2c02,
+	HOST_PERF_GLOBAL_CTRL = 0x2c04,
 	PIN_CONTROLS = 0x4000,
 	PROC_CONTROLS = 0x4002,
 	EXCEPTION_BITMAP = 0x4004,
@@ -186,19 +188,22 @@ enum { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_LDTR, SEG_TR };
 #define PROC2_TSC_SCALING  (1u << 25)
 
 /* Exit and entry controls */
-#define EXITC_SAVE_DEBUG  (1u << 2)
-#define EXITC_HOST_64     (1u << 9)
-#define EXITC_ACK         (1u << 15)
-#define EXITC_SAVE_PAT    (1u << 18)
-#define EXITC_LOAD_PAT    (1u << 19)
-#define EXITC_SAVE_EFER   (1u << 20)
-#define EXITC_LOAD_EFER   (1u << 21)
-#define EXITC_SAVE_TIMER  (1u << 22)
-#define ENTRYC_LOAD_DEBUG (1u << 2)
-#define ENTRYC_IA32E      (1u << 9)
-#define ENTRYC_SMM        (1u << 10)
-#define ENTRYC_LOAD_PAT   (1u << 14)
-#define ENTRYC_LOAD_EFER  (1u << 15)
+#define EXITC_SAVE_DEBUG     (1u << 2)
+#define EXITC_HOST_64        (1u << 9)
+#define EXITC_ACK            (1u << 15)
+#define EXITC_SAVE_PAT       (1u << 18)
+#define EXITC_LOAD_PAT       (1u << 19)
+#define EXITC_SAVE_EFER      (1u << 20)
+#define EXITC_LOAD_EFER      (1u << 21)
+#define EXITC_SAVE_TIMER     (1u << 22)
+#define EXITC_LOAD_COUNTERS  (1u << 12)
+#define EXITC_SAVE_COUNTERS  (1u << 30)
+#define ENTRYC_LOAD_COUNTERS (1u << 13)
+#define ENTRYC_LOAD_DEBUG    (1u << 2)
+#define ENTRYC_IA32E         (1u << 9)
+#define ENTRYC_SMM           (1u << 10)
+#define ENTRYC_LOAD_PAT      (1u << 14)
+#define ENTRYC_LOAD_EFER     (1u << 15)
 
 /* Reasons. SDM3: "VMX Basic Exit Reasons" */
 enum exit_reason {

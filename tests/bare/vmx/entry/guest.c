@@ -39,6 +39,8 @@ static const struct rule registers[] = {
 	  { PLUS(ENTRY_CONTROLS, ENTRYC_LOAD_DEBUG), IS(GUEST_DR7, 1ull << 32) } },
 	{ "SYSENTER's stack not canonical", { IS(GUEST_SYSENTER_ESP, NOT_CANONICAL) } },
 	{ "SYSENTER's entry not canonical", { IS(GUEST_SYSENTER_EIP, NOT_CANONICAL) } },
+	{ "PERF_GLOBAL_CTRL with a reserved bit",
+	  { PLUS(ENTRY_CONTROLS, ENTRYC_LOAD_COUNTERS), IS(GUEST_PERF_GLOBAL_CTRL, 1ull << 35) } },
 	{ "PAT with a reserved type",
 	  { PLUS(ENTRY_CONTROLS, ENTRYC_LOAD_PAT), IS(GUEST_PAT, PAT_BAD) } },
 	{ "EFER with a reserved bit",

@@ -19,6 +19,8 @@ static const struct rule rules[] = {
 	{ "CR3 beyond physical addresses", { PLUS(HOST_CR3, BEYOND) } },
 	{ "SYSENTER's stack not canonical", { IS(HOST_SYSENTER_ESP, NOT_CANONICAL) } },
 	{ "SYSENTER's entry not canonical", { IS(HOST_SYSENTER_EIP, NOT_CANONICAL) } },
+	{ "PERF_GLOBAL_CTRL with a reserved bit",
+	  { PLUS(EXIT_CONTROLS, EXITC_LOAD_COUNTERS), IS(HOST_PERF_GLOBAL_CTRL, 1ull << 4) } },
 	{ "PAT with a reserved type",
 	  { PLUS(EXIT_CONTROLS, EXITC_LOAD_PAT), IS(HOST_PAT, PAT_BAD) } },
 	{ "EFER with a reserved bit",
@@ -47,6 +49,7 @@ static const struct rule rules[] = {
 static const struct rule good[] = {
 	{ "null selectors but CS and TR", { IS(HOST(SEG_SS), 0), IS(HOST(SEG_FS), 0) } },
 	{ "PAT and EFER that are not loaded", { IS(HOST_PAT, ~0ull), IS(HOST_EFER, ~0ull) } },
+	{ "PERF_GLOBAL_CTRL that is not loaded", { IS(HOST_PERF_GLOBAL_CTRL, ~0ull) } },
 };
 
 /* What an exit makes of all that. */
