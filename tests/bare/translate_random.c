@@ -460,7 +460,9 @@ static void pick_states(bool is_64)
 		struct frame *f = &states[i];
 		uint64_t *regs = &f->r15;
 
-		*f = user_frame_at(code, is_64 ? SEL_USER_CODE64 : SEL_USER_CODE32);
+		*f = frame_at(code);
+		f->cs = is_64 ? SEL_USER_CODE64 : SEL_USER_CODE32;
+		f->ss = SEL_USER_DATA;
 		for (unsigned r = 0; r < 15; r++)
 			regs[r] = random_value();
 		f->rdi = pointer();
@@ -524,6 +526,7 @@ static void run_from(unsigned state, struct result *result)
 {
 	copy(data, model, DATA_BYTES);
 	copy(stack, model, 4096);
+	copy(counter, model, 4096);
 	*counter = 1 + state;
 	result->frame = states[state];
 	load_vectors(state);
