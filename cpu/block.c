@@ -20,7 +20,7 @@
 #include "cpu/soft.h"
 #include "cpu/world.h"
 
-#define ARENA_BYTES   (64 * MIB)
+#define ARENA_BYTES   (128 * MIB)
 #define HASH_BUCKETS  (1u << 17)
 #define JUMP_ENTRIES  16384u
 #define GRANULE_BYTES 64
