@@ -38,6 +38,7 @@ static void print_translation(const struct jit_stats *jit, const struct cpu_stat
 	print("blocks translated", jit->blocks);
 	print("bytes of guest code in them", jit->bytes_in);
 	print("bytes of host code for them", jit->bytes_out);
+	print("of those, in main paths", jit->bytes_hot);
 	print_ratio("bytes of host code for each of the guest's", jit->bytes_out, jit->bytes_in);
 	print_ratio("host instructions for each that was run translated",
 		    sum->count[STAT_TRANSLATED_HOST], sum->count[STAT_TRANSLATED]);

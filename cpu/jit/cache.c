@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The code cache: one memfd mapped twice, filled from its start and emptied as a whole, together
- * with the blocks that its code belongs to. Code of a dropped block stays where it is; its entries
- * become jumps to code that looks for what has taken its place.
+ * The code cache: one memfd mapped twice, filled from its start (main paths) and from its middle on
+ * (what is rarely run), and emptied as a whole, together with the blocks that its code belongs to.
+ * Code of a dropped block stays where it is; its entries become jumps to code that looks for what
+ * has taken its place.
  */
 #define _GNU_SOURCE
 #include "cpu/jit/cache.h"
@@ -21,7 +22,8 @@
 
 #define ARENA_BYTES      (64 * MIB)
 #define SITES_MAX        (2 * MIB)
-#define BLOCK_ROOM_BYTES (16 * KIB) /* no block's code is longer */
+#define HOT_BYTES        (43 * MIB) /* for main paths, of all that: their share, measured */
+#define BLOCK_ROOM_BYTES (16 * KIB) /* neither part of a block's code is longer */
 
 #define ENTRY_BYTES 8    /* what is patched at once */
 #define JMP_REL32   0xe9 /* 5 bytes */
@@ -61,7 +63,8 @@ static bool host_has_bmi2(void)
 /* Of blocks. */
 static void forget_code(struct jit *jit)
 {
-	jit->used_bytes = align_up(jit->shared_bytes, ENTRY_BYTES);
+	jit->hot = (struct code_room){ jit->shared_end, jit->writable + HOT_BYTES };
+	jit->cold = (struct code_room){ jit->writable + HOT_BYTES, jit->writable + ARENA_BYTES };
 	jit->site_count = 0;
 }
 
@@ -82,7 +85,7 @@ int jit_create(struct jit **out, const struct engine_config *config)
 		jit_destroy(jit);
 		return -EPERM;
 	}
-	cold_emit_shared(jit, jit->writable + ARENA_BYTES);
+	cold_emit_shared(jit, jit->writable + HOT_BYTES);
 	forget_code(jit);
 	*out = jit;
 	return 0;
@@ -125,9 +128,14 @@ void jit_cpu_destroy(struct cpu *cpu)
 	cpu->jit.no_stack = NULL;
 }
 
+static bool is_roomy(const struct code_room *room)
+{
+	return (size_t)(room->end - room->at) >= BLOCK_ROOM_BYTES;
+}
+
 bool jit_has_room(const struct jit *jit)
 {
-	return !jit || (ARENA_BYTES - jit->used_bytes >= BLOCK_ROOM_BYTES &&
+	return !jit || (is_roomy(&jit->hot) && is_roomy(&jit->cold) &&
 			SITES_MAX - jit->site_count >= BLOCK_MAX_INSNS);
 }
 
@@ -154,7 +162,7 @@ enum block_state jit_prepare(struct cpu *cpu, struct block *block)
 }
 
 /* The sites of the block that has just been translated. */
-static void publish_sites(struct jit *jit)
+static void publish_sites(struct jit *jit, const uint8_t *start)
 {
 	const struct gen *g = &jit->gen;
 
@@ -162,25 +170,23 @@ static void publish_sites(struct jit *jit)
 		struct fault_site *site = &jit->sites[jit->site_count + i];
 
 		*site = g->site[i];
-		site->offset += (uint32_t)jit->used_bytes;
+		site->offset += (uint32_t)(start - jit->writable);
 	}
 	__atomic_store_n(&jit->site_count, jit->site_count + g->sites, __ATOMIC_RELEASE);
 }
 
 void jit_translate(struct jit *jit, struct block *block, const uint8_t *arena)
 {
-	uint8_t *start = jit->writable + jit->used_bytes;
-	uint8_t *end;
+	struct code_room before = jit->hot, cold_before = jit->cold;
 
 	jit->arena = arena;
-	end = gen_block(jit, block, start, start + BLOCK_ROOM_BYTES);
-	if (!end)
+	if (!gen_block(jit, block, &jit->hot, &jit->cold))
 		return;
-	publish_sites(jit);
+	publish_sites(jit, before.at);
 	jit->stats.blocks++;
 	jit->stats.bytes_in += block->length;
-	jit->stats.bytes_out += (uint64_t)(end - start);
-	jit->used_bytes = align_up((uint64_t)(end - jit->writable), ENTRY_BYTES);
+	jit->stats.bytes_out += (uint64_t)(jit->hot.at - before.at + jit->cold.at - cold_before.at);
+	jit->stats.bytes_hot += (uint64_t)(jit->hot.at - before.at);
 	__atomic_store_n(&block->code, jit_executable(jit, block->jit.entry), __ATOMIC_RELEASE);
 }
 

@@ -17,7 +17,7 @@ struct decoded {
 struct jit {
 	/* The same memory, writable and executable. */
 	uint8_t *writable, *executable;
-	size_t used_bytes;
+	struct code_room hot, cold; /* what is free of it */
 	bool has_bmi2;
 	bool counts;          /* translations count what they execute */
 	bool has_exact_flags; /* no flag is ever dead */
@@ -28,7 +28,7 @@ struct jit {
 	 * arena; the second ones store the flags, with R10, before. */
 	const uint8_t *thunk[JIT_THUNKS], *storing_thunk[JIT_THUNKS];
 	const uint8_t *load_status; /* a function: gen_status_load with R11 */
-	size_t shared_bytes;
+	uint8_t *shared_end;
 	/* Copied instructions that may fault, by address: cpu/jit/fault.h. */
 	struct fault_site *sites;
 	uint32_t site_count; /* atomic */

@@ -35,7 +35,7 @@ void cold_emit_shared(struct jit *jit, uint8_t *end)
 	jit->load_status = e.at;
 	gen_status_load(&e, R11);
 	emit_ret(&e);
-	jit->shared_bytes = (size_t)(e.at - e.start);
+	jit->shared_end = e.at;
 }
 
 /* --- putting off ---------------------------------------------------------------------------------

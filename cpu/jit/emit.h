@@ -28,6 +28,13 @@ static inline void emit_init(struct emitter *e, uint8_t *start, uint8_t *end)
 	*e = (struct emitter){ .at = start, .start = start, .end = end };
 }
 
+/* Goes on in [start, end), within 2 GiB of what was written before. */
+static inline void emit_move(struct emitter *e, uint8_t *start, uint8_t *end)
+{
+	e->at = e->start = start;
+	e->end = end;
+}
+
 /* --- memory operands ----------------------------------------------------------------------------
  */
 

@@ -32,7 +32,8 @@ bool jit_fault_redirect(struct cpu *cpu, struct fault_context *context)
 	const struct jit *jit = cpu->soft->jit;
 	const struct fault_site *site;
 
-	if (!jit || context->rip - (uint64_t)(uintptr_t)jit->executable >= jit->used_bytes)
+	if (!jit || context->rip - (uint64_t)(uintptr_t)jit->executable >=
+			    (size_t)(jit->hot.at - jit->writable))
 		return false;
 	site = find_site(jit, (uint32_t)(context->rip - (uint64_t)(uintptr_t)jit->executable));
 	if (!site)

@@ -20,6 +20,7 @@ struct jit;
 /* What translations were made, and what they have executed. */
 struct jit_stats {
 	uint64_t blocks, bytes_in, bytes_out;
+	uint64_t bytes_hot; /* of bytes_out, in main paths */
 };
 
 /* `config` is read here only. -ENOMEM; -EPERM where the host gives no executable memory. */

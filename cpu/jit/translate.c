@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * One block into host code: which flags live where, its entries, its instructions one after the
- * other, and behind them what is rarely run. One pass, no intermediate form.
+ * other, and away from them what is rarely run. One pass, no intermediate form.
  *
  * Entries are aligned and begin with an instruction of 8 bytes or more, so that a single store can
  * make them jumps when the block is dropped (cpu/jit/cache.c).
@@ -228,19 +228,20 @@ static void emit_insns(struct gen *g, const uint8_t *live)
 	store_le(host, count_insns(g->jit, start, g->e.at), 4);
 }
 
-uint8_t *gen_block(struct jit *jit, struct block *block, uint8_t *start, uint8_t *end)
+bool gen_block(struct jit *jit, struct block *block, struct code_room *hot, struct code_room *cold)
 {
 	struct gen *g = &jit->gen;
 	uint8_t live[BLOCK_MAX_INSNS + 2];
 	struct emit_jump poll;
 	const uint8_t *polled;
 	bool has_flags_entry;
+	uint8_t *hot_end;
 
 	*g = (struct gen){ .jit = jit,
 			   .block = block,
 			   .page_offset = (unsigned)(block->gpa % PAGE_BYTES),
 			   .tlb_class = block->flavor >> BLOCK_CLASS_SHIFT & BLOCK_CLASS };
-	emit_init(&g->e, start, end);
+	emit_init(&g->e, hot->at, hot->end);
 	find_live(jit, block, live);
 	decode(g);
 	group_find(g);
@@ -252,8 +253,14 @@ uint8_t *gen_block(struct jit *jit, struct block *block, uint8_t *start, uint8_t
 	else
 		emit_entry(g, &poll, &polled);
 	emit_insns(g, live);
+	hot_end = g->e.at;
+	emit_move(&g->e, cold->at, cold->end);
 	emit_poll_way_out(g, poll, polled);
 	cold_emit(g);
 	emit_bails(g, has_flags_entry);
-	return g->e.failed ? NULL : g->e.at;
+	if (g->e.failed)
+		return false;
+	hot->at = hot_end;
+	cold->at = g->e.at;
+	return true;
 }

@@ -105,8 +105,16 @@ struct gen_row {
 	gen_fn *gen;
 };
 
-/* Translates the block into [start, end); NULL where it cannot. Returns the end of its code. */
-uint8_t *gen_block(struct jit *jit, struct block *block, uint8_t *start, uint8_t *end);
+/* Memory for code: `at` moves behind what is written. */
+struct code_room {
+	uint8_t *at, *end;
+};
+
+/*
+ * Translates the block: its main path goes to `hot`, what is rarely run to `cold`, so that what
+ * runs lies together. false, and nothing is written that counts: it cannot.
+ */
+bool gen_block(struct jit *jit, struct block *block, struct code_room *hot, struct code_room *cold);
 
 /* --- flags -------------------------------------------------------------------------------------
  */
