@@ -212,8 +212,7 @@ void gen_lookup(struct gen *g)
 	struct emitter *e = &g->e;
 
 	gen_take_r11(g);
-	emit_mov_rr(e, 8, R10, R9);
-	emit_shift_ri(e, SHIFT_SHR, 8, R10, PAGE_BITS);
+	gen_shift_right(g, R10, R9, PAGE_BITS);
 	emit_alu_rr(e, ALU_XOR, 4, R10, R9);
 	emit_alu_ri(e, ALU_AND, 4, R10, BRANCH_ENTRIES - 1);
 	emit_shift_ri(e, SHIFT_SHL, 4, R10, BRANCH_ENTRY_BITS);

@@ -138,18 +138,23 @@ bool gen_address(struct gen *g)
 	return true;
 }
 
+void gen_shift_right(struct gen *g, unsigned dst, unsigned src, unsigned count)
+{
+	if (g->jit->has_bmi2) {
+		emit_rorx(&g->e, 8, dst, src, count);
+	} else {
+		emit_mov_rr(&g->e, 8, dst, src);
+		emit_shift_ri(&g->e, SHIFT_SHR, 8, dst, count);
+	}
+}
+
 void gen_probe(struct gen *g, unsigned bytes, bool is_write)
 {
 	struct emitter *e = &g->e;
 	int32_t tag = (int32_t)offsetof(struct tlb_entry, tag) +
 		      (int32_t)(sizeof(uint64_t) * (g->tlb_class * 2 + is_write));
 
-	if (g->jit->has_bmi2) {
-		emit_rorx(e, 8, R10, R9, PAGE_BITS - TLB_ENTRY_BITS);
-	} else {
-		emit_mov_rr(e, 8, R10, R9);
-		emit_shift_ri(e, SHIFT_SHR, 8, R10, PAGE_BITS - TLB_ENTRY_BITS);
-	}
+	gen_shift_right(g, R10, R9, PAGE_BITS - TLB_ENTRY_BITS);
 	emit_alu_ri(e, ALU_AND, 4, R10, (TLB_ENTRIES - 1) << TLB_ENTRY_BITS);
 	emit_alu_rm(e, ALU_ADD, 8, R10, mem_gs(offsetof(struct cpu, tlb)));
 	emit_alu_rm(e, ALU_XOR, 8, R9, mem_at(R10, tag));

@@ -170,6 +170,9 @@ bool gen_address(struct gen *g);
  */
 void gen_check(struct gen *g, unsigned bytes, bool is_write);
 
+/* dst = src shifted right; what is in the upper `count` bits has no meaning. */
+void gen_shift_right(struct gen *g, unsigned dst, unsigned src, unsigned count);
+
 /* The look-up of gen_check alone: where it fails the condition is A, else R10 is the TLB's entry.
  */
 void gen_probe(struct gen *g, unsigned bytes, bool is_write);
