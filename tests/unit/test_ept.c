@@ -68,6 +68,8 @@ static int set_up(void **state)
 
 	bench_set_up(state);
 	b = *state;
+	assert_int_equal(clock_create(&b->soft->config.clock), 0);
+	assert_int_equal(irq_create(&b->soft->config.irq, b->soft->config.clock, 1), 0);
 	b->cpu->virt = &virt_vmx;
 	b->cpu->virt_state = vmx;
 	*bench_at(b, ROOT) = LEVEL2 | R | W | X;
@@ -83,6 +85,8 @@ static int tear_down(void **state)
 	struct bench *b = *state;
 
 	free(b->cpu->virt_state);
+	clock_destroy(b->soft->config.clock);
+	irq_destroy(b->soft->config.irq);
 	return bench_tear_down(state);
 }
 
