@@ -71,7 +71,7 @@ bare_c() {
 
 # show_checks WHAT: the last run's own lines of TAP, each named after WHAT; a failure where it did not come to its end.
 show_checks() {
-	tr -d '\r' <"$out" | sed -n -E "s!^((not )?ok [0-9]+ - )!\1$1: !p; /^1\.\./p; /^#/p"
+	tr -d '\r' <"$out" | sed -n -E "s!^((not )?ok ([0-9]+ )?- )!\1$1: !p; /^1\.\./p; /^#/p"
 	grep -q '^1\.\.' "$out" || fail "$1: ends with its plan"
 }
 
