@@ -184,6 +184,9 @@ void sequence_make(const struct form_table *forms, struct random *r, const struc
 	unsigned protected = protected_gprs(last), room = SEQUENCE_MAX_BYTES - last->zydis.length;
 	struct instance insn;
 
+	/* Nothing changes what has been made fit in its operand. */
+	if (is_unfit_for_sharing(last))
+		before = 0;
 	*out = (struct sequence){ .count = 0 };
 	for (unsigned i = 0; i < before * TRIES && out->count < before; i++) {
 		form_instantiate(forms, r, &insn);
