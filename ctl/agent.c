@@ -3,11 +3,10 @@
 #include "ctl/agent.h"
 
 #include "ctl/base64.h"
-#include "ctl/text.h"
+#include "ctl/line.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <sys/random.h>
 #include <sys/socket.h>
@@ -23,14 +22,6 @@
 #define ANSWER_MAX_BYTES \
 	(96 * MIB) /* two outputs of 16 MiB, as agents cut them, in Base64, and some */
 
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000ll + t.tv_nsec / 1000000;
-}
-
 static void pause_ms(int ms)
 {
 	const struct timespec t = { ms / 1000, ms % 1000 * 1000000l };
@@ -43,14 +34,11 @@ static void pause_ms(int ms)
 /* Drops what comes up to the delimiter. */
 static int skip_to_delimiter(int fd, int timeout_ms)
 {
-	int64_t until = now_ms() + timeout_ms;
+	int64_t until = line_now_ms() + timeout_ms;
 	uint8_t byte;
 
 	for (size_t i = 0; i < JUNK_MAX_BYTES; i++) {
-		struct pollfd wait = { fd, POLLIN, 0 };
-		int64_t left = until - now_ms();
-
-		if (left <= 0 || poll(&wait, 1, (int)left) <= 0)
+		if (line_wait(fd, until))
 			return -ETIMEDOUT;
 		if (recv(fd, &byte, 1, 0) != 1)
 			return -EPIPE;
@@ -58,48 +46,6 @@ static int skip_to_delimiter(int fd, int timeout_ms)
 			return 0;
 	}
 	return -EPROTO;
-}
-
-/* One line, byte by byte: what follows belongs to the next answer. */
-static int read_answer(int fd, struct text *line, int timeout_ms)
-{
-	int64_t until = now_ms() + timeout_ms;
-
-	while (!line->len || line->s[line->len - 1] != '\n') {
-		struct pollfd wait = { fd, POLLIN, 0 };
-		int64_t left = until - now_ms();
-		char part[4096], *end;
-		ssize_t n;
-
-		if (left <= 0 || poll(&wait, 1, (int)left) <= 0)
-			return -ETIMEDOUT;
-		n = recv(fd, part, sizeof(part), MSG_PEEK);
-		if (n <= 0)
-			return -EPIPE;
-		end = memchr(part, '\n', (size_t)n);
-		n = recv(fd, part, end ? (size_t)(end + 1 - part) : (size_t)n, 0);
-		if (n <= 0)
-			return -EPIPE;
-		if (line->len > ANSWER_MAX_BYTES)
-			return -EMSGSIZE;
-		text_add_n(line, part, (size_t)n);
-	}
-	return 0;
-}
-
-static int send_text(int fd, const char *text, size_t len)
-{
-	while (len) {
-		ssize_t n = send(fd, text, len, MSG_NOSIGNAL);
-
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		if (n > 0) {
-			text += n;
-			len -= (size_t)n;
-		}
-	}
-	return 0;
 }
 
 static int send_request(int fd, const char *command, json_t *arguments)
@@ -112,7 +58,7 @@ static int send_request(int fd, const char *command, json_t *arguments)
 		json_object_set_new(request, "arguments", arguments);
 	dump = json_dumps(request, JSON_COMPACT);
 	line = text_format("%s\n", dump);
-	ret = send_text(fd, line, strlen(line));
+	ret = line_send(fd, line, strlen(line));
 	free(line);
 	free(dump);
 	json_decref(request);
@@ -143,7 +89,7 @@ int agent_request(int fd, const char *command, json_t *arguments, json_t **reply
 
 	*reply = NULL;
 	if (!ret)
-		ret = read_answer(fd, &line, REQUEST_MS);
+		ret = line_read(fd, &line, ANSWER_MAX_BYTES, REQUEST_MS);
 	if (ret)
 		error_set(err, ret, "the guest agent does not answer: %s", strerror(-ret));
 	else
@@ -158,13 +104,13 @@ int agent_greet(int fd, int timeout_ms, struct error *err)
 {
 	static const char reset[] = { (
 		char)DELIMITER }; /* ends what an earlier client left undone */
-	int64_t until = now_ms() + timeout_ms, number;
+	int64_t until = line_now_ms() + timeout_ms, number;
 	uint32_t id;
 	int ret;
 
 	while (getrandom(&id, sizeof(id), 0) != sizeof(id))
 		continue;
-	ret = send_text(fd, reset, sizeof(reset));
+	ret = line_send(fd, reset, sizeof(reset));
 	if (!ret)
 		ret = send_request(fd, "guest-sync-delimited",
 				   json_pack("{sI}", "id", (json_int_t)id));
@@ -172,9 +118,9 @@ int agent_greet(int fd, int timeout_ms, struct error *err)
 		struct text line = { 0 };
 		json_t *reply = NULL;
 
-		ret = skip_to_delimiter(fd, (int)(until - now_ms()));
+		ret = skip_to_delimiter(fd, (int)(until - line_now_ms()));
 		if (!ret)
-			ret = read_answer(fd, &line, (int)(until - now_ms()));
+			ret = line_read(fd, &line, ANSWER_MAX_BYTES, (int)(until - line_now_ms()));
 		if (!ret)
 			ret = take_answer(line.s, &reply, err);
 		number = json_integer_value(reply);
@@ -258,14 +204,14 @@ int agent_poll(int fd, struct agent_exec *exec, struct error *err)
 int agent_run(int fd, const char *script, const json_t *arguments, int timeout_ms,
 	      struct agent_exec *exec, struct error *err)
 {
-	int64_t until = now_ms() + timeout_ms;
+	int64_t until = line_now_ms() + timeout_ms;
 	int wait = POLL_FIRST_MS, ret = agent_start(fd, script, arguments, exec, err);
 
 	while (!ret && !exec->ended) {
 		ret = agent_poll(fd, exec, err);
 		if (ret || exec->ended)
 			break;
-		if (timeout_ms >= 0 && now_ms() >= until)
+		if (timeout_ms >= 0 && line_now_ms() >= until)
 			return error_set(err, -ETIMEDOUT, "the command takes longer than allowed");
 		pause_ms(wait);
 		wait = MIN(wait * 2, POLL_MAX_MS);

@@ -2,6 +2,7 @@
 /* A definition becomes a process: see ctl/launch.h. */
 #include "ctl/launch.h"
 
+#include "ctl/line.h"
 #include "ctl/shell.h"
 #include "ctl/text.h"
 #include "ctl/vmswitch.h"
@@ -194,22 +195,14 @@ static void become(const char *folder, char *const argv[])
 	_exit(FAILED);
 }
 
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000ll + t.tv_nsec / 1000000;
-}
-
 /* Until the process answers, ends, or takes too long. */
 static int wait_until_up(struct store *store, struct machine *machine, pid_t pid, struct error *err)
 {
 	const struct timespec pause = { 0, POLL_NS };
-	int64_t until = now_ms() + START_MS;
+	int64_t until = line_now_ms() + START_MS;
 	char words[256];
 
-	while (now_ms() < until) {
+	while (line_now_ms() < until) {
 		int status;
 
 		process_query(store, machine->id, &machine->process);

@@ -3,17 +3,15 @@
 #define _GNU_SOURCE /* O_PATH */
 #include "ctl/process.h"
 
-#include "ctl/text.h"
+#include "ctl/line.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 #define SOCKET_NAME     "control"
@@ -58,65 +56,17 @@ int process_connect(struct store *store, const char *id, const char *socket_name
 	return fd;
 }
 
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000ll + t.tv_nsec / 1000000;
-}
-
-static int send_all(int fd, const char *text, size_t len)
-{
-	while (len) {
-		ssize_t n = send(fd, text, len, MSG_NOSIGNAL);
-
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		if (n > 0) {
-			text += n;
-			len -= (size_t)n;
-		}
-	}
-	return 0;
-}
-
-/* Up to the end of the line; -ETIMEDOUT, -EPIPE where the process went away. */
-static int read_line(int fd, struct text *line, int timeout_ms)
-{
-	int64_t until = now_ms() + timeout_ms;
-
-	while (line->len < REPLY_MAX_BYTES) {
-		struct pollfd wait = { fd, POLLIN, 0 };
-		int64_t left = until - now_ms();
-		char part[4096];
-		ssize_t n;
-
-		if (left <= 0 || !poll(&wait, 1, (int)left))
-			return -ETIMEDOUT;
-		n = recv(fd, part, sizeof(part), MSG_DONTWAIT);
-		if (!n || (n < 0 && errno != EAGAIN && errno != EINTR))
-			return -EPIPE;
-		if (n < 0)
-			continue;
-		text_add_n(line, part, (size_t)n);
-		if (memchr(part, '\n', (size_t)n))
-			return 0;
-	}
-	return -EMSGSIZE;
-}
-
 int process_exchange(int fd, const json_t *request, int timeout_ms, json_t **reply,
 		     struct error *err)
 {
 	char *dump = json_dumps(request, JSON_COMPACT), *line = text_format("%s\n", dump);
 	struct text answer = { 0 };
-	int ret = send_all(fd, line, strlen(line));
+	int ret = line_send(fd, line, strlen(line));
 	json_t *whole, *error;
 
 	*reply = NULL;
 	if (!ret)
-		ret = read_line(fd, &answer, timeout_ms);
+		ret = line_read(fd, &answer, REPLY_MAX_BYTES, timeout_ms);
 	whole = ret ? NULL : json_loadb(answer.s, answer.len, JSON_DISABLE_EOF_CHECK, NULL);
 	error = json_object_get(whole, "error");
 	if (ret)

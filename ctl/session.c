@@ -5,6 +5,7 @@
  */
 #include "ctl/agent.h"
 #include "ctl/guestscript.h"
+#include "ctl/line.h"
 #include "ctl/machine.h"
 #include "ctl/nouns.h"
 #include "ctl/path.h"
@@ -24,14 +25,6 @@
 #define WAIT_HELLO_MS 1000
 #define TIMEOUT_MAX_S 31536000
 #define CWD_MARK      "\001" /* in front of the folder that a line of Enter-PSSession leaves behind */
-
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000ll + t.tv_nsec / 1000000;
-}
 
 static int not_running(struct call *call, const struct machine *machine)
 {
@@ -138,7 +131,7 @@ static int poll_session(struct call *call, struct session *session, struct error
 	if (session->fd < 0)
 		return session->fd;
 	ret = agent_poll(session->fd, &session->exec, err);
-	if (!ret && !session->exec.ended && now_ms() - session->started_ms > HOLD_MS)
+	if (!ret && !session->exec.ended && line_now_ms() - session->started_ms > HOLD_MS)
 		leave_agent(session);
 	return ret;
 }
@@ -146,7 +139,7 @@ static int poll_session(struct call *call, struct session *session, struct error
 /* All commands run at once; each is looked at in turn. */
 static void wait_for_sessions(struct call *call, struct sessions *all)
 {
-	int64_t seconds = call_int(call, "Timeout", -1), until = now_ms() + seconds * 1000;
+	int64_t seconds = call_int(call, "Timeout", -1), until = line_now_ms() + seconds * 1000;
 	const struct timespec pause = { 0, POLL_NS }, long_pause = { 0, WAIT_NS };
 	bool more = true, is_quick;
 
@@ -162,7 +155,7 @@ static void wait_for_sessions(struct call *call, struct sessions *all)
 				fail_session(call, session, err.text);
 			else if (session->exec.ended)
 				finish_session(call, session);
-			else if (seconds >= 0 && now_ms() >= until)
+			else if (seconds >= 0 && line_now_ms() >= until)
 				fail_session(call, session,
 					     "The command takes longer than allowed");
 			else
@@ -190,7 +183,7 @@ static int start_session(struct call *call, struct machine *machine)
 	}
 	session.name = text_copy(machine->name);
 	session.id = text_copy(machine->id);
-	session.started_ms = now_ms();
+	session.started_ms = line_now_ms();
 	all->list = alloc_resized(all->list, (all->count + 1) * sizeof(*all->list));
 	all->list[all->count++] = session;
 	return 0;
@@ -440,13 +433,13 @@ static bool is_there(struct call *call, struct machine *machine)
 
 static int wait_one(struct call *call, struct machine *machine)
 {
-	int64_t seconds = call_int(call, "Timeout", -1), until = now_ms() + seconds * 1000;
+	int64_t seconds = call_int(call, "Timeout", -1), until = line_now_ms() + seconds * 1000;
 	const struct timespec pause = { 0, WAIT_NS };
 
 	while (!is_there(call, machine)) {
 		if (machine->process.state == PROCESS_OFF)
 			return not_running(call, machine);
-		if (seconds >= 0 && now_ms() >= until)
+		if (seconds >= 0 && line_now_ms() >= until)
 			return call_error_as(
 				call, "OperationTimeout", "OperationTimeout", machine->name,
 				"The virtual machine %s gave no sign of life in %lld s.",
