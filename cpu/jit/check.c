@@ -120,6 +120,16 @@ static struct check_difference compare_vectors(const struct check_state *a,
 	return (struct check_difference){ .item = CHECK_SAME };
 }
 
+/* Field by field: what lies between them is nothing. */
+static bool are_segments_equal(const struct check_state *a, const struct check_state *b)
+{
+	for (unsigned i = 0; i < SEGMENTS; i++)
+		if (a->seg[i].base != b->seg[i].base || a->seg[i].limit != b->seg[i].limit ||
+		    a->seg[i].ar != b->seg[i].ar || a->seg[i].selector != b->seg[i].selector)
+			return false;
+	return true;
+}
+
 static struct check_difference compare_states(const struct check_state *a,
 					      const struct check_state *b)
 {
@@ -128,7 +138,7 @@ static struct check_difference compare_states(const struct check_state *a,
 			return (struct check_difference){ .item = CHECK_REGISTER, .index = i };
 	if (a->rflags != b->rflags || a->shadow != b->shadow)
 		return (struct check_difference){ .item = CHECK_RFLAGS };
-	if (memcmp(a->seg, b->seg, sizeof(a->seg)) || a->kernel_gs_base != b->kernel_gs_base)
+	if (!are_segments_equal(a, b) || a->kernel_gs_base != b->kernel_gs_base)
 		return (struct check_difference){ .item = CHECK_SEGMENT };
 	return (struct check_difference){ .item = CHECK_SAME };
 }
