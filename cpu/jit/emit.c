@@ -59,41 +59,23 @@ enum opcode {
 	OP_ALU_RM = OP_SIZED | 0x02,
 	OP_ALU_I32 = OP_SIZED | 0x80, /* / enum emit_alu */
 	OP_ALU_I8 = 0x83,
-	OP_MOVSXD = 0x63,
-	OP_PUSH_I32 = 0x68,
-	OP_IMUL_I32 = 0x69,
-	OP_PUSH_I8 = 0x6a,
-	OP_IMUL_I8 = 0x6b,
 	OP_TEST = OP_SIZED | 0x84,
 	OP_XCHG = OP_SIZED | 0x86,
 	OP_MOV_MR = OP_SIZED | 0x88,
 	OP_MOV_RM = OP_SIZED | 0x8a,
 	OP_LEA = 0x8d,
-	OP_POP_M = 0x8f,
 	OP_SHIFT_I8 = OP_SIZED | 0xc0, /* / enum emit_shift */
 	OP_MOV_MI = OP_SIZED | 0xc6,
 	OP_SHIFT_1 = OP_SIZED | 0xd0,
-	OP_SHIFT_CL = OP_SIZED | 0xd2,
-	OP_UNARY = OP_SIZED | 0xf6, /* / enum emit_unary; /0 is TEST with an immediate */
-	OP_INC_DEC = OP_SIZED | 0xfe,
-	OP_BRANCH_M = 0xff, /* CALL /2, JMP /4, PUSH /6 */
+	OP_TEST_I = OP_SIZED | 0xf6,
+	OP_BRANCH_M = 0xff, /* JMP /4 */
 
-	OP_VMOVUPS_RM = OP_MAP_0F | 0x10,
-	OP_VMOVUPS_MR = OP_MAP_0F | 0x11,
-	OP_CMOV = OP_MAP_0F | 0x40,  /* | condition */
 	OP_SET = OP_MAP_0F | 0x90,   /* | condition */
-	OP_BIT_R = OP_MAP_0F | 0x83, /* | enum emit_bit << 3 */
-	OP_SHLD_I8 = OP_MAP_0F | 0xa4,
-	OP_SHRD_I8 = OP_MAP_0F | 0xac,
-	OP_IMUL = OP_MAP_0F | 0xaf,
-	OP_MOVZX = OP_MAP_0F | OP_SIZED | 0xb6, /* sized by what is extended, bytes or words */
-	OP_BIT_I8 = OP_MAP_0F | 0xba,           /* / enum emit_bit */
-	OP_MOVSX = OP_MAP_0F | OP_SIZED | 0xbe,
-	OP_BSWAP = OP_MAP_0F | 0xc8,
+	OP_MOVZX = OP_MAP_0F | 0xb6, /* | 1 from words */
 	OP_RORX = 3 << OP_MAP_SHIFT | 0xf0,
 };
 
-enum { CALL_DIGIT = 2, JMP_DIGIT = 4, PUSH_DIGIT = 6 };
+enum { JMP_DIGIT = 4 };
 
 static struct encoding make(unsigned opcode, unsigned size, unsigned reg)
 {
@@ -233,62 +215,14 @@ void emit_mov_ri(struct emitter *e, unsigned dst, uint64_t imm)
 	}
 }
 
-void emit_mov_ri_part(struct emitter *e, unsigned size, unsigned dst, int32_t imm)
-{
-	emit_mov_short(e, size, dst, size, (uint64_t)imm);
-}
-
-/* MOVZX and MOVSX: `size` bytes to dst_size. */
-static struct encoding make_extend(unsigned opcode, unsigned dst_size, unsigned size, unsigned dst)
-{
-	struct encoding enc = make(opcode, dst_size, dst);
-
-	enc.opcode = (uint8_t)(opcode | (size != 1));
-	enc.flags =
-		(uint16_t)((enc.flags & ~ENCODING_BYTE_REG) | (size == 1 ? ENCODING_BYTE_RM : 0));
-	return enc;
-}
-
-void emit_movzx_rr(struct emitter *e, unsigned size, unsigned dst, unsigned src)
-{
-	struct encoding enc = make_extend(OP_MOVZX, 4, size, dst);
-
-	if (size >= 4)
-		emit_mov_rr(e, size, dst, src);
-	else
-		emit_r(e, &enc, src);
-}
-
 void emit_movzx_rm(struct emitter *e, unsigned size, unsigned dst, struct host_mem src)
 {
-	struct encoding enc = make_extend(OP_MOVZX, 4, size, dst);
+	struct encoding enc = make(OP_MOVZX | (size != 1), 4, dst);
 
 	if (size >= 4)
 		emit_mov_rm(e, size, dst, src);
 	else
 		emit_m(e, &enc, src);
-}
-
-static struct encoding make_movsx(unsigned dst_size, unsigned src_size, unsigned dst)
-{
-	return src_size == 4 ? make(OP_MOVSXD, dst_size, dst)
-			     : make_extend(OP_MOVSX, dst_size, src_size, dst);
-}
-
-void emit_movsx_rr(struct emitter *e, unsigned dst_size, unsigned src_size, unsigned dst,
-		   unsigned src)
-{
-	struct encoding enc = make_movsx(dst_size, src_size, dst);
-
-	emit_r(e, &enc, src);
-}
-
-void emit_movsx_rm(struct emitter *e, unsigned dst_size, unsigned src_size, unsigned dst,
-		   struct host_mem src)
-{
-	struct encoding enc = make_movsx(dst_size, src_size, dst);
-
-	emit_m(e, &enc, src);
 }
 
 void emit_lea(struct emitter *e, unsigned size, unsigned dst, struct host_mem src)
@@ -300,48 +234,6 @@ void emit_lea(struct emitter *e, unsigned size, unsigned dst, struct host_mem sr
 void emit_xchg_rr(struct emitter *e, unsigned size, unsigned a, unsigned b)
 {
 	op_r(e, OP_XCHG, size, b, a);
-}
-
-/* An instruction with its one register in the opcode. */
-static void op_in_opcode(struct emitter *e, unsigned opcode, unsigned size, unsigned reg)
-{
-	struct encoding enc = make_digit(opcode, size, 0);
-
-	enc.flags = (uint16_t)((enc.flags | ENCODING_IN_OPCODE) & ~ENCODING_MODRM);
-	emit_r(e, &enc, reg);
-}
-
-void emit_bswap(struct emitter *e, unsigned size, unsigned reg)
-{
-	op_in_opcode(e, OP_BSWAP, size, reg);
-}
-
-void emit_push_r(struct emitter *e, unsigned reg)
-{
-	op_in_opcode(e, 0x50, 4, reg);
-}
-
-void emit_pop_r(struct emitter *e, unsigned reg)
-{
-	op_in_opcode(e, 0x58, 4, reg);
-}
-
-void emit_push_i(struct emitter *e, int32_t imm)
-{
-	struct encoding enc = { .opcode = is_imm8(imm) ? OP_PUSH_I8 : OP_PUSH_I32 };
-
-	set_imm(&enc, is_imm8(imm) ? 1 : 4, imm);
-	emit_r(e, &enc, 0);
-}
-
-void emit_push_m(struct emitter *e, struct host_mem mem)
-{
-	op_digit_m(e, OP_BRANCH_M, 4, PUSH_DIGIT, mem);
-}
-
-void emit_pop_m(struct emitter *e, struct host_mem mem)
-{
-	op_digit_m(e, OP_POP_M, 4, 0, mem);
 }
 
 void emit_rorx(struct emitter *e, unsigned size, unsigned dst, unsigned src, unsigned count)
@@ -403,14 +295,9 @@ void emit_test_rr(struct emitter *e, unsigned size, unsigned a, unsigned b)
 	op_r(e, OP_TEST, size, b, a);
 }
 
-void emit_test_mr(struct emitter *e, unsigned size, struct host_mem a, unsigned b)
-{
-	op_m(e, OP_TEST, size, b, a);
-}
-
 static struct encoding make_test_i(unsigned size, int32_t imm)
 {
-	struct encoding enc = make_digit(OP_UNARY, size, 0);
+	struct encoding enc = make_digit(OP_TEST_I, size, 0);
 
 	set_imm(&enc, imm_bytes(size), imm);
 	return enc;
@@ -430,68 +317,6 @@ void emit_test_mi(struct emitter *e, unsigned size, struct host_mem a, int32_t i
 	emit_m(e, &enc, a);
 }
 
-void emit_unary_r(struct emitter *e, enum emit_unary op, unsigned size, unsigned reg)
-{
-	op_digit_r(e, OP_UNARY, size, op, reg);
-}
-
-void emit_unary_m(struct emitter *e, enum emit_unary op, unsigned size, struct host_mem mem)
-{
-	op_digit_m(e, OP_UNARY, size, op, mem);
-}
-
-void emit_inc_r(struct emitter *e, unsigned size, unsigned reg)
-{
-	op_digit_r(e, OP_INC_DEC, size, 0, reg);
-}
-
-void emit_inc_m(struct emitter *e, unsigned size, struct host_mem mem)
-{
-	op_digit_m(e, OP_INC_DEC, size, 0, mem);
-}
-
-void emit_dec_r(struct emitter *e, unsigned size, unsigned reg)
-{
-	op_digit_r(e, OP_INC_DEC, size, 1, reg);
-}
-
-void emit_dec_m(struct emitter *e, unsigned size, struct host_mem mem)
-{
-	op_digit_m(e, OP_INC_DEC, size, 1, mem);
-}
-
-void emit_imul_rr(struct emitter *e, unsigned size, unsigned dst, unsigned src)
-{
-	op_r(e, OP_IMUL, size, dst, src);
-}
-
-void emit_imul_rm(struct emitter *e, unsigned size, unsigned dst, struct host_mem src)
-{
-	op_m(e, OP_IMUL, size, dst, src);
-}
-
-static struct encoding make_imul_i(unsigned size, unsigned dst, int32_t imm)
-{
-	struct encoding enc = make(is_imm8(imm) ? OP_IMUL_I8 : OP_IMUL_I32, size, dst);
-
-	set_imm(&enc, is_imm8(imm) ? 1 : imm_bytes(size), imm);
-	return enc;
-}
-
-void emit_imul_rri(struct emitter *e, unsigned size, unsigned dst, unsigned src, int32_t imm)
-{
-	struct encoding enc = make_imul_i(size, dst, imm);
-
-	emit_r(e, &enc, src);
-}
-
-void emit_imul_rmi(struct emitter *e, unsigned size, unsigned dst, struct host_mem src, int32_t imm)
-{
-	struct encoding enc = make_imul_i(size, dst, imm);
-
-	emit_m(e, &enc, src);
-}
-
 static struct encoding make_shift(enum emit_shift op, unsigned size, unsigned count)
 {
 	struct encoding enc = make_digit(count == 1 ? OP_SHIFT_1 : OP_SHIFT_I8, size, op);
@@ -509,88 +334,12 @@ void emit_shift_ri(struct emitter *e, enum emit_shift op, unsigned size, unsigne
 	emit_r(e, &enc, reg);
 }
 
-void emit_shift_mi(struct emitter *e, enum emit_shift op, unsigned size, struct host_mem mem,
-		   unsigned count)
-{
-	struct encoding enc = make_shift(op, size, count);
-
-	emit_m(e, &enc, mem);
-}
-
-void emit_shift_rc(struct emitter *e, enum emit_shift op, unsigned size, unsigned reg)
-{
-	op_digit_r(e, OP_SHIFT_CL, size, op, reg);
-}
-
-void emit_shift_mc(struct emitter *e, enum emit_shift op, unsigned size, struct host_mem mem)
-{
-	op_digit_m(e, OP_SHIFT_CL, size, op, mem);
-}
-
-static void emit_double_shift(struct emitter *e, unsigned opcode, unsigned size, unsigned dst,
-			      unsigned src, unsigned count)
-{
-	struct encoding enc = make(opcode, size, src);
-
-	set_imm(&enc, 1, count);
-	emit_r(e, &enc, dst);
-}
-
-void emit_shld_rri(struct emitter *e, unsigned size, unsigned dst, unsigned src, unsigned count)
-{
-	emit_double_shift(e, OP_SHLD_I8, size, dst, src, count);
-}
-
-void emit_shrd_rri(struct emitter *e, unsigned size, unsigned dst, unsigned src, unsigned count)
-{
-	emit_double_shift(e, OP_SHRD_I8, size, dst, src, count);
-}
-
-void emit_bit_ri(struct emitter *e, enum emit_bit op, unsigned size, unsigned reg, unsigned bit)
-{
-	struct encoding enc = make_digit(OP_BIT_I8, size, op);
-
-	set_imm(&enc, 1, bit);
-	emit_r(e, &enc, reg);
-}
-
-void emit_bit_mi(struct emitter *e, enum emit_bit op, unsigned size, struct host_mem mem,
-		 unsigned bit)
-{
-	struct encoding enc = make_digit(OP_BIT_I8, size, op);
-
-	set_imm(&enc, 1, bit);
-	emit_m(e, &enc, mem);
-}
-
-void emit_bit_rr(struct emitter *e, enum emit_bit op, unsigned size, unsigned reg, unsigned bit)
-{
-	op_r(e, OP_BIT_R | (unsigned)op << 3, size, bit, reg);
-}
-
 /* --- conditions and flags ------------------------------------------------------------------------
  */
-
-void emit_cmov_rr(struct emitter *e, enum emit_condition cc, unsigned size, unsigned dst,
-		  unsigned src)
-{
-	op_r(e, OP_CMOV | (unsigned)cc, size, dst, src);
-}
-
-void emit_cmov_rm(struct emitter *e, enum emit_condition cc, unsigned size, unsigned dst,
-		  struct host_mem src)
-{
-	op_m(e, OP_CMOV | (unsigned)cc, size, dst, src);
-}
 
 void emit_set_r(struct emitter *e, enum emit_condition cc, unsigned reg)
 {
 	op_digit_r(e, OP_SET | (unsigned)cc, 1, 0, reg);
-}
-
-void emit_set_m(struct emitter *e, enum emit_condition cc, struct host_mem mem)
-{
-	op_digit_m(e, OP_SET | (unsigned)cc, 1, 0, mem);
 }
 
 void emit_lahf(struct emitter *e)
@@ -601,41 +350,6 @@ void emit_lahf(struct emitter *e)
 void emit_sahf(struct emitter *e)
 {
 	emit_byte(e, 0x9e);
-}
-
-void emit_pushf(struct emitter *e)
-{
-	emit_byte(e, 0x9c);
-}
-
-void emit_popf(struct emitter *e)
-{
-	emit_byte(e, 0x9d);
-}
-
-void emit_clc(struct emitter *e)
-{
-	emit_byte(e, 0xf8);
-}
-
-void emit_stc(struct emitter *e)
-{
-	emit_byte(e, 0xf9);
-}
-
-void emit_cmc(struct emitter *e)
-{
-	emit_byte(e, 0xf5);
-}
-
-void emit_cld(struct emitter *e)
-{
-	emit_byte(e, 0xfc);
-}
-
-void emit_std(struct emitter *e)
-{
-	emit_byte(e, 0xfd);
 }
 
 /* --- jumps --------------------------------------------------------------------------------------
@@ -689,11 +403,6 @@ struct emit_jump emit_jcc(struct emitter *e, enum emit_condition cc, bool is_sho
 			: emit_open(e, opcode, sizeof(opcode), REL32_BYTES);
 }
 
-struct emit_jump emit_jrcxz(struct emitter *e)
-{
-	return emit_open(e, &(uint8_t){ 0xe3 }, 1, REL8_BYTES);
-}
-
 /* Whether a short jump from here reaches. */
 static bool is_near_by(const struct emitter *e, const uint8_t *target)
 {
@@ -703,11 +412,6 @@ static bool is_near_by(const struct emitter *e, const uint8_t *target)
 void emit_jmp_to(struct emitter *e, const uint8_t *target)
 {
 	emit_land_at(e, emit_jmp(e, is_near_by(e, target)), target);
-}
-
-void emit_jcc_to(struct emitter *e, enum emit_condition cc, const uint8_t *target)
-{
-	emit_land_at(e, emit_jcc(e, cc, is_near_by(e, target)), target);
 }
 
 void emit_call_to(struct emitter *e, const uint8_t *target)
@@ -758,26 +462,9 @@ void emit_jmp_m(struct emitter *e, struct host_mem mem)
 	op_digit_m(e, OP_BRANCH_M, 4, JMP_DIGIT, mem);
 }
 
-void emit_call_r(struct emitter *e, unsigned reg)
-{
-	op_digit_r(e, OP_BRANCH_M, 4, CALL_DIGIT, reg);
-}
-
-void emit_call_m(struct emitter *e, struct host_mem mem)
-{
-	op_digit_m(e, OP_BRANCH_M, 4, CALL_DIGIT, mem);
-}
-
 void emit_ret(struct emitter *e)
 {
 	emit_byte(e, 0xc3);
-}
-
-void emit_ret_i(struct emitter *e, unsigned bytes)
-{
-	uint8_t code[] = { 0xc2, (uint8_t)bytes, (uint8_t)(bytes >> 8) };
-
-	emit_bytes(e, code, sizeof(code));
 }
 
 /* --- the rest -----------------------------------------------------------------------------------
@@ -808,27 +495,4 @@ void emit_nops(struct emitter *e, unsigned bytes)
 void emit_align(struct emitter *e, unsigned power_of_two)
 {
 	emit_nops(e, -(unsigned)(uintptr_t)e->at & (power_of_two - 1));
-}
-
-void emit_ud2(struct emitter *e)
-{
-	emit_bytes(e, "\x0f\x0b", 2);
-}
-
-static void emit_vmovups(struct emitter *e, unsigned opcode, unsigned ymm, struct host_mem mem)
-{
-	struct encoding enc = make(opcode, 4, ymm);
-
-	enc.flags |= ENCODING_VEX | ENCODING_L;
-	emit_m(e, &enc, mem);
-}
-
-void emit_ymm_load(struct emitter *e, unsigned ymm, struct host_mem mem)
-{
-	emit_vmovups(e, OP_VMOVUPS_RM, ymm, mem);
-}
-
-void emit_ymm_store(struct emitter *e, struct host_mem mem, unsigned ymm)
-{
-	emit_vmovups(e, OP_VMOVUPS_MR, ymm, mem);
 }

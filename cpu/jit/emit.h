@@ -55,12 +55,6 @@ static inline struct host_mem mem_gs(int32_t disp)
 	return (struct host_mem){ HOST_NONE, HOST_NONE, 0, true, disp };
 }
 
-/* gs:[base + disp] */
-static inline struct host_mem mem_gs_at(unsigned base, int32_t disp)
-{
-	return (struct host_mem){ (uint8_t)base, HOST_NONE, 0, true, disp };
-}
-
 /* --- moves; they spare the flags -----------------------------------------------------------------
  */
 
@@ -70,25 +64,11 @@ void emit_mov_mr(struct emitter *e, unsigned size, struct host_mem dst, unsigned
 void emit_mov_mi(struct emitter *e, unsigned size, struct host_mem dst, int32_t imm);
 /* The whole register, in the shortest form. */
 void emit_mov_ri(struct emitter *e, unsigned dst, uint64_t imm);
-/* Its low byte or word. */
-void emit_mov_ri_part(struct emitter *e, unsigned size, unsigned dst, int32_t imm);
 /* To the whole register from `size` bytes (any size). */
-void emit_movzx_rr(struct emitter *e, unsigned size, unsigned dst, unsigned src);
 void emit_movzx_rm(struct emitter *e, unsigned size, unsigned dst, struct host_mem src);
-/* From src_size bytes to more, dst_size. */
-void emit_movsx_rr(struct emitter *e, unsigned dst_size, unsigned src_size, unsigned dst,
-		   unsigned src);
-void emit_movsx_rm(struct emitter *e, unsigned dst_size, unsigned src_size, unsigned dst,
-		   struct host_mem src);
 /* The address: gs counts for nothing. 4 bytes wrap. */
 void emit_lea(struct emitter *e, unsigned size, unsigned dst, struct host_mem src);
 void emit_xchg_rr(struct emitter *e, unsigned size, unsigned a, unsigned b);
-void emit_bswap(struct emitter *e, unsigned size, unsigned reg); /* 4 or 8 */
-void emit_push_r(struct emitter *e, unsigned reg);
-void emit_push_i(struct emitter *e, int32_t imm);
-void emit_push_m(struct emitter *e, struct host_mem mem);
-void emit_pop_r(struct emitter *e, unsigned reg);
-void emit_pop_m(struct emitter *e, struct host_mem mem);
 /* dst = src rotated right, by BMI2. */
 void emit_rorx(struct emitter *e, unsigned size, unsigned dst, unsigned src, unsigned count);
 
@@ -106,48 +86,19 @@ void emit_alu_ri(struct emitter *e, enum emit_alu op, unsigned size, unsigned ds
 void emit_alu_mi(struct emitter *e, enum emit_alu op, unsigned size, struct host_mem dst,
 		 int32_t imm);
 void emit_test_rr(struct emitter *e, unsigned size, unsigned a, unsigned b);
-void emit_test_mr(struct emitter *e, unsigned size, struct host_mem a, unsigned b);
 void emit_test_ri(struct emitter *e, unsigned size, unsigned a, int32_t imm);
 void emit_test_mi(struct emitter *e, unsigned size, struct host_mem a, int32_t imm);
 
-enum emit_unary { UNARY_NOT = 2, UNARY_NEG, UNARY_MUL, UNARY_IMUL, UNARY_DIV, UNARY_IDIV };
-
-void emit_unary_r(struct emitter *e, enum emit_unary op, unsigned size, unsigned reg);
-void emit_unary_m(struct emitter *e, enum emit_unary op, unsigned size, struct host_mem mem);
-void emit_inc_r(struct emitter *e, unsigned size, unsigned reg);
-void emit_inc_m(struct emitter *e, unsigned size, struct host_mem mem);
-void emit_dec_r(struct emitter *e, unsigned size, unsigned reg);
-void emit_dec_m(struct emitter *e, unsigned size, struct host_mem mem);
-void emit_imul_rr(struct emitter *e, unsigned size, unsigned dst, unsigned src);
-void emit_imul_rm(struct emitter *e, unsigned size, unsigned dst, struct host_mem src);
-void emit_imul_rri(struct emitter *e, unsigned size, unsigned dst, unsigned src, int32_t imm);
-void emit_imul_rmi(struct emitter *e, unsigned size, unsigned dst, struct host_mem src,
-		   int32_t imm);
-
 enum emit_shift { SHIFT_ROL, SHIFT_ROR, SHIFT_RCL, SHIFT_RCR, SHIFT_SHL, SHIFT_SHR, SHIFT_SAR = 7 };
 
-/* By a constant, and by CL. */
+/* By a constant. */
 void emit_shift_ri(struct emitter *e, enum emit_shift op, unsigned size, unsigned reg,
 		   unsigned count);
-void emit_shift_mi(struct emitter *e, enum emit_shift op, unsigned size, struct host_mem mem,
-		   unsigned count);
-void emit_shift_rc(struct emitter *e, enum emit_shift op, unsigned size, unsigned reg);
-void emit_shift_mc(struct emitter *e, enum emit_shift op, unsigned size, struct host_mem mem);
-/* SHLD and SHRD by a constant. */
-void emit_shld_rri(struct emitter *e, unsigned size, unsigned dst, unsigned src, unsigned count);
-void emit_shrd_rri(struct emitter *e, unsigned size, unsigned dst, unsigned src, unsigned count);
-
-enum emit_bit { BIT_TEST = 4, BIT_SET, BIT_RESET, BIT_COMPLEMENT };
-
-void emit_bit_ri(struct emitter *e, enum emit_bit op, unsigned size, unsigned reg, unsigned bit);
-void emit_bit_mi(struct emitter *e, enum emit_bit op, unsigned size, struct host_mem mem,
-		 unsigned bit);
-void emit_bit_rr(struct emitter *e, enum emit_bit op, unsigned size, unsigned reg, unsigned bit);
 
 /* --- conditions and flags ------------------------------------------------------------------------
  */
 
-/* The low four bits of Jcc, SETcc and CMOVcc; the lowest negates. */
+/* The low four bits of Jcc and SETcc; the lowest negates. */
 enum emit_condition {
 	COND_O,
 	COND_NO,
@@ -167,21 +118,9 @@ enum emit_condition {
 	COND_G,
 };
 
-void emit_cmov_rr(struct emitter *e, enum emit_condition cc, unsigned size, unsigned dst,
-		  unsigned src);
-void emit_cmov_rm(struct emitter *e, enum emit_condition cc, unsigned size, unsigned dst,
-		  struct host_mem src);
 void emit_set_r(struct emitter *e, enum emit_condition cc, unsigned reg); /* its low byte */
-void emit_set_m(struct emitter *e, enum emit_condition cc, struct host_mem mem);
 void emit_lahf(struct emitter *e);
 void emit_sahf(struct emitter *e);
-void emit_pushf(struct emitter *e);
-void emit_popf(struct emitter *e);
-void emit_clc(struct emitter *e);
-void emit_stc(struct emitter *e);
-void emit_cmc(struct emitter *e);
-void emit_cld(struct emitter *e);
-void emit_std(struct emitter *e);
 
 /* --- jumps --------------------------------------------------------------------------------------
  */
@@ -195,14 +134,12 @@ struct emit_jump {
 /* Forward jumps. `is_short`: emit_land comes within 127 bytes, else the emitter has failed. */
 struct emit_jump emit_jmp(struct emitter *e, bool is_short);
 struct emit_jump emit_jcc(struct emitter *e, enum emit_condition cc, bool is_short);
-struct emit_jump emit_jrcxz(struct emitter *e); /* always short; spares the flags */
 /* The jump lands here, or there. */
 void emit_land(struct emitter *e, struct emit_jump jump);
 void emit_land_at(struct emitter *e, struct emit_jump jump, const uint8_t *target);
 
 /* To a place in the same buffer, as far as the emitter's view of it goes, in the shortest form. */
 void emit_jmp_to(struct emitter *e, const uint8_t *target);
-void emit_jcc_to(struct emitter *e, enum emit_condition cc, const uint8_t *target);
 void emit_call_to(struct emitter *e, const uint8_t *target);
 
 /*
@@ -216,10 +153,7 @@ void emit_patch(uint8_t *at, const uint8_t *target);
 
 void emit_jmp_r(struct emitter *e, unsigned reg);
 void emit_jmp_m(struct emitter *e, struct host_mem mem);
-void emit_call_r(struct emitter *e, unsigned reg);
-void emit_call_m(struct emitter *e, struct host_mem mem);
 void emit_ret(struct emitter *e);
-void emit_ret_i(struct emitter *e, unsigned bytes);
 
 /* --- the rest -----------------------------------------------------------------------------------
  */
@@ -227,10 +161,6 @@ void emit_ret_i(struct emitter *e, unsigned bytes);
 void emit_nops(struct emitter *e, unsigned bytes);
 /* NOPs up to a multiple of a power of two. */
 void emit_align(struct emitter *e, unsigned power_of_two);
-void emit_ud2(struct emitter *e);
-/* VMOVUPS of a whole YMM register. */
-void emit_ymm_load(struct emitter *e, unsigned ymm, struct host_mem mem);
-void emit_ymm_store(struct emitter *e, struct host_mem mem, unsigned ymm);
 void emit_bytes(struct emitter *e, const void *bytes, unsigned len);
 
 /*

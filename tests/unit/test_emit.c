@@ -178,9 +178,6 @@ static void moves_of_registers_and_memory(void **state)
 	check_mr(emit_mov_mr, ZYDIS_MNEMONIC_MOV);
 	check_rr(emit_xchg_rr, ZYDIS_MNEMONIC_XCHG, 1);
 	check_rr(emit_test_rr, ZYDIS_MNEMONIC_TEST, 1);
-	check_mr(emit_test_mr, ZYDIS_MNEMONIC_TEST);
-	check_rr(emit_imul_rr, ZYDIS_MNEMONIC_IMUL, 2);
-	check_rm(emit_imul_rm, ZYDIS_MNEMONIC_IMUL, 2);
 }
 
 static void high_bytes_where_there_is_no_rex(void **state)
@@ -231,12 +228,6 @@ static void immediates_take_the_shortest_form(void **state)
 				 moves[i].value);
 		assert_int_equal(b.insn.length, moves[i].length);
 	}
-	for (unsigned i = 0; i < 3; i++) {
-		emit_mov_ri_part(&b.e, sizes[i], RDI, 0x12);
-		take(&b, ZYDIS_MNEMONIC_MOV);
-		is_register(&b, 0, sizes[i], RDI);
-		is_immediate(&b, 1, 0x12);
-	}
 	for (unsigned i = 0; i < ARRAY_SIZE(sizes); i++) {
 		emit_mov_mi(&b.e, sizes[i], some_memory, -2);
 		take(&b, ZYDIS_MNEMONIC_MOV);
@@ -251,25 +242,12 @@ static void extensions(void **state)
 
 	(void)state;
 	bench_init(&b);
-	for (unsigned i = 0; i < 256; i++)
-		for (unsigned size = 1; size <= 2; size++) {
-			emit_movzx_rr(&b.e, size, i / 16, i % 16);
-			take(&b, ZYDIS_MNEMONIC_MOVZX);
-			is_register(&b, 0, 4, i / 16);
-			is_register(&b, 1, size, i % 16);
-			emit_movsx_rr(&b.e, 8, size, i / 16, i % 16);
-			take(&b, ZYDIS_MNEMONIC_MOVSX);
-			is_register(&b, 0, 8, i / 16);
-			is_register(&b, 1, size, i % 16);
-		}
-	emit_movsx_rr(&b.e, 2, 1, RAX, RSI);
-	take(&b, ZYDIS_MNEMONIC_MOVSX);
-	is_register(&b, 0, 2, RAX);
-	is_register(&b, 1, 1, RSI);
-	emit_movsx_rm(&b.e, 8, 4, R8, some_memory);
-	take(&b, ZYDIS_MNEMONIC_MOVSXD);
-	is_register(&b, 0, 8, R8);
-	is_memory(&b, 1, 4, some_memory);
+	for (unsigned size = 1; size <= 2; size++) {
+		emit_movzx_rm(&b.e, size, R8, some_memory);
+		take(&b, ZYDIS_MNEMONIC_MOVZX);
+		is_register(&b, 0, 4, R8);
+		is_memory(&b, 1, size, some_memory);
+	}
 	emit_movzx_rm(&b.e, 4, R8, some_memory);
 	take(&b, ZYDIS_MNEMONIC_MOV);
 	is_register(&b, 0, 4, R8);
@@ -298,9 +276,10 @@ static void arithmetic_of_two_operands(void **state)
 			take(&b, alu_mnemonics[op]);
 			is_register(&b, 0, size, RDI);
 			is_memory(&b, 1, size, mem_gs(0x100));
-			emit_alu_mr(&b.e, op, size, mem_gs_at(R10, 64), RBP);
+			emit_alu_mr(&b.e, op, size,
+				    (struct host_mem){ R10, HOST_NONE, 0, true, 64 }, RBP);
 			take(&b, alu_mnemonics[op]);
-			is_memory(&b, 0, size, mem_gs_at(R10, 64));
+			is_memory(&b, 0, size, (struct host_mem){ R10, HOST_NONE, 0, true, 64 });
 			is_register(&b, 1, size, RBP);
 			emit_alu_ri(&b.e, op, size, RBP, -5);
 			take(&b, alu_mnemonics[op]);
@@ -319,38 +298,13 @@ static void arithmetic_of_two_operands(void **state)
 		}
 }
 
-static void arithmetic_of_one_operand(void **state)
+static void tests_of_bits(void **state)
 {
-	static const ZydisMnemonic mnemonics[] = {
-		[UNARY_NOT] = ZYDIS_MNEMONIC_NOT, [UNARY_NEG] = ZYDIS_MNEMONIC_NEG,
-		[UNARY_MUL] = ZYDIS_MNEMONIC_MUL, [UNARY_IMUL] = ZYDIS_MNEMONIC_IMUL,
-		[UNARY_DIV] = ZYDIS_MNEMONIC_DIV, [UNARY_IDIV] = ZYDIS_MNEMONIC_IDIV
-	};
 	struct bench b;
 
 	(void)state;
 	bench_init(&b);
 	for (unsigned i = 0; i < ARRAY_SIZE(sizes); i++) {
-		for (unsigned op = UNARY_NOT; op <= UNARY_IDIV; op++) {
-			emit_unary_r(&b.e, op, sizes[i], RSI);
-			take(&b, mnemonics[op]);
-			is_register(&b, 0, sizes[i], RSI);
-			emit_unary_m(&b.e, op, sizes[i], some_memory);
-			take(&b, mnemonics[op]);
-			is_memory(&b, 0, sizes[i], some_memory);
-		}
-		emit_inc_r(&b.e, sizes[i], R15);
-		take(&b, ZYDIS_MNEMONIC_INC);
-		is_register(&b, 0, sizes[i], R15);
-		emit_dec_m(&b.e, sizes[i], some_memory);
-		take(&b, ZYDIS_MNEMONIC_DEC);
-		is_memory(&b, 0, sizes[i], some_memory);
-		emit_dec_r(&b.e, sizes[i], RBP);
-		take(&b, ZYDIS_MNEMONIC_DEC);
-		is_register(&b, 0, sizes[i], RBP);
-		emit_inc_m(&b.e, sizes[i], some_memory);
-		take(&b, ZYDIS_MNEMONIC_INC);
-		is_memory(&b, 0, sizes[i], some_memory);
 		emit_test_ri(&b.e, sizes[i], RDI, 0x40);
 		take(&b, ZYDIS_MNEMONIC_TEST);
 		is_register(&b, 0, sizes[i], RDI);
@@ -384,28 +338,8 @@ static void shifts(void **state)
 			take(&b, mnemonics[op]);
 			is_register(&b, 0, size, RSI);
 			is_immediate(&b, 1, count);
-			emit_shift_mi(&b.e, op, size, some_memory, count);
-			take(&b, mnemonics[op]);
-			is_memory(&b, 0, size, some_memory);
-			is_immediate(&b, 1, count);
 		}
-		emit_shift_rc(&b.e, op, size, R14);
-		take(&b, mnemonics[op]);
-		is_register(&b, 0, size, R14);
-		is_register(&b, 1, 1, RCX);
-		emit_shift_mc(&b.e, op, size, some_memory);
-		take(&b, mnemonics[op]);
-		is_memory(&b, 0, size, some_memory);
-		is_register(&b, 1, 1, RCX);
 	}
-	emit_shld_rri(&b.e, 8, RAX, R9, 12);
-	take(&b, ZYDIS_MNEMONIC_SHLD);
-	is_register(&b, 0, 8, RAX);
-	is_register(&b, 1, 8, R9);
-	is_immediate(&b, 2, 12);
-	emit_shrd_rri(&b.e, 2, R9, RAX, 3);
-	take(&b, ZYDIS_MNEMONIC_SHRD);
-	is_register(&b, 0, 2, R9);
 	emit_rorx(&b.e, 8, R9, R12, 6);
 	take(&b, ZYDIS_MNEMONIC_RORX);
 	is_register(&b, 0, 8, R9);
@@ -417,72 +351,16 @@ static void shifts(void **state)
 	is_register(&b, 1, 4, RCX);
 }
 
-static void bits_and_the_rest(void **state)
+static void addresses_themselves(void **state)
 {
-	static const ZydisMnemonic mnemonics[] = { [BIT_TEST] = ZYDIS_MNEMONIC_BT,
-						   [BIT_SET] = ZYDIS_MNEMONIC_BTS,
-						   [BIT_RESET] = ZYDIS_MNEMONIC_BTR,
-						   [BIT_COMPLEMENT] = ZYDIS_MNEMONIC_BTC };
 	struct bench b;
 
 	(void)state;
 	bench_init(&b);
-	for (unsigned op = BIT_TEST; op <= BIT_COMPLEMENT; op++) {
-		emit_bit_ri(&b.e, op, 8, R9, 63);
-		take(&b, mnemonics[op]);
-		is_register(&b, 0, 8, R9);
-		is_immediate(&b, 1, 63);
-		emit_bit_mi(&b.e, op, 4, some_memory, 9);
-		take(&b, mnemonics[op]);
-		is_memory(&b, 0, 4, some_memory);
-		emit_bit_rr(&b.e, op, 4, RDX, R9);
-		take(&b, mnemonics[op]);
-		is_register(&b, 0, 4, RDX);
-		is_register(&b, 1, 4, R9);
-	}
-	emit_imul_rri(&b.e, 8, RDX, R10, 1000);
-	take(&b, ZYDIS_MNEMONIC_IMUL);
-	is_register(&b, 1, 8, R10);
-	is_immediate(&b, 2, 1000);
-	emit_imul_rmi(&b.e, 2, RDX, some_memory, -3);
-	take(&b, ZYDIS_MNEMONIC_IMUL);
-	is_memory(&b, 1, 2, some_memory);
-	is_immediate(&b, 2, -3);
 	emit_lea(&b.e, 8, R9, (struct host_mem){ RBX, RCX, 2, true, 8 });
 	take(&b, ZYDIS_MNEMONIC_LEA);
 	is_register(&b, 0, 8, R9);
 	is_memory(&b, 1, 0, mem_index(RBX, RCX, 2, 8));
-	for (unsigned n = 0; n < 16; n++) {
-		emit_bswap(&b.e, 8, n);
-		take(&b, ZYDIS_MNEMONIC_BSWAP);
-		is_register(&b, 0, 8, n);
-		emit_push_r(&b.e, n);
-		take(&b, ZYDIS_MNEMONIC_PUSH);
-		is_register(&b, 0, 8, n);
-		emit_pop_r(&b.e, n);
-		take(&b, ZYDIS_MNEMONIC_POP);
-		is_register(&b, 0, 8, n);
-	}
-	emit_push_i(&b.e, -1);
-	take(&b, ZYDIS_MNEMONIC_PUSH);
-	is_immediate(&b, 0, -1);
-	emit_push_i(&b.e, 0x1000);
-	take(&b, ZYDIS_MNEMONIC_PUSH);
-	is_immediate(&b, 0, 0x1000);
-	emit_push_m(&b.e, mem_gs(8));
-	take(&b, ZYDIS_MNEMONIC_PUSH);
-	is_memory(&b, 0, 8, mem_gs(8));
-	emit_pop_m(&b.e, mem_gs(8));
-	take(&b, ZYDIS_MNEMONIC_POP);
-	is_memory(&b, 0, 8, mem_gs(8));
-	emit_ymm_load(&b.e, 13, mem_gs(0x240));
-	take(&b, ZYDIS_MNEMONIC_VMOVUPS);
-	assert_int_equal(b.operand[0].reg.value, ZYDIS_REGISTER_YMM13);
-	is_memory(&b, 1, 32, mem_gs(0x240));
-	emit_ymm_store(&b.e, some_memory, 2);
-	take(&b, ZYDIS_MNEMONIC_VMOVUPS);
-	is_memory(&b, 0, 32, some_memory);
-	assert_int_equal(b.operand[1].reg.value, ZYDIS_REGISTER_YMM2);
 }
 
 static void conditions(void **state)
@@ -503,17 +381,7 @@ static void conditions(void **state)
 		emit_set_r(&b.e, cc, RSI);
 		take(&b, sets[cc]);
 		is_register(&b, 0, 1, RSI);
-		emit_set_m(&b.e, cc, some_memory);
-		take(&b, sets[cc]);
-		is_memory(&b, 0, 1, some_memory);
 	}
-	emit_cmov_rr(&b.e, COND_E, 8, RAX, R9);
-	take(&b, ZYDIS_MNEMONIC_CMOVZ);
-	is_register(&b, 0, 8, RAX);
-	is_register(&b, 1, 8, R9);
-	emit_cmov_rm(&b.e, COND_G, 4, RAX, some_memory);
-	take(&b, ZYDIS_MNEMONIC_CMOVNLE);
-	is_memory(&b, 1, 4, some_memory);
 }
 
 static void plain_instructions(void **state)
@@ -522,12 +390,9 @@ static void plain_instructions(void **state)
 		void (*emit)(struct emitter *e);
 		ZydisMnemonic mnemonic;
 	} rows[] = {
-		{ emit_lahf, ZYDIS_MNEMONIC_LAHF },    { emit_sahf, ZYDIS_MNEMONIC_SAHF },
-		{ emit_pushf, ZYDIS_MNEMONIC_PUSHFQ }, { emit_popf, ZYDIS_MNEMONIC_POPFQ },
-		{ emit_clc, ZYDIS_MNEMONIC_CLC },      { emit_stc, ZYDIS_MNEMONIC_STC },
-		{ emit_cmc, ZYDIS_MNEMONIC_CMC },      { emit_cld, ZYDIS_MNEMONIC_CLD },
-		{ emit_std, ZYDIS_MNEMONIC_STD },      { emit_ret, ZYDIS_MNEMONIC_RET },
-		{ emit_ud2, ZYDIS_MNEMONIC_UD2 },
+		{ emit_lahf, ZYDIS_MNEMONIC_LAHF },
+		{ emit_sahf, ZYDIS_MNEMONIC_SAHF },
+		{ emit_ret, ZYDIS_MNEMONIC_RET },
 	};
 	struct bench b;
 
@@ -537,9 +402,6 @@ static void plain_instructions(void **state)
 		rows[i].emit(&b.e);
 		take(&b, rows[i].mnemonic);
 	}
-	emit_ret_i(&b.e, 0x108);
-	take(&b, ZYDIS_MNEMONIC_RET);
-	is_immediate(&b, 0, 0x108);
 	for (unsigned n = 1; n <= 8; n++) {
 		emit_nops(&b.e, n);
 		take(&b, ZYDIS_MNEMONIC_NOP);
@@ -565,7 +427,7 @@ static const uint8_t *target_of(struct bench *b, const uint8_t *at)
 
 static void jumps_go_where_they_should(void **state)
 {
-	struct emit_jump jump[5];
+	struct emit_jump jump[4];
 	struct bench b;
 
 	(void)state;
@@ -574,20 +436,17 @@ static void jumps_go_where_they_should(void **state)
 	jump[1] = emit_jcc(&b.e, COND_E, true);
 	jump[2] = emit_jmp(&b.e, false);
 	jump[3] = emit_jcc(&b.e, COND_G, false);
-	jump[4] = emit_jrcxz(&b.e);
 	emit_nops(&b.e, 50);
 	for (unsigned i = 0; i < ARRAY_SIZE(jump); i++)
 		emit_land(&b.e, jump[i]);
 	assert_false(b.e.failed);
-	for (const uint8_t *at = b.code; at < b.code + 17; at += b.insn.length)
+	for (const uint8_t *at = b.code; at < b.code + 15; at += b.insn.length)
 		assert_ptr_equal(target_of(&b, at), b.e.at);
 	for (unsigned i = 0; i < 4; i++) {
 		const uint8_t *at = b.e.at;
 
 		if (i == 2)
 			emit_call_to(&b.e, b.code);
-		else if (i == 1)
-			emit_jcc_to(&b.e, COND_S, b.code);
 		else
 			emit_jmp_to(&b.e, b.code);
 		assert_ptr_equal(target_of(&b, at), b.code);
@@ -644,15 +503,9 @@ static void indirect_jumps(void **state)
 	emit_jmp_r(&b.e, R11);
 	take(&b, ZYDIS_MNEMONIC_JMP);
 	is_register(&b, 0, 8, R11);
-	emit_call_r(&b.e, RAX);
-	take(&b, ZYDIS_MNEMONIC_CALL);
-	is_register(&b, 0, 8, RAX);
 	emit_jmp_m(&b.e, mem_gs(0x88));
 	take(&b, ZYDIS_MNEMONIC_JMP);
 	is_memory(&b, 0, 8, mem_gs(0x88));
-	emit_call_m(&b.e, mem_gs(0x90));
-	take(&b, ZYDIS_MNEMONIC_CALL);
-	is_memory(&b, 0, 8, mem_gs(0x90));
 }
 
 static void nothing_is_written_beyond_the_end(void **state)
@@ -684,9 +537,9 @@ int main(void)
 		cmocka_unit_test(immediates_take_the_shortest_form),
 		cmocka_unit_test(extensions),
 		cmocka_unit_test(arithmetic_of_two_operands),
-		cmocka_unit_test(arithmetic_of_one_operand),
+		cmocka_unit_test(tests_of_bits),
 		cmocka_unit_test(shifts),
-		cmocka_unit_test(bits_and_the_rest),
+		cmocka_unit_test(addresses_themselves),
 		cmocka_unit_test(conditions),
 		cmocka_unit_test(plain_instructions),
 		cmocka_unit_test(jumps_go_where_they_should),
