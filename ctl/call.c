@@ -89,7 +89,6 @@ static const struct {
 	[ERROR_NOT_FOUND] = { "ObjectNotFound", "ObjectNotFound" },
 	[ERROR_STATE] = { "InvalidOperation", "InvalidState" },
 	[ERROR_FAILED] = { "NotSpecified", "OperationFailed" },
-	[ERROR_NO_MEMORY] = { "ResourceUnavailable", "OutOfMemory" },
 	[ERROR_DENIED] = { "PermissionDenied", "AccessDenied" },
 	[ERROR_EXISTS] = { "ResourceExists", "ObjectExists" },
 	[ERROR_NOT_YET] = { "NotImplemented", "NotAvailable" },
@@ -222,19 +221,4 @@ bool call_should(struct call *call, const char *format, ...)
 	}
 	text_free(&what);
 	return yes;
-}
-
-bool call_ask(struct call *call, bool otherwise, const char *format, ...)
-{
-	struct text question = { 0 };
-	char answer = 'N';
-	va_list args;
-
-	va_start(args, format);
-	text_addv(&question, format, args);
-	va_end(args);
-	if (call->shell->interactive)
-		answer = ask(call, question.s, "[Y] Yes  [N] No", otherwise ? "YN" : "NY");
-	text_free(&question);
-	return answer == 'Y';
 }

@@ -22,7 +22,7 @@ struct call {
 	unsigned set;     /* index of the parameter set */
 	json_t *input;    /* with CMDLET_WHOLE_INPUT: an array; else NULL */
 	json_t *output;   /* an array */
-	void *private;    /* the handler\'s own, for what machine_each calls */
+	void *private;    /* the handler's own, for what machine_each calls */
 	enum error_action action;
 	bool verbose;
 	bool yes_to_all, no_to_all; /* the answers to -Confirm's questions */
@@ -57,7 +57,6 @@ enum error_kind {
 	ERROR_NOT_FOUND,         /* ObjectNotFound, ObjectNotFound */
 	ERROR_STATE,             /* InvalidOperation, InvalidState */
 	ERROR_FAILED,            /* NotSpecified, OperationFailed */
-	ERROR_NO_MEMORY,         /* ResourceUnavailable, OutOfMemory */
 	ERROR_DENIED,            /* PermissionDenied, AccessDenied */
 	ERROR_EXISTS,            /* ResourceExists, ObjectExists */
 	ERROR_NOT_YET,           /* NotImplemented, NotAvailable */
@@ -78,8 +77,5 @@ int call_error_as(struct call *call, const char *category, const char *id, const
  * is a sentence without its subject, as in 'remove the virtual machine "X".'
  */
 bool call_should(struct call *call, const char *format, ...) PRINTF_LIKE(2, 3);
-
-/* A question of its own that Enter answers with yes or no. The end of input is no. */
-bool call_ask(struct call *call, bool otherwise, const char *format, ...) PRINTF_LIKE(3, 4);
 
 #endif

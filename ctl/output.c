@@ -36,8 +36,8 @@ static int format_with(struct call *call, bool as_table)
 	struct format_place place = shell_place(call->shell);
 	struct text text = { 0 };
 
-	if (call_switch(call, "Wrap") || call_switch(call, "AutoSize"))
-		place.width = call_switch(call, "Wrap") ? 0 : place.width;
+	if (call_switch(call, "Wrap"))
+		place.width = 0;
 	if (as_table)
 		format_table(&text, list, names, !call_switch(call, "HideTableHeaders"), &place);
 	else

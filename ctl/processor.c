@@ -6,6 +6,7 @@
 #include "ctl/processor.h"
 
 #include "ctl/nouns.h"
+#include "ctl/version.h"
 
 #define COUNT_MAX           64
 #define PERFMON_MIN_VERSION 9.3
@@ -108,11 +109,7 @@ static bool is_given(const json_t *list, const char *word)
 static int check_perfmon(struct call *call, const struct machine *machine, const json_t *processor)
 {
 	const json_t *perfmon = json_object_get(processor, "Perfmon");
-	json_t *text = json_object_get(machine->definition, "Version"), *version = NULL;
-	bool is_old =
-		value_number(text, &version) && json_number_value(version) < PERFMON_MIN_VERSION;
 
-	json_decref(version);
 	if (!json_array_size(perfmon))
 		return 0;
 	if ((is_given(perfmon, "pebs") || is_given(perfmon, "ipt")) && !is_given(perfmon, "pmu"))
@@ -120,13 +117,15 @@ static int check_perfmon(struct call *call, const struct machine *machine, const
 			call, ERROR_INVALID_PARAMETER, "Perfmon",
 			"Failed to modify device 'Processor'.\nThe performance monitoring "
 			"features 'pebs' and 'ipt' need 'pmu'.");
-	if (is_old && json_is_true(json_object_get(processor, "ExposeVirtualizationExtensions")))
+	if (!version_at_least(machine, PERFMON_MIN_VERSION) &&
+	    json_is_true(json_object_get(processor, "ExposeVirtualizationExtensions")))
 		return call_error(
 			call, ERROR_STATE, machine->name,
 			"Failed to modify device 'Processor'.\nPerformance monitoring beside "
 			"nested virtualization needs configuration version 9.3; " MACHINE_TITLE
 			" has %s. Use Update-VMVersion first.",
-			MACHINE_LABELS(machine), json_string_value(text));
+			MACHINE_LABELS(machine),
+			json_string_value(json_object_get(machine->definition, "Version")));
 	return 0;
 }
 

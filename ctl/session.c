@@ -405,7 +405,7 @@ static bool has_address(int fd)
 		"ip -o -4 addr show scope global 2>/dev/null | grep -q inet || "
 		"hostname -I 2>/dev/null | grep -q '[0-9]'";
 	struct agent_exec exec = { .out = NULL };
-	struct error err;
+	struct error err = { "" };
 	bool has = !agent_run(fd, script, NULL, WAIT_HELLO_MS * 5, &exec, &err) && exec.ended &&
 		   !exec.status;
 
@@ -416,7 +416,7 @@ static bool has_address(int fd)
 static bool is_there(struct call *call, struct machine *machine)
 {
 	const char *what = call_string(call, "For");
-	struct error err;
+	struct error err = { "" };
 	bool there;
 	int fd;
 

@@ -49,13 +49,17 @@ static int64_t number(const json_t *memory, const char *name)
 	return json_integer_value(json_object_get(memory, name));
 }
 
+static bool is_dynamic(const json_t *memory)
+{
+	return json_is_true(json_object_get(memory, "DynamicMemoryEnabled"));
+}
+
 static int check_order(struct call *call, const struct machine *machine, const json_t *memory)
 {
 	int64_t minimum = number(memory, "Minimum"), startup = number(memory, "Startup");
 	int64_t maximum = number(memory, "Maximum");
 
-	if (!json_is_true(json_object_get(memory, "DynamicMemoryEnabled")) ||
-	    (minimum <= startup && startup <= maximum))
+	if (!is_dynamic(memory) || (minimum <= startup && startup <= maximum))
 		return 0;
 	return call_error(call, ERROR_INVALID_PARAMETER, machine->name,
 			  "Failed to modify device 'Memory'.\nInvalid memory of " MACHINE_TITLE
@@ -81,11 +85,6 @@ static int check_sizes(struct call *call, const json_t *wish)
 }
 
 /* --- while the VM runs --- */
-
-static bool is_dynamic(const json_t *memory)
-{
-	return json_is_true(json_object_get(memory, "DynamicMemoryEnabled"));
-}
 
 static bool changes(const json_t *memory, const json_t *wish, const char *name)
 {
