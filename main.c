@@ -27,6 +27,7 @@ static const struct {
 	const char *summary;
 } commands[] = {
 	{ "run", run_command, options_help, "run a virtual machine" },
+	{ "engines", engines_command, engines_help, "say what can run virtual machines here" },
 	{ "help", help_command, help_help, "say how a command is used" },
 };
 

@@ -5,18 +5,15 @@
 #include "ctl/machine.h"
 #include "ctl/nouns.h"
 #include "ctl/shell.h"
+#include "ctl/spawn.h"
 #include "ctl/text.h"
 
 #include <cpuid.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <linux/kvm.h>
-#include <stdio.h>
 #include <strings.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #define HOST_ID "host"
+#define PROGRAM "/proc/self/exe" /* this one */
 
 /* --- facts --- */
 
@@ -29,23 +26,37 @@ void host_vendor(char vendor[HOST_VENDOR_SIZE])
 	vendor[HOST_VENDOR_SIZE - 1] = 0;
 }
 
-/* A device file alone says little: KVM must make a VM. */
-bool host_has_kvm(char *reason, size_t size)
+/* What `nidus engines` says of one of them. */
+static json_t *engine_text(const struct text *said, const char *name)
 {
-	int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC), vm;
+	const char *line = said->s;
+	size_t len = strlen(name);
 
-	*reason = 0;
-	if (fd < 0) {
-		snprintf(reason, size, "/dev/kvm cannot be opened: %s", strerror(errno));
-		return false;
+	for (; line; line = strchr(line, '\n'), line = line ? line + 1 : NULL) {
+		if (!strncmp(line, name, len) && !strncmp(line + len, ": ", 2)) {
+			line += len + 2;
+			return value_format("%.*s", (int)strcspn(line, "\n"), line);
+		}
 	}
-	vm = ioctl(fd, KVM_CREATE_VM, 0);
-	if (vm < 0)
-		snprintf(reason, size, "KVM makes no virtual machine: %s", strerror(errno));
-	else
-		close(vm);
-	close(fd);
-	return vm >= 0;
+	return json_string("Not known");
+}
+
+json_t *host_engines(bool nested)
+{
+	char *const argv[] = { PROGRAM, "engines", "--nested", nested ? "on" : "off", NULL };
+	json_t *engines = json_object();
+	struct text said = { 0 };
+	struct error err = { "" };
+
+	if (spawn_run(argv, &said, &err)) {
+		json_object_set_new(engines, "KvmEngine", value_format("Not known: %s", err.text));
+		json_object_set(engines, "SoftEngine", json_object_get(engines, "KvmEngine"));
+	} else {
+		json_object_set_new(engines, "KvmEngine", engine_text(&said, "kvm"));
+		json_object_set_new(engines, "SoftEngine", engine_text(&said, "soft"));
+	}
+	text_free(&said);
+	return engines;
 }
 
 /* --- settings --- */
@@ -91,19 +102,13 @@ bool host_offers_nesting(struct store *store)
 
 /* --- the cmdlets --- */
 
-static json_t *engine_text(bool usable, const char *reason)
-{
-	return usable ? json_string("Available") : value_format("Not available: %s", reason);
-}
-
 static json_t *host_object(struct store *store)
 {
 	static const char *const copied[] = { "NestingPolicy", "HypervisorLoadOptions",
 					      "VirtualizationBasedSecurity" };
 	int64_t pages = sysconf(_SC_PHYS_PAGES), page_bytes = sysconf(_SC_PAGESIZE);
 	json_t *settings = host_settings(store), *object = value_object("VMHost");
-	char reason[128];
-	bool kvm = host_has_kvm(reason, sizeof(reason));
+	json_t *engines = host_engines(false);
 
 	json_object_set_new(object, "Name", machine_host());
 	json_object_set_new(object, "LogicalProcessorCount",
@@ -116,8 +121,8 @@ static json_t *host_object(struct store *store)
 	json_object_set_new(object, "MacAddressMaximum", json_string("00155DFFFFFF"));
 	for (size_t i = 0; i < ARRAY_SIZE(copied); i++)
 		json_object_set(object, copied[i], json_object_get(settings, copied[i]));
-	json_object_set_new(object, "KvmEngine", engine_text(kvm, reason));
-	json_object_set_new(object, "SoftEngine", engine_text(true, ""));
+	json_object_update(object, engines);
+	json_decref(engines);
 	json_object_set_new(object, "ComputerName", machine_host());
 	json_decref(settings);
 	return object;

@@ -21,7 +21,11 @@ bool host_offers_nesting(struct store *store);
 #define HOST_VENDOR_SIZE 13
 void host_vendor(char vendor[HOST_VENDOR_SIZE]);
 
-/* Whether the host's own virtualization can be used, with "" or the reason why it cannot. */
-bool host_has_kvm(char *reason, size_t size);
+/*
+ * What runs virtual machines here: KvmEngine and SoftEngine, each "Available" or "Not available:"
+ * and the reason. They are tried, which may take a second. nested: VMs with virtualization
+ * extensions.
+ */
+json_t *host_engines(bool nested);
 
 #endif

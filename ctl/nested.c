@@ -118,13 +118,10 @@ static json_t *host_fields(struct store *store)
 
 static void add_engines(json_t *status)
 {
-	char reason[128];
-	bool kvm = host_has_kvm(reason, sizeof(reason));
+	json_t *engines = host_engines(true);
 
-	json_object_set_new(status, "KvmEngine",
-			    kvm ? json_string("Available")
-				: value_format("Not available: %s", reason));
-	json_object_set_new(status, "SoftEngine", json_string("Available"));
+	json_object_update(status, engines);
+	json_decref(engines);
 }
 
 /* The preview is Intel's alone, and none beside virtualization-based security. */

@@ -20,11 +20,18 @@ const struct engine_ops *engines_at(unsigned i)
 	return i < ARRAY_SIZE(table) ? table[i].ops : NULL;
 }
 
-static int probe(const struct engine_ops *ops, struct config *config, struct error *err)
+int engines_probe(const struct engine_ops *ops, const struct config *config,
+		  enum cpu_vendor *vendor, struct error *err)
 {
 	const struct engine_wish wish = { config->vendor, config->any_vendor, config->nested };
+
+	return ops->probe(&wish, vendor, err);
+}
+
+static int probe(const struct engine_ops *ops, struct config *config, struct error *err)
+{
 	enum cpu_vendor vendor;
-	int ret = ops->probe(&wish, &vendor, err);
+	int ret = engines_probe(ops, config, &vendor, err);
 
 	if (!ret) {
 		config->engine = ops;

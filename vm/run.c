@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * `nidus run`: parses, makes the machine, runs it, and prints the one message that there may be.
+ * `nidus engines`: parses the same, and makes nothing.
  */
 #include "vm/run.h"
 
@@ -71,4 +72,38 @@ int run_command(int argc, char *const argv[])
 		vm_print_stats(vm);
 	vm_destroy(vm);
 	return fail(&err, status);
+}
+
+void engines_help(FILE *out)
+{
+	fputs("usage: nidus engines [OPTION]...\n\nSays which engines can run a virtual machine of "
+	      "these options of `nidus run` here, such\nas --nested on, and why the others cannot. "
+	      "It tries, which may take a second.\n",
+	      out);
+}
+
+static void print_engine(const struct engine_ops *ops, const struct config *config)
+{
+	struct error err = { "" };
+	enum cpu_vendor vendor;
+
+	if (engines_probe(ops, config, &vendor, &err))
+		printf("%s: Not available: %s\n", ops->name, err.text);
+	else
+		printf("%s: Available\n", ops->name);
+}
+
+int engines_command(int argc, char *const argv[])
+{
+	struct config config;
+	struct error err = { "" };
+
+	config_init(&config);
+	if (options_parse(&config, argc, argv, &err))
+		return fail(&err, STATUS_USAGE);
+	for (unsigned i = 0; engines_at(i); i++) {
+		fflush(stdout); /* trials fork */
+		print_engine(engines_at(i), &config);
+	}
+	return 0;
 }
