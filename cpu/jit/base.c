@@ -8,8 +8,7 @@
 #include "cpu/jit/cold.h"
 #include "cpu/mmu/mmu.h"
 
-#define RANGE_MAX_BYTES 128  /* so that few ranges cross pages */
-#define MOVE_MAX_BYTES  4096 /* more is no walk through an object */
+#define RANGE_MAX_BYTES 128 /* so that few ranges cross pages */
 
 /* The groups that may still grow, while they are being found. */
 struct finder {
@@ -31,7 +30,8 @@ static bool is_plain_operand(const struct gen *g, const struct insn *insn)
 	return gen_row_is_general(row) && (insn->flags & INSN_MEM) && (insn->flags & INSN_FLAT) &&
 	       insn->index == REG_NONE && insn->base < REG_OFFSET(16) &&
 	       insn->base != REG_OFFSET(RSP) && insn->mem_bytes &&
-	       insn->mem_bytes <= RANGE_MAX_BYTES && insn->disp == (int32_t)insn->disp;
+	       insn->mem_bytes <= RANGE_MAX_BYTES && insn->disp >= -GROUP_REACH_MAX_BYTES &&
+	       insn->disp <= GROUP_REACH_MAX_BYTES;
 }
 
 static bool writes_memory(const struct decoded *d)
@@ -119,7 +119,7 @@ static void note_writes(struct finder *f, const struct insn *insn, const struct 
 		    !gen_is_general(d->operands[i].reg.value))
 			continue;
 		reg = gen_register_number(d->operands[i].reg.value);
-		if (by && by >= -MOVE_MAX_BYTES && by <= MOVE_MAX_BYTES)
+		if (by && by >= -GROUP_MOVE_MAX_BYTES && by <= GROUP_MOVE_MAX_BYTES)
 			f->moved[reg] += (int32_t)by;
 		else
 			f->active[reg] = BASE_NONE;

@@ -9,9 +9,7 @@
 #include "cpu/mmu/mmu.h"
 
 #define WORD            8
-#define GROUP_MAX_BYTES 512  /* so that few ranges cross pages */
-#define MOVE_MAX_BYTES  4096 /* RSP is elsewhere after more: no sum of moves overflows */
-#define REACH_MAX_BYTES (1 << 30)
+#define GROUP_MAX_BYTES 512 /* so that few ranges cross pages */
 
 /* What an instruction does to the stack. */
 struct use {
@@ -38,7 +36,7 @@ static bool writes_rsp(const struct decoded *d)
 
 static void add_access(struct use *use, int64_t low, int64_t high)
 {
-	if (low < -REACH_MAX_BYTES || high > REACH_MAX_BYTES)
+	if (low < -GROUP_REACH_MAX_BYTES || high > GROUP_REACH_MAX_BYTES)
 		return;
 	use->low = use->accesses ? MIN(use->low, (int32_t)low) : (int32_t)low;
 	use->high = use->accesses ? MAX(use->high, (int32_t)high) : (int32_t)high;
@@ -115,10 +113,21 @@ static struct use use_of(const struct gen *g, unsigned n)
 		use.by = insn->mnemonic == ZYDIS_MNEMONIC_ADD ? insn->imm : -insn->imm;
 	else if (is_lea_of_rsp(insn) && insn->dst == REG_OFFSET(RSP))
 		use.by = insn->disp;
-	if (use.by < -MOVE_MAX_BYTES || use.by > MOVE_MAX_BYTES)
+	if (use.by < -GROUP_MOVE_MAX_BYTES || use.by > GROUP_MOVE_MAX_BYTES)
 		use.by = 0;
 	use.ends = (writes_rsp(d) && !use.by) || selects_class(insn);
 	return use;
+}
+
+static bool is_empty(const struct stack_group *group)
+{
+	return group->low == group->high;
+}
+
+static void end_group(struct groups *groups)
+{
+	if (!is_empty(&groups->group[groups->count]))
+		groups->group[++groups->count] = (struct stack_group){ 0, 0 };
 }
 
 /* Adds the access to the group, or begins another with it. */
@@ -127,11 +136,11 @@ static void join(struct groups *groups, unsigned n, const struct use *use, int32
 	struct stack_group *group = &groups->group[groups->count];
 	int32_t low = MIN(group->low, *moved + use->low);
 	int32_t high = MAX(group->high, *moved + use->high);
-	bool is_new = group->low == group->high;
+	bool is_new = is_empty(group);
 
 	if (is_new || high - low > GROUP_MAX_BYTES) {
-		if (!is_new)
-			group = &groups->group[++groups->count];
+		end_group(groups);
+		group = &groups->group[groups->count];
 		*moved = 0;
 		low = use->low;
 		high = use->high;
@@ -141,14 +150,6 @@ static void join(struct groups *groups, unsigned n, const struct use *use, int32
 	*group = (struct stack_group){ low, high };
 	groups->of[n] = groups->count;
 	groups->moved[n] = *moved;
-}
-
-static void end_group(struct groups *groups)
-{
-	const struct stack_group *group = &groups->group[groups->count];
-
-	if (group->low != group->high)
-		groups->group[++groups->count] = (struct stack_group){ 0, 0 };
 }
 
 void group_find(struct gen *g)

@@ -17,6 +17,13 @@ struct gen;
 
 #define GROUP_NONE 0xff
 
+/* What keeps every sum of a block's moves and displacements from overflow. */
+#define GROUP_MOVE_MAX_BYTES  4096      /* a register is elsewhere after more */
+#define GROUP_REACH_MAX_BYTES (1 << 29) /* an access further off is in no group */
+
+_Static_assert(2ll * (GROUP_REACH_MAX_BYTES + BLOCK_MAX_INSNS * GROUP_MOVE_MAX_BYTES) < INT32_MAX,
+	       "no difference of two places overflows either");
+
 /* Bytes relative to RSP as it is when the group begins. */
 struct stack_group {
 	int32_t low, high;

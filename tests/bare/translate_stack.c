@@ -248,6 +248,9 @@ CODE(vector_first, "movups (%rsp), %xmm0; mov 8(%rsp), %rax; mov 16(%rsp), %rbx;
 CODE(far_moves, "mov (%rsp), %rax; add $0x7fffffff, %rsp; add $0x7fffffff, %rsp; "
 		"mov 2(%rsp), %rbx; ud2");
 
+CODE(far_apart, "mov %rax, -0x40000000(%rsp); mov 0x3ffffff8(%rsp), %rcx; ud2");
+CODE(far_top, "mov %rax, 0x7ffffffc(%rbx); mov 0x10(%rbx), %rcx; ud2");
+
 /* What is known of the stack and of the vector registers is gone when the hot code runs again. */
 static void test_vector_first(void)
 {
@@ -283,6 +286,26 @@ static void test_far_moves(void)
 	check(frame.vector == PF && frame.rsp == (uintptr_t)memory + 0xfffffffe &&
 		      trap.cr2 == (uintptr_t)memory + 0x100000000,
 	      "a load 4 GiB above the one before");
+}
+
+/*
+ * Two accesses that are 2 GiB and more apart are two: the first one, to a missing page, faults for
+ * itself, whether the second one's page is there or not.
+ */
+static void test_far_apart(const uint8_t *from, const uint8_t *end, uint64_t base, int64_t offset)
+{
+	unsigned good = 0;
+
+	place_code(code, from, end);
+	for (unsigned i = 0; i < WARM; i++) {
+		struct frame frame = stack_frame(base);
+
+		frame.rbx = base;
+		stack[i] = (uint8_t)i; /* known from now on, for writes */
+		run_frame(&frame);
+		good += faulted(&frame, 0, base, 2, base + (uint64_t)offset);
+	}
+	check(good == WARM, "a store at %lx, then a load far from it: #PF: %u", offset, good);
 }
 
 /* ---- strings ---- */
@@ -509,6 +532,9 @@ void test_main(void)
 	test_memory_forms();
 	test_vector_first();
 	test_far_moves();
+	set_pte(stack + 0x7fffffff, 0, PTE_P);
+	test_far_apart(far_top, far_top_end, (uintptr_t)stack, 0x7ffffffc);
+	test_far_apart(far_apart, far_apart_end, (uintptr_t)stack + (1ull << 33), -0x40000000);
 	test_string_faults();
 	test_overlap();
 	test_stops();
