@@ -147,17 +147,17 @@ enum jit_thunk {
 };
 
 /*
- * A page that the stack was last in, and may be read and written directly. JIT_NO_STACK: none. That
- * is no canonical address, and delta leads to a page of no meaning then, so a guest whose RSP is
- * just that finds nothing of ours.
+ * A page that the stack was last in, and may be read and written directly. None: no_stack_page, by
+ * chance one of many that no address is canonical in, with a delta that leads to a page of no
+ * meaning. So no check of a stack has to ask whether there is one, and a guest whose RSP is just
+ * there finds nothing of ours.
  */
 struct jit_stack {
 	uint64_t page;  /* linear */
 	uint64_t delta; /* host address - linear address */
 };
 
-#define JIT_NO_STACK BIT(63)
-#define JIT_ANCHORS  12
+#define JIT_ANCHORS 12
 
 /* What translated code keeps of its own. */
 struct cpu_jit {
@@ -176,7 +176,8 @@ struct cpu_jit {
 	bool wants_ungrouped;         /* looking for a block of that flavor: cpu/block.h */
 	uint64_t anchor[JIT_ANCHORS]; /* host addresses: cpu/jit/base.h */
 	struct jit_stack stack[3];    /* by enum tlb_class; mmu/ forgets them: jit_forget_stack */
-	uint8_t *no_stack;            /* the page of no meaning */
+	uint64_t no_stack_page;
+	uint8_t *no_stack; /* the page of no meaning */
 };
 
 struct cpu {
@@ -297,9 +298,9 @@ static inline unsigned cpu_iopl(const struct cpu *cpu)
 static inline void jit_forget_stack(struct cpu *cpu)
 {
 	for (unsigned i = 0; i < 3; i++)
-		cpu->jit.stack[i] =
-			(struct jit_stack){ JIT_NO_STACK,
-					    (uint64_t)(uintptr_t)cpu->jit.no_stack - JIT_NO_STACK };
+		cpu->jit.stack[i] = (struct jit_stack){ cpu->jit.no_stack_page,
+							(uint64_t)(uintptr_t)cpu->jit.no_stack -
+								cpu->jit.no_stack_page };
 }
 
 static inline void cpu_attention_set(struct cpu *cpu, uint32_t what)

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include "cpu/jit/cold.h"
@@ -109,15 +110,29 @@ const struct jit_stats *jit_get_stats(const struct jit *jit)
 	return &jit->stats;
 }
 
+/* With bit 63 set and bit 62 clear no address is canonical. */
+static int make_no_stack(struct cpu_jit *jit)
+{
+	if (getrandom(&jit->no_stack_page, sizeof(jit->no_stack_page), 0) < 0)
+		return -errno;
+	jit->no_stack_page = ((jit->no_stack_page & ~BIT(62)) | BIT(63)) & PAGE_MASK;
+	jit->no_stack = aligned_alloc(PAGE_BYTES, PAGE_BYTES);
+	if (!jit->no_stack)
+		return -ENOMEM;
+	memset(jit->no_stack, 0, PAGE_BYTES);
+	return 0;
+}
+
 int jit_cpu_create(struct cpu *cpu)
 {
+	int ret = make_no_stack(&cpu->jit);
+
 	cpu->jit.has_avx = __builtin_cpu_supports("avx");
 	cpu->jit.branches = calloc(BRANCH_ENTRIES, sizeof(*cpu->jit.branches));
-	cpu->jit.no_stack = aligned_alloc(PAGE_BYTES, PAGE_BYTES);
 	cpu->jit.arena = block_cache_arena(cpu->soft->blocks);
 	jit_forget_stack(cpu);
 	jit_set_thunks(cpu);
-	return cpu->jit.branches && cpu->jit.no_stack ? 0 : -ENOMEM;
+	return ret ? ret : cpu->jit.branches ? 0 : -ENOMEM;
 }
 
 void jit_cpu_destroy(struct cpu *cpu)

@@ -28,7 +28,7 @@ int jit_create(struct jit **out, const struct engine_config *config);
 const struct jit_stats *jit_get_stats(const struct jit *jit);
 void jit_destroy(struct jit *jit); /* accepts NULL */
 
-int jit_cpu_create(struct cpu *cpu); /* -ENOMEM */
+int jit_cpu_create(struct cpu *cpu); /* -ENOMEM, or why there are no random numbers */
 void jit_cpu_destroy(struct cpu *cpu);
 
 /* Before a vCPU's thread runs guest code. */

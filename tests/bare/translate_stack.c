@@ -308,6 +308,30 @@ static void test_far_apart(const uint8_t *from, const uint8_t *end, uint64_t bas
 	check(good == WARM, "a store at %lx, then a load far from it: #PF: %u", offset, good);
 }
 
+CODE(nowhere_push, "mov %cr3, %rax; mov %rax, %cr3; push %rbx; ud2");
+CODE(nowhere_load, "mov %cr3, %rax; mov %rax, %cr3; mov (%rsp), %rbx; mov 8(%rsp), %rcx; ud2");
+
+/* Nothing is known of the stack when a block begins with an RSP that is no address. */
+static void test_no_stack(const uint8_t *from, const uint8_t *end)
+{
+	static const uint64_t places[] = { 1ull << 63, 1ull << 62, 1ull << 47, 0x5555ull << 48 };
+
+	place_code(code, from, end);
+	for (unsigned p = 0; p < sizeof(places) / sizeof(*places); p++) {
+		unsigned good = 0;
+
+		for (unsigned i = 0; i < WARM; i++) {
+			struct frame frame = stack_frame(places[p] + 2048);
+
+			run_frame(&frame);
+			good += frame.vector == SS && frame.error == 0 &&
+				frame.rip == (uintptr_t)code + 6;
+		}
+		check(good == WARM, "a stack at %lx, which is nowhere: #SS(0): %u", places[p],
+		      good);
+	}
+}
+
 /* ---- strings ---- */
 
 #define EQUAL 0x44u /* ZF and PF: what comparing equals gives */
@@ -535,6 +559,8 @@ void test_main(void)
 	set_pte(stack + 0x7fffffff, 0, PTE_P);
 	test_far_apart(far_top, far_top_end, (uintptr_t)stack, 0x7ffffffc);
 	test_far_apart(far_apart, far_apart_end, (uintptr_t)stack + (1ull << 33), -0x40000000);
+	test_no_stack(nowhere_push, nowhere_push_end);
+	test_no_stack(nowhere_load, nowhere_load_end);
 	test_string_faults();
 	test_overlap();
 	test_stops();
