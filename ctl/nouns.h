@@ -11,7 +11,8 @@ extern const struct noun noun_memory;      /* ctl/vmmemory.c */
 extern const struct noun noun_version;     /* ctl/version.c: configuration versions */
 extern const struct noun noun_power;       /* ctl/power.c: Start-VM, Stop-VM and their kin */
 extern const struct noun noun_not_yet;     /* ctl/notyet.c: what there is none of so far */
-extern const struct noun noun_adapter;     /* ctl/adapter.c: network adapters of VMs */
+extern const struct noun noun_adapter;     /* ctl/vmadapter.c: network adapters of VMs */
+extern const struct noun noun_vlan;        /* ctl/vlan.c */
 extern const struct noun noun_switch;      /* ctl/vmswitch.c */
 extern const struct noun noun_nat;         /* ctl/nat.c */
 extern const struct noun noun_net_adapter; /* ctl/netadapter.c: this host's adapters */

@@ -240,8 +240,9 @@ static json_t *new_definition(struct call *call, const char *name, int64_t memor
 	json_object_set_new(definition, "Processor", processor_create());
 	json_object_set_new(definition, "Memory", vmmemory_create(memory_bytes));
 	json_object_set_new(definition, "Boot", new_boot(call));
-	json_object_set_new(definition, "NetworkAdapters",
-			    json_pack("[o]", adapter_create(ADAPTER_DEFAULT_NAME)));
+	json_object_set_new(
+		definition, "NetworkAdapters",
+		json_pack("[o]", adapter_create(call->shell->store, ADAPTER_DEFAULT_NAME)));
 	json_object_set_new(definition, "HardDrives", json_array());
 	json_object_set_new(definition, "DVDDrives", json_array());
 	return definition;

@@ -251,7 +251,7 @@ static json_t *new_definition(struct call *call, const char *name, const char *a
 	char id[STORE_ID_SIZE], mac[ADAPTER_MAC_SIZE];
 
 	store_make_id(id);
-	adapter_random_mac(mac);
+	adapter_free_mac(call->shell->store, mac);
 	json_object_set_new(definition, "Id", json_string(id));
 	json_object_set_new(definition, "Name", value_string(name));
 	json_object_set_new(definition, "SwitchType", json_string(type ? type : "External"));
