@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* A VM's process, from outside: see ctl/process.h. */
-#define _GNU_SOURCE /* O_PATH */
 #include "ctl/process.h"
 
 #include "ctl/line.h"
+#include "lib/socket.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #define SOCKET_NAME     "control"
@@ -27,32 +26,12 @@ static char *file_of(struct store *store, const char *id, const char *name)
 	return text_format("%s/%s/%s", store_run_root(store), id, name);
 }
 
-/* A socket's path may be longer than an address has room for: it is named through its folder. */
-static int connect_in(const char *folder, const char *name)
-{
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	int dir = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC), fd, ret = 0;
-
-	if (dir < 0)
-		return -errno;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		ret = -errno;
-	snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/%s", dir, name);
-	if (!ret && connect(fd, (const struct sockaddr *)&address, sizeof(address)))
-		ret = -errno;
-	close(dir);
-	if (ret && fd >= 0)
-		close(fd);
-	return ret ? ret : fd;
-}
-
 int process_connect(struct store *store, const char *id, const char *socket_name)
 {
-	char *folder = file_of(store, id, "");
-	int fd = connect_in(folder, socket_name);
+	char *path = file_of(store, id, socket_name);
+	int fd = socket_connect(path);
 
-	free(folder);
+	free(path);
 	return fd;
 }
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What a VM can be asked over its control socket: the table for vm/control.h. */
+/* What a VM can be asked over its control socket: the table for lib/control.h. */
 #ifndef VM_REQUESTS_H
 #define VM_REQUESTS_H
 
-#include "vm/control.h"
+#include "lib/control.h"
 
 /* self is the struct vm. */
 extern const struct control_request requests[];

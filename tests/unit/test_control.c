@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The control socket: whole and broken requests, several clients, clients that go away. */
-#include "vm/control.h"
+#include "lib/control.h"
 
 #include <errno.h>
 #include <setjmp.h>

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The control socket: how management (ctl/) speaks to a VM's process. A request is a line of JSON,
+ * A control socket: how management (ctl/) speaks to a VM's or a switch's process. A request is a
+ * line of JSON,
  * {"execute": "NAME", "arguments": {...}}; its answer is {"return": {...}} or
  * {"error": {"text": "..."}}, in the order of the requests. Any number of clients; only the same
  * user's and root's are heard. Everything runs on the loop's thread. The process ignores SIGPIPE.
  */
-#ifndef VM_CONTROL_H
-#define VM_CONTROL_H
+#ifndef LIB_CONTROL_H
+#define LIB_CONTROL_H
 
 #include "lib/error.h"
 

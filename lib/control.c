@@ -1,19 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The control socket: see vm/control.h. Clients are the operator's, but may still be broken. */
-#define _GNU_SOURCE /* struct ucred */
-#include "vm/control.h"
+/* The control socket: see lib/control.h. Clients are the operator's, but may still be broken. */
+#include "lib/control.h"
+
+#include "lib/socket.h"
 
 #include <errno.h>
-#include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #define LINE_MAX_BYTES (64 * KIB)
 #define BACKLOG        16
-#define NEW_SUFFIX     ".new"
 
 struct client {
 	uv_pipe_t pipe;
@@ -28,7 +26,7 @@ struct control {
 	const struct control_request *requests;
 	void *self;
 	struct client *clients;
-	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	char path[PATH_MAX];
 };
 
 struct reply {
@@ -170,13 +168,9 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buffer)
 
 static bool is_heard(const uv_pipe_t *pipe)
 {
-	struct ucred peer;
-	socklen_t len = sizeof(peer);
 	uv_os_fd_t fd;
 
-	return !uv_fileno((const uv_handle_t *)pipe, &fd) &&
-	       !getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) &&
-	       (peer.uid == geteuid() || peer.uid == 0);
+	return !uv_fileno((const uv_handle_t *)pipe, &fd) && socket_is_heard(fd);
 }
 
 static void on_connection(uv_stream_t *listener, int status)
@@ -208,36 +202,11 @@ static void on_listener_closed(uv_handle_t *handle)
 	free(container_of(handle, struct control, listener));
 }
 
-/* A listening socket under its name: whoever finds it can connect. */
-static int listen_at(const char *path, int *out)
-{
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	int fd, ret = 0;
-
-	if (strlen(path) + strlen(NEW_SUFFIX) >= sizeof(address.sun_path))
-		return -ENAMETOOLONG;
-	if (!access(path, F_OK))
-		return -EADDRINUSE;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return -errno;
-	snprintf(address.sun_path, sizeof(address.sun_path), "%s" NEW_SUFFIX, path);
-	unlink(address.sun_path);
-	if (bind(fd, (const struct sockaddr *)&address, sizeof(address)) || listen(fd, BACKLOG) ||
-	    rename(address.sun_path, path)) {
-		ret = -errno;
-		unlink(address.sun_path);
-		close(fd);
-	}
-	*out = fd;
-	return ret;
-}
-
 int control_create(struct control **out, uv_loop_t *loop, const char *path,
 		   const struct control_request *requests, void *self, struct error *err)
 {
 	struct control *control = calloc(1, sizeof(*control));
-	int fd = -1, ret = control ? listen_at(path, &fd) : -ENOMEM;
+	int fd = control ? socket_listen(path) : -ENOMEM, ret = MIN(fd, 0);
 
 	if (!ret) {
 		control->requests = requests;
