@@ -307,22 +307,7 @@ static int bind_all_named(struct call *call, struct argument *all, size_t count,
 
 static void apply_common(struct call *call)
 {
-	static const struct {
-		const char *name;
-		enum error_action action;
-	} actions[] = {
-		{ "SilentlyContinue", ACTION_SILENT },
-		{ "Ignore", ACTION_IGNORE },
-		{ "Stop", ACTION_STOP },
-		{ "Inquire", ACTION_INQUIRE },
-		{ "Continue", ACTION_CONTINUE },
-	};
-	const char *action = call_string(call, "ErrorAction");
-
-	for (size_t i = 0; action && i < ARRAY_SIZE(actions); i++) {
-		if (text_same(action, actions[i].name))
-			call->action = actions[i].action;
-	}
+	call->action = call_action(call_string(call, "ErrorAction"), call->action);
 	call->verbose = call_switch(call, "Verbose");
 }
 

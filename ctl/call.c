@@ -7,6 +7,26 @@
 
 #include <stdlib.h>
 
+enum error_action call_action(const char *word, enum error_action otherwise)
+{
+	static const struct {
+		const char *word;
+		enum error_action action;
+	} actions[] = {
+		{ "SilentlyContinue", ACTION_SILENT },
+		{ "Ignore", ACTION_IGNORE },
+		{ "Stop", ACTION_STOP },
+		{ "Inquire", ACTION_INQUIRE },
+		{ "Continue", ACTION_CONTINUE },
+	};
+
+	for (size_t i = 0; word && i < ARRAY_SIZE(actions); i++) {
+		if (text_same(word, actions[i].word))
+			return actions[i].action;
+	}
+	return otherwise;
+}
+
 bool call_has(const struct call *call, const char *name)
 {
 	return json_object_get(call->args, name) != NULL;
@@ -50,23 +70,24 @@ void call_emit(struct call *call, json_t *value)
 	json_decref(value);
 }
 
-static void print_line(struct shell *shell, const char *head, const char *format, va_list args)
+void call_inform(struct call *call, const char *text)
 {
-	fprintf(shell->err, "%s: ", head);
-	vfprintf(shell->err, format, args);
-	fputc('\n', shell->err);
+	json_array_append_new(call->informations, value_string(text));
 }
 
 void call_warn(struct call *call, const char *format, ...)
 {
-	const char *action = call_string(call, "WarningAction");
+	enum error_action action = call_action(call_string(call, "WarningAction"), ACTION_CONTINUE);
+	struct text text = { 0 };
 	va_list args;
 
-	if (action && (text_same(action, "SilentlyContinue") || text_same(action, "Ignore")))
-		return;
 	va_start(args, format);
-	print_line(call->shell, "WARNING", format, args);
+	text_addv(&text, format, args);
 	va_end(args);
+	json_array_append_new(call->warnings, value_string(text.s));
+	if (action != ACTION_SILENT && action != ACTION_IGNORE)
+		fprintf(call->shell->err, "WARNING: %s\n", text.s);
+	text_free(&text);
 }
 
 void call_tell(struct call *call, const char *format, ...)
@@ -76,7 +97,9 @@ void call_tell(struct call *call, const char *format, ...)
 	if (!call->verbose)
 		return;
 	va_start(args, format);
-	print_line(call->shell, "VERBOSE", format, args);
+	fputs("VERBOSE: ", call->shell->err);
+	vfprintf(call->shell->err, format, args);
+	fputc('\n', call->shell->err);
 	va_end(args);
 }
 
@@ -109,6 +132,8 @@ static int report(struct call *call, const char *category, const char *id, const
 	text_free(&text);
 	call->failed = true;
 	call->stopped |= call->action == ACTION_STOP;
+	if (call->action != ACTION_IGNORE)
+		json_array_append(call->errors, record);
 	shell_report(call->shell, record, call->action);
 	json_decref(record);
 	return -1;
@@ -117,22 +142,24 @@ static int report(struct call *call, const char *category, const char *id, const
 int call_error(struct call *call, enum error_kind kind, const char *target, const char *format, ...)
 {
 	va_list args;
+	int ret;
 
 	va_start(args, format);
-	report(call, kinds[kind].category, kinds[kind].id, target, format, args);
+	ret = report(call, kinds[kind].category, kinds[kind].id, target, format, args);
 	va_end(args);
-	return -1;
+	return ret;
 }
 
 int call_error_as(struct call *call, const char *category, const char *id, const char *target,
 		  const char *format, ...)
 {
 	va_list args;
+	int ret;
 
 	va_start(args, format);
-	report(call, category, id, target, format, args);
+	ret = report(call, category, id, target, format, args);
 	va_end(args);
-	return -1;
+	return ret;
 }
 
 /* --- questions --- */

@@ -22,13 +22,18 @@ struct call {
 	unsigned set;     /* index of the parameter set */
 	json_t *input;    /* with CMDLET_WHOLE_INPUT: an array; else NULL */
 	json_t *output;   /* an array */
-	void *private;    /* the handler's own, for what machine_each calls */
+	/* Arrays of what was reported, for -ErrorVariable and its kin. */
+	json_t *errors, *warnings, *informations;
+	void *private; /* the handler's own, for what machine_each calls */
 	enum error_action action;
 	bool verbose;
 	bool yes_to_all, no_to_all; /* the answers to -Confirm's questions */
 	bool failed;                /* an error was reported, silenced or not */
 	bool stopped;               /* and the script is to end: return */
 };
+
+/* Silent, Stop and so on, by the word for it; `otherwise` for NULL and what is none of them. */
+enum error_action call_action(const char *word, enum error_action otherwise);
 
 /* --- arguments, by the name in the table --- */
 
@@ -45,6 +50,9 @@ void call_copy(const struct call *call, json_t *object, const char *const pairs[
 
 /* Takes the reference. An array goes out element by element, NULL not at all. */
 void call_emit(struct call *call, json_t *value);
+
+/* Remembers a line that the cmdlet itself has printed: -InformationVariable. */
+void call_inform(struct call *call, const char *text);
 
 void call_warn(struct call *call, const char *format, ...) PRINTF_LIKE(2, 3);
 void call_tell(struct call *call, const char *format, ...) PRINTF_LIKE(2, 3); /* -Verbose */

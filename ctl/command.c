@@ -17,7 +17,8 @@
 
 struct options {
 	const char *root;
-	bool asks; /* -Interactive: questions are asked though nobody sits at a terminal */
+	bool asks;       /* -Interactive: questions are asked though nobody sits at a terminal */
+	bool never_asks; /* -NonInteractive: none is, though somebody does */
 };
 
 /* --- one cmdlet in words --- */
@@ -161,8 +162,8 @@ static void run_arguments(struct shell *shell, int argc, char *const argv[])
 	else if (dashes)
 		shell_error(
 			shell, "NamedParameterNotFound",
-			"Unknown option '%s'. Options are -Command TEXT, -File PATH, -Interactive "
-			"and --root DIR.",
+			"Unknown option '%s'. Options are -Command TEXT, -File PATH, -Interactive, "
+			"-NonInteractive and --root DIR.",
 			first);
 	else
 		run_command_words(shell, argc, argv);
@@ -181,8 +182,9 @@ static int take_options(struct options *options, int argc, char *const argv[])
 			options->root = argv[++i];
 		else if (dashes && text_same(name, "Interactive"))
 			options->asks = true;
-		else if (!dashes ||
-			 (!text_same(name, "NoProfile") && !text_same(name, "NonInteractive")))
+		else if (dashes && text_same(name, "NonInteractive"))
+			options->never_asks = true;
+		else if (!dashes || !text_same(name, "NoProfile"))
 			break;
 	}
 	return i;
@@ -203,7 +205,8 @@ int shell_command(int argc, char *const argv[])
 	shell.variables = json_object();
 	shell.errors = json_array();
 	shell.jobs = json_array();
-	shell.interactive = options.asks || (isatty(STDIN_FILENO) && isatty(STDOUT_FILENO));
+	shell.interactive = !options.never_asks &&
+			    (options.asks || (isatty(STDIN_FILENO) && isatty(STDOUT_FILENO)));
 	run_arguments(&shell, argc - used, argv + used);
 	json_decref(shell.variables);
 	json_decref(shell.errors);

@@ -20,15 +20,8 @@
 static enum error_action preferred_action(struct shell *shell)
 {
 	json_t *value = shell_get(shell, "ErrorActionPreference");
-	const char *text = json_string_value(value);
-	enum error_action action = ACTION_CONTINUE;
+	enum error_action action = call_action(json_string_value(value), ACTION_CONTINUE);
 
-	if (text && text_same(text, "Stop"))
-		action = ACTION_STOP;
-	else if (text && text_same(text, "SilentlyContinue"))
-		action = ACTION_SILENT;
-	else if (text && text_same(text, "Ignore"))
-		action = ACTION_IGNORE;
 	json_decref(value);
 	return action;
 }
@@ -87,18 +80,35 @@ static int run_records(struct call *call, const json_t *input, unsigned sets)
 	return ret;
 }
 
-/* -OutVariable: what this cmdlet gave. */
-static void keep_output(struct call *call, size_t before)
+/* -OutVariable and its kin: "+name" appends. Takes the reference of what is kept. */
+static void keep(struct call *call, const char *parameter, json_t *kept)
 {
-	const char *name = call_string(call, "OutVariable");
-	json_t *kept;
+	const char *name = call_string(call, parameter);
+	json_t *old = NULL, *whole = json_array();
 
-	if (!name)
-		return;
-	kept = json_array();
+	if (name && *name == '+')
+		old = shell_get(call->shell, ++name);
+	if (name) {
+		value_spread(whole, old);
+		json_array_extend(whole, kept);
+		shell_set(call->shell, name, json_incref(whole));
+	}
+	json_decref(whole);
+	json_decref(old);
+	json_decref(kept);
+}
+
+/* What this cmdlet gave and reported, into the variables that the arguments name. */
+static void keep_all(struct call *call, size_t before)
+{
+	json_t *output = json_array();
+
 	for (size_t i = before; i < json_array_size(call->output); i++)
-		json_array_append(kept, json_array_get(call->output, i));
-	shell_set(call->shell, name, kept);
+		json_array_append(output, json_array_get(call->output, i));
+	keep(call, "OutVariable", output);
+	keep(call, "ErrorVariable", json_incref(call->errors));
+	keep(call, "WarningVariable", json_incref(call->warnings));
+	keep(call, "InformationVariable", json_incref(call->informations));
 }
 
 static enum flow run_call(struct call *call, const struct argument *arguments, size_t count,
@@ -114,7 +124,7 @@ static enum flow run_call(struct call *call, const struct argument *arguments, s
 		flow = FLOW_FAILED;
 	else if (run_records(call, input, sets))
 		call->failed = true;
-	keep_output(call, before);
+	keep_all(call, before);
 	if (call_switch(call, "AsJob") && flow == FLOW_NEXT)
 		job_keep(call, before);
 	call->shell->last_ok = !call->failed;
@@ -132,6 +142,9 @@ enum flow eval_cmdlet(struct shell *shell, const struct cmdlet *cmdlet,
 		.name = cmdlet->name,
 		.args = json_object(),
 		.output = output,
+		.errors = json_array(),
+		.warnings = json_array(),
+		.informations = json_array(),
 		.action = preferred_action(shell),
 	};
 	enum flow flow;
@@ -140,6 +153,9 @@ enum flow eval_cmdlet(struct shell *shell, const struct cmdlet *cmdlet,
 		call.input = input ? (json_t *)input : empty;
 	flow = run_call(&call, arguments, count, input);
 	json_decref(call.args);
+	json_decref(call.errors);
+	json_decref(call.warnings);
+	json_decref(call.informations);
 	json_decref(empty);
 	return flow;
 }

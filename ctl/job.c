@@ -99,11 +99,15 @@ static int remove_jobs(struct call *call)
 {
 	json_t *jobs = call->shell->jobs;
 
+	json_decref(select_jobs(call));
 	for (size_t i = json_array_size(jobs); i--;) {
-		if (is_selected(call, json_array_get(jobs, i)))
+		const json_t *job = json_array_get(jobs, i);
+
+		if (is_selected(call, job) &&
+		    call_should(call, "remove the job \"%s\".", value_text_of(job, "Name")))
 			json_array_remove(jobs, i);
 	}
-	return 0;
+	return call->failed ? -1 : 0;
 }
 
 /* --- the table --- */
@@ -122,8 +126,20 @@ static int remove_jobs(struct call *call)
 		"Name", NULL, PARAM_STRING, .sets = SET(1), .flags = REQUIRED | MANY \
 	}
 
-static const struct param plain_params[] = {
+static const struct param get_params[] = {
+	PARAM_JOB_ID,
+	PARAM_JOB_NAME,
+	PARAM_JOB(POSITION(0)),
+	PARAM_END,
+};
+
+static const struct param wait_params[] = {
 	PARAM_JOB_ID, PARAM_JOB_NAME, PARAM_JOB(POSITION(0)), { "Timeout", NULL, PARAM_INT },
+	PARAM_END,
+};
+
+static const struct param remove_params[] = {
+	PARAM_JOB_ID, PARAM_JOB_NAME, PARAM_JOB(POSITION(0)), { "Force", NULL, PARAM_SWITCH },
 	PARAM_END,
 };
 
@@ -139,10 +155,10 @@ static const struct param receive_params[] = {
 #define SETS "SessionId Name Job"
 
 static const struct cmdlet cmdlets[] = {
-	{ "Get-Job", "gjb", "Gets the jobs of this session.", plain_params, SETS, 0, emit_jobs },
-	{ "Wait-Job", "wjb", "Waits for jobs.", plain_params, SETS, 0, emit_jobs },
+	{ "Get-Job", "gjb", "Gets the jobs of this session.", get_params, SETS, 0, emit_jobs },
+	{ "Wait-Job", "wjb", "Waits for jobs.", wait_params, SETS, 0, emit_jobs },
 	{ "Receive-Job", "rcjb", "Gets what jobs gave.", receive_params, SETS, 0, receive_jobs },
-	{ "Remove-Job", "rjb", "Forgets jobs.", plain_params, SETS, CMDLET_CHANGES, remove_jobs },
+	{ "Remove-Job", "rjb", "Forgets jobs.", remove_params, SETS, CMDLET_CHANGES, remove_jobs },
 	{ NULL },
 };
 

@@ -7,7 +7,6 @@
 #include "ctl/text.h"
 #include "ctl/vmswitch.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -51,11 +50,7 @@ static void free_line(struct command_line *line)
 /* A word of a definition in lower case, as options have them. */
 static char *lower(const json_t *value, const char *otherwise)
 {
-	char *word = text_copy(json_is_string(value) ? json_string_value(value) : otherwise);
-
-	for (char *p = word; *p; p++)
-		*p = (char)tolower((unsigned char)*p);
-	return word;
+	return text_lower(json_is_string(value) ? json_string_value(value) : otherwise);
 }
 
 static void add_processor(struct command_line *line, struct machine *machine)

@@ -163,16 +163,20 @@ static int write_output(struct call *call)
 static int write_host(struct call *call)
 {
 	json_t *given = call_value(call, "Object"), *item;
+	struct text line = { 0 };
 	size_t i;
 
 	json_array_foreach(given, i, item)
 	{
 		char *text = value_text(item);
 
-		fprintf(call->shell->out, "%s%s", i ? " " : "", text);
+		text_addf(&line, "%s%s", i ? " " : "", text);
 		free(text);
 	}
-	fputs(call_switch(call, "NoNewline") ? "" : "\n", call->shell->out);
+	fprintf(call->shell->out, "%s%s", line.s ? line.s : "",
+		call_switch(call, "NoNewline") ? "" : "\n");
+	call_inform(call, line.s ? line.s : "");
+	text_free(&line);
 	return 0;
 }
 

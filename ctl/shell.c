@@ -5,7 +5,6 @@
 #include "ctl/eval.h"
 #include "ctl/text.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
@@ -16,15 +15,6 @@
 #define SCRIPT_MAX_BYTES (16 * MIB)
 
 /* --- variables --- */
-
-static char *lower(const char *name)
-{
-	char *copy = text_copy(name);
-
-	for (char *p = copy; *p; p++)
-		*p = (char)tolower((unsigned char)*p);
-	return copy;
-}
 
 static json_t *special(struct shell *shell, const char *name)
 {
@@ -53,7 +43,7 @@ static json_t *special(struct shell *shell, const char *name)
 
 json_t *shell_get(struct shell *shell, const char *name)
 {
-	char *key = lower(name);
+	char *key = text_lower(name);
 	json_t *value = json_object_get(shell->variables, key);
 
 	free(key);
@@ -62,7 +52,7 @@ json_t *shell_get(struct shell *shell, const char *name)
 
 void shell_set(struct shell *shell, const char *name, json_t *value)
 {
-	char *key = lower(name);
+	char *key = text_lower(name);
 
 	json_object_set_new(shell->variables, key, value);
 	free(key);

@@ -73,8 +73,6 @@ static const struct param common_all[] = {
 	{ "WarningVariable", "wv", PARAM_STRING },
 	{ "InformationVariable", "iv", PARAM_STRING },
 	{ "OutVariable", "ov", PARAM_STRING },
-	{ "OutBuffer", "ob", PARAM_INT },
-	{ "PipelineVariable", "pv", PARAM_STRING },
 	PARAM_END,
 };
 

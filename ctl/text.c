@@ -3,6 +3,7 @@
 #define _GNU_SOURCE /* wcwidth */
 #include "ctl/text.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
@@ -37,6 +38,15 @@ char *text_copy(const char *text)
 char *text_copy_n(const char *text, size_t bytes)
 {
 	return or_end(strndup(text, bytes));
+}
+
+char *text_lower(const char *text)
+{
+	char *copy = text_copy(text);
+
+	for (char *p = copy; *p; p++)
+		*p = (char)tolower((unsigned char)*p);
+	return copy;
 }
 
 char *text_format(const char *format, ...)

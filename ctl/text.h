@@ -18,6 +18,7 @@ void *alloc_resized(void *old, size_t bytes);
 /* Copies for free(). */
 char *text_copy(const char *text);
 char *text_copy_n(const char *text, size_t bytes);
+char *text_lower(const char *text); /* in lower case (ASCII) */
 char *text_format(const char *format, ...) PRINTF_LIKE(1, 2);
 
 /* A text that grows. Zero it to begin; `s` is NULL until something was added. */

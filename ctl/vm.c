@@ -315,13 +315,15 @@ static int new_vm(struct call *call)
 
 /* --- Set-VM, Rename-VM --- */
 
-static int rename_machine(struct call *call, struct machine *machine, const char *name)
+static int check_new_name(struct call *call, const struct machine *machine, const char *name)
 {
-	if (!text_same(machine->name, name) && check_name(call, name))
-		return -1;
+	return text_same(machine->name, name) ? 0 : check_name(call, name);
+}
+
+static void set_name(struct machine *machine, const char *name)
+{
 	json_object_set_new(machine->definition, "Name", value_string(name));
 	machine->name = value_text_of(machine->definition, "Name");
-	return 0;
 }
 
 static json_t *memory_wish(const struct call *call)
@@ -342,16 +344,20 @@ static json_t *memory_wish(const struct call *call)
 	return wish;
 }
 
+/* The memory of a running VM changes at once, so it comes after all that may be refused. */
 static int set_parts(struct call *call, struct machine *machine)
 {
+	const char *name = call_string(call, "NewVMName");
 	json_t *wish = memory_wish(call);
-	int ret = json_object_size(wish) ? vmmemory_change(call, machine, wish) : 0;
+	int ret = name ? check_new_name(call, machine, name) : 0;
 
-	json_decref(wish);
 	if (!ret && call_has(call, "ProcessorCount"))
 		ret = processor_set_count(call, machine, call_int(call, "ProcessorCount", 1));
-	if (!ret && call_has(call, "NewVMName"))
-		ret = rename_machine(call, machine, call_string(call, "NewVMName"));
+	if (!ret && json_object_size(wish))
+		ret = vmmemory_change(call, machine, wish);
+	if (!ret && name)
+		set_name(machine, name);
+	json_decref(wish);
 	return ret;
 }
 
@@ -405,8 +411,11 @@ static int set_vm(struct call *call)
 
 static int rename_one(struct call *call, struct machine *machine)
 {
-	if (rename_machine(call, machine, call_string(call, "NewName")))
+	const char *name = call_string(call, "NewName");
+
+	if (check_new_name(call, machine, name))
 		return -1;
+	set_name(machine, name);
 	if (call_switch(call, "Passthru"))
 		call_emit(call, vm_object(machine));
 	return 0;

@@ -12,3 +12,8 @@ Receive-Job 9
 Remove-Job 1
 (Get-Job).Count
 (Get-VM A).State
+Remove-Job 2 -WhatIf
+Remove-Job 2 -Confirm
+Remove-Job 9
+Get-Job 2 -Timeout 3
+Get-Job | ft Id, State
