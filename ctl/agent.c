@@ -151,19 +151,33 @@ int agent_open(struct store *store, const char *id, int timeout_ms, struct error
 
 /* --- commands --- */
 
-int agent_start(int fd, const char *script, const json_t *arguments, struct agent_exec *exec,
-		struct error *err)
+/* The arguments of guest-exec. */
+static json_t *describe_command(const char *script, const json_t *arguments,
+				const struct text *input)
 {
-	json_t *words = json_pack("[sos]", "-c", value_string(script), "sh"), *reply, *word;
+	json_t *words = json_pack("[sos]", "-c", value_string(script), "sh"), *word, *command;
 	size_t i;
-	int ret;
+	char *text;
 
 	json_array_foreach(arguments, i, word) json_array_append(words, word);
+	command = json_pack("{sssosb}", "path", "/bin/sh", "arg", words, "capture-output", 1);
+	if (input && input->len) {
+		text = base64_encode(input->s, input->len);
+		json_object_set_new(command, "input-data", json_string(text));
+		free(text);
+	}
+	return command;
+}
+
+int agent_start(int fd, const char *script, const json_t *arguments, const struct text *input,
+		struct agent_exec *exec, struct error *err)
+{
+	json_t *reply;
+	int ret;
+
 	*exec = (struct agent_exec){ .pid = -1 };
-	ret = agent_request(
-		fd, "guest-exec",
-		json_pack("{sssosb}", "path", "/bin/sh", "arg", words, "capture-output", 1), &reply,
-		err);
+	ret = agent_request(fd, "guest-exec", describe_command(script, arguments, input), &reply,
+			    err);
 	if (!ret)
 		exec->pid = json_integer_value(json_object_get(reply, "pid"));
 	json_decref(reply);
@@ -205,7 +219,7 @@ int agent_run(int fd, const char *script, const json_t *arguments, int timeout_m
 	      struct agent_exec *exec, struct error *err)
 {
 	int64_t until = line_now_ms() + timeout_ms;
-	int wait = POLL_FIRST_MS, ret = agent_start(fd, script, arguments, exec, err);
+	int wait = POLL_FIRST_MS, ret = agent_start(fd, script, arguments, NULL, exec, err);
 
 	while (!ret && !exec->ended) {
 		ret = agent_poll(fd, exec, err);

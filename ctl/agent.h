@@ -7,6 +7,7 @@
 #define CTL_AGENT_H
 
 #include "ctl/process.h"
+#include "ctl/text.h"
 
 /* How long an agent that is there takes to say so. */
 #define AGENT_HELLO_MS 5000
@@ -33,12 +34,18 @@ struct agent_exec {
 	char *out, *errors; /* once it has ended; for free() */
 };
 
-/* Starts `/bin/sh -c script sh ARGUMENTS`; arguments: an array of Strings, or NULL. */
-int agent_start(int fd, const char *script, const json_t *arguments, struct agent_exec *exec,
-		struct error *err);
+/* What a command can get on its standard input: it travels in one request, in Base64. */
+#define AGENT_INPUT_MAX_BYTES (16 * MIB)
+
+/*
+ * Starts `/bin/sh -c script sh ARGUMENTS`; arguments: an array of Strings, or NULL. input: any
+ * bytes for its standard input; NULL: none.
+ */
+int agent_start(int fd, const char *script, const json_t *arguments, const struct text *input,
+		struct agent_exec *exec, struct error *err);
 /* Whether it has ended, without waiting. */
 int agent_poll(int fd, struct agent_exec *exec, struct error *err);
-/* Both, and waits; timeout_ms < 0: for ever. -ETIMEDOUT leaves it running. */
+/* Both, without input, and waits; timeout_ms < 0: for ever. -ETIMEDOUT leaves it running. */
 int agent_run(int fd, const char *script, const json_t *arguments, int timeout_ms,
 	      struct agent_exec *exec, struct error *err);
 void agent_exec_free(struct agent_exec *exec);

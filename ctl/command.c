@@ -54,11 +54,37 @@ static bool takes_rest(const struct cmdlet *cmdlet)
 	return false;
 }
 
+/* Whether a comma stands between a word and the next. */
+static bool goes_on(int argc, char *const argv[], int i)
+{
+	size_t len = strlen(argv[i]);
+
+	return i + 1 < argc && ((len && argv[i][len - 1] == ',') || argv[i + 1][0] == ',');
+}
+
+/*
+ * `Start-VM One, Two`, which a Unix shell gives as two words: those with a comma between are one.
+ * `keep` holds what is joined. *i is left at the last word that was taken.
+ */
+static const char *join_list(int argc, char *const argv[], int *i, json_t *keep)
+{
+	struct text text = { 0 };
+
+	if (argv[*i][0] == '-' || !goes_on(argc, argv, *i))
+		return argv[*i];
+	text_add(&text, argv[*i]);
+	while (goes_on(argc, argv, *i))
+		text_add(&text, argv[++*i]);
+	json_array_append_new(keep, value_string(text.s));
+	text_free(&text);
+	return json_string_value(json_array_get(keep, json_array_size(keep) - 1));
+}
+
 static enum flow run_words(struct shell *shell, const struct cmdlet *cmdlet, int argc,
 			   char *const argv[])
 {
 	struct argument *arguments = alloc_zeroed((size_t)argc * sizeof(*arguments));
-	json_t *output = json_array();
+	json_t *output = json_array(), *keep = json_array();
 	bool only_values = false, ended = false;
 	size_t count = 0;
 	enum flow flow;
@@ -68,7 +94,8 @@ static enum flow run_words(struct shell *shell, const struct cmdlet *cmdlet, int
 			only_values = ended = true;
 			continue;
 		}
-		add_word(&arguments[count++], argv[i], only_values);
+		add_word(&arguments[count++],
+			 only_values ? argv[i] : join_list(argc, argv, &i, keep), only_values);
 		only_values |= takes_rest(cmdlet) && !arguments[count - 1].name;
 	}
 	shell->unix_words = true;
@@ -78,6 +105,7 @@ static enum flow run_words(struct shell *shell, const struct cmdlet *cmdlet, int
 		free((char *)arguments[i].name);
 		json_decref(arguments[i].value);
 	}
+	json_decref(keep);
 	json_decref(output);
 	free(arguments);
 	return flow;

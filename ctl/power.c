@@ -257,7 +257,7 @@ static void ask_agent(struct call *call, const struct machine *machine)
 
 	if (fd < 0)
 		return;
-	agent_start(fd, "poweroff", NULL, &exec, &err);
+	agent_start(fd, "poweroff", NULL, NULL, &exec, &err);
 	agent_exec_free(&exec);
 	close(fd);
 }

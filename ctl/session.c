@@ -65,6 +65,7 @@ struct sessions {
 	struct session *list;
 	size_t count;
 	char *script;
+	const struct text *input; /* of the commands; NULL: none */
 };
 
 static void leave_agent(struct session *session)
@@ -175,8 +176,8 @@ static int start_session(struct call *call, struct machine *machine)
 
 	if (session.fd < 0)
 		return -1;
-	if (agent_start(session.fd, all->script, call_value(call, "ArgumentList"), &session.exec,
-			&err)) {
+	if (agent_start(session.fd, all->script, call_value(call, "ArgumentList"), all->input,
+			&session.exec, &err)) {
 		close(session.fd);
 		return call_error_as(call, "OpenError", "PSSessionOpenFailed", machine->name,
 				     "[%s] %s.", machine->name, err.text);
@@ -201,9 +202,9 @@ static void free_sessions(struct sessions *all)
 	free(all->script);
 }
 
-static int run_in_guests(struct call *call, const char *script)
+static int run_in_guests(struct call *call, const char *script, const struct text *input)
 {
-	struct sessions all = { .script = guestscript_translate(script) };
+	struct sessions all = { .script = guestscript_translate(script), .input = input };
 
 	call->private = &all;
 	machine_each(call, NULL, start_session);
@@ -239,7 +240,7 @@ static int invoke_command(struct call *call)
 		return call_error(call, ERROR_INVALID_PARAMETER, "",
 				  "Say where to run it: Invoke-Command -VMName NAME { ... }");
 	script = read_script(call);
-	ret = script ? run_in_guests(call, script) : -1;
+	ret = script ? run_in_guests(call, script, NULL) : -1;
 	free(script);
 	return ret;
 }
@@ -254,10 +255,32 @@ static void add_quoted(struct text *text, const char *word)
 	text_add(text, "'");
 }
 
+/*
+ * What stands on standard input for a command in a Unix command line. In a script it would be the
+ * script, and at a terminal whatever the operator types next.
+ */
+static int read_input(struct call *call, struct text *input)
+{
+	char part[64 * KIB];
+	ssize_t n;
+
+	if (!call->shell->unix_words || isatty(STDIN_FILENO))
+		return 0;
+	while ((n = read(STDIN_FILENO, part, sizeof(part))) > 0) {
+		text_add_n(input, part, (size_t)n);
+		if (input->len > AGENT_INPUT_MAX_BYTES)
+			return call_error(call, ERROR_INVALID_PARAMETER, "",
+					  "Standard input has more than the %llu MB that a command "
+					  "in a guest can get. Copy it there first: Copy-VMFile.",
+					  AGENT_INPUT_MAX_BYTES / MIB);
+	}
+	return 0;
+}
+
 static int exec_command(struct call *call)
 {
 	const json_t *words = call_value(call, "Command");
-	struct text script = { 0 };
+	struct text script = { 0 }, input = { 0 };
 	json_t *word, *status;
 	size_t i;
 	int ret;
@@ -272,7 +295,10 @@ static int exec_command(struct call *call)
 	if (!script.s)
 		return call_error(call, ERROR_INVALID_PARAMETER, "",
 				  "Say what to run: nidus exec VM -- COMMAND ARGUMENT...");
-	ret = run_in_guests(call, script.s);
+	ret = read_input(call, &input);
+	if (!ret)
+		ret = run_in_guests(call, script.s, &input);
+	text_free(&input);
 	text_free(&script);
 	status = shell_get(call->shell, "LASTEXITCODE");
 	if (status && json_integer_value(status)) {
