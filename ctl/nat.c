@@ -3,7 +3,7 @@
  * New-NetNat, Get-NetNat, Remove-NetNat: which network of an internal switch is translated. One
  * network for a host, as on Windows. A definition has Id, Name, InternalIPInterfaceAddressPrefix.
  */
-#include "ctl/address.h"
+#include "lib/address.h"
 #include "ctl/nouns.h"
 #include "ctl/shell.h"
 #include "ctl/text.h"

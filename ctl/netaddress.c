@@ -4,7 +4,7 @@
  * of adapters on switches are in the switch's definition, and so are their name servers; those of
  * the kernel's adapters are the kernel's: `ip` and `resolvectl` set them.
  */
-#include "ctl/address.h"
+#include "lib/address.h"
 #include "ctl/netadapter.h"
 #include "ctl/nouns.h"
 #include "ctl/shell.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* IP addresses and prefixes in text. */
-#ifndef CTL_ADDRESS_H
-#define CTL_ADDRESS_H
+#ifndef LIB_ADDRESS_H
+#define LIB_ADDRESS_H
 
 #include "lib/base.h"
 

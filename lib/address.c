@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* IP addresses and prefixes in text: see ctl/address.h. */
-#include "ctl/address.h"
+/* IP addresses and prefixes in text: see lib/address.h. */
+#include "lib/address.h"
 
 #include <arpa/inet.h>
 #include <stdlib.h>
