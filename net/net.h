@@ -3,8 +3,8 @@
  * The seam between a network controller and a network on the host. A frame is an Ethernet frame
  * without preamble and checksum.
  *
- * Threads: send may be called on any thread and never waits; frames for the guest arrive on the
- * loop's thread. open, receive and close are called on the loop's thread.
+ * Threads: send may be called on any thread and never waits for the network; frames for the guest
+ * arrive on the loop's thread. open, receive and close are called on the loop's thread.
  */
 #ifndef NET_NET_H
 #define NET_NET_H
@@ -20,8 +20,13 @@
 typedef void net_receive_fn(void *receiver, const void *frame, size_t bytes);
 
 struct net_ops {
-	/* Takes a copy of one frame of the guest's, or drops it where there is no room. */
+	/*
+	 * Takes a copy of one frame of the guest's, or drops it where there is no room. It may
+	 * stay here until the next flush.
+	 */
 	void (*send)(void *self, const void *frame, size_t bytes);
+	/* The end of a batch, from the thread that sends. NULL: frames leave at once. */
+	void (*flush)(void *self);
 	/* Who gets frames from now on; a NULL fn: nobody. */
 	void (*receive)(void *self, net_receive_fn *fn, void *receiver);
 	/* Gives back its sockets and handles. The loop must run once more, to close handles. */
@@ -40,6 +45,12 @@ static inline void net_close(struct net *net)
 	net->ops = NULL;
 }
 
+static inline void net_flush(const struct net *net)
+{
+	if (net->ops->flush)
+		net->ops->flush(net->self);
+}
+
 /* A TCP port of the host's loopback address that leads to the guest. */
 struct net_forward {
 	uint16_t host_port, guest_port;
@@ -55,5 +66,13 @@ int net_user_open(struct net *out, uv_loop_t *loop, const struct net_forward *fo
 
 /* A cable with nothing at its other end. */
 void net_null_open(struct net *out);
+
+/*
+ * A cable whose other end can be moved while the guest runs; both take what `to` holds, and the
+ * network that it leaves is closed. move is for the loop's thread. -ENOMEM: `to` stays the
+ * caller's.
+ */
+int net_plug_open(struct net *out, const struct net *to);
+void net_plug_move(const struct net *plug, const struct net *to);
 
 #endif

@@ -59,6 +59,14 @@ struct card {
 
 #define CARDS_MAX (4 + CONFIG_NETS_MAX + CONFIG_DISKS_MAX)
 
+/* An adapter, the cable in it, and the name by which the operator finds it (borrowed; may be "").
+ */
+struct board_net {
+	struct net net;
+	struct virtio_net *card;
+	const char *id;
+};
+
 struct board {
 	struct board_base base;
 	struct pci_host *pci;
@@ -77,7 +85,7 @@ struct board {
 	struct console *com1_end, *com2_end, *hvc_end;
 	struct console *agent_end; /* NULL without --agent */
 	struct block disk[CONFIG_DISKS_MAX];
-	struct net net[CONFIG_NETS_MAX];
+	struct board_net net[CONFIG_NETS_MAX];
 };
 
 #define PORTS(first, count, access, field, name)                                   \
@@ -172,12 +180,31 @@ static int open_serial(struct board *b, const struct config_serial *serial, stru
 	return console_null_create(&b->com1_end);
 }
 
+static int open_network(struct board *b, const struct config_net *net, struct net *out,
+			struct error *err)
+{
+	switch (net->kind) {
+	case CONFIG_NET_USER:
+		return net_user_open(out, b->base.loop, net->forward, net->forwards, err);
+	case CONFIG_NET_NONE:
+		break;
+	}
+	net_null_open(out);
+	return 0;
+}
+
 static int open_net(struct board *b, unsigned i, const struct config_net *net, struct error *err)
 {
-	if (net->kind == CONFIG_NET_USER)
-		return net_user_open(&b->net[i], b->base.loop, net->forward, net->forwards, err);
-	net_null_open(&b->net[i]);
-	return 0;
+	struct net to;
+	int ret = open_network(b, net, &to, err);
+
+	if (ret)
+		return ret;
+	b->net[i].id = net->id;
+	ret = net_plug_open(&b->net[i].net, &to);
+	if (ret)
+		net_close(&to);
+	return ret;
 }
 
 /* The terminal comes last: until then, errors must find it as it was. */
@@ -241,12 +268,14 @@ static int create_net_card(struct board *b, unsigned i, const struct config_net 
 	/* Locally administered; unique in this machine. */
 	const uint8_t mac[NET_MAC_BYTES] = { 0x02, 'n', 'i', 'd', 'u', (uint8_t)i };
 	const struct virtio_place place = { b->pci, SLOT_NET + i, b->base.memory };
-	struct virtio_net *card;
-	int ret = virtio_net_create(&card, &place, &b->net[i], net->has_mac ? net->mac : mac);
+	int ret = virtio_net_create(&b->net[i].card, &place, &b->net[i].net,
+				    net->has_mac ? net->mac : mac);
 
-	if (!ret)
-		add_card(b, &virtio_net_dev_ops, card);
-	return ret;
+	if (ret)
+		return ret;
+	add_card(b, &virtio_net_dev_ops, b->net[i].card);
+	virtio_net_set_link(b->net[i].card, net->kind != CONFIG_NET_NONE);
+	return 0;
 }
 
 static int create_disk_card(struct board *b, unsigned i)
@@ -370,7 +399,7 @@ void board_destroy(struct board *b)
 	for (unsigned i = 0; i < CONFIG_DISKS_MAX; i++)
 		block_close(&b->disk[i]);
 	for (unsigned i = 0; i < CONFIG_NETS_MAX; i++)
-		net_close(&b->net[i]);
+		net_close(&b->net[i].net);
 	console_destroy(b->com1_end);
 	console_destroy(b->com2_end);
 	console_destroy(b->hvc_end);
@@ -399,6 +428,24 @@ int board_reset(struct board *b, struct error *err)
 struct virtio_balloon *board_balloon(struct board *b)
 {
 	return b->balloon;
+}
+
+int board_move_net(struct board *b, const struct config_net *to, struct error *err)
+{
+	struct net network;
+	unsigned i = 0;
+	int ret;
+
+	while (i < CONFIG_NETS_MAX && (!b->net[i].card || strcmp(b->net[i].id, to->id)))
+		i++;
+	if (i == CONFIG_NETS_MAX)
+		return error_set(err, -ENOENT, "there is no network adapter '%s'", to->id);
+	ret = open_network(b, to, &network, err);
+	if (ret)
+		return ret;
+	net_plug_move(&b->net[i].net, &network);
+	virtio_net_set_link(b->net[i].card, to->kind != CONFIG_NET_NONE);
+	return 0;
 }
 
 void board_press_power_button(struct board *b)

@@ -43,6 +43,12 @@ int board_reset(struct board *board, struct error *err);
 /* The memory balloon. Borrowed. */
 struct virtio_balloon *board_balloon(struct board *board);
 
+/*
+ * Moves the cable of the adapter with that id to another network, while the guest runs. -ENOENT
+ * for an unknown one, or what opening the network says; the cable is where it was then.
+ */
+int board_move_net(struct board *board, const struct config_net *to, struct error *err);
+
 /* A press of the machine's power button. */
 void board_press_power_button(struct board *board);
 

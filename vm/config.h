@@ -14,6 +14,7 @@
 #define CONFIG_DISKS_MAX          16
 #define CONFIG_NETS_MAX           8
 #define CONFIG_FORWARDS_MAX       16
+#define CONFIG_ID_MAX             64
 #define CONFIG_PATH_MAX           4096
 #define CONFIG_BUFFER_MAX_PERCENT 2000
 
@@ -26,7 +27,8 @@ enum config_net_kind { CONFIG_NET_NONE, CONFIG_NET_USER };
 
 struct config_net {
 	enum config_net_kind kind;
-	bool has_mac; /* else the board chooses one */
+	char id[CONFIG_ID_MAX]; /* by which the operator finds it again; "": nobody does */
+	bool has_mac;           /* else the board chooses one */
 	uint8_t mac[NET_MAC_BYTES];
 	struct net_forward forward[CONFIG_FORWARDS_MAX];
 	unsigned forwards;

@@ -193,31 +193,58 @@ static int parse_mac(const char *text, size_t len, struct config_net *net, struc
 	return 0;
 }
 
+static int parse_text(const char *word, const char *text, size_t len, char *out, size_t room,
+		      struct error *err)
+{
+	if (!len || len >= room)
+		return error_set(err, -EINVAL,
+				 "'%s%.*s' has no text, or one of more than %zu bytes", word,
+				 (int)len, text, room - 1);
+	memcpy(out, text, len);
+	out[len] = 0;
+	return 0;
+}
+
+static int parse_id(const char *text, size_t len, struct config_net *net, struct error *err)
+{
+	return parse_text("id=", text, len, net->id, sizeof(net->id), err);
+}
+
+#define ANY_NET (-1)
+
 static int parse_net_word(const char *word, size_t len, struct config_net *net, struct error *err)
 {
-	static const char forward[] = "forward=", mac[] = "mac=";
-	size_t forward_len = sizeof(forward) - 1, mac_len = sizeof(mac) - 1;
+	static const struct {
+		const char *name;
+		int kind; /* of network that has it */
+		int (*parse)(const char *text, size_t len, struct config_net *net,
+			     struct error *err);
+	} words[] = {
+		{ "mac=", ANY_NET, parse_mac },
+		{ "id=", ANY_NET, parse_id },
+		{ "forward=", CONFIG_NET_USER, parse_forward },
+	};
 
-	if (len >= mac_len && !strncmp(word, mac, mac_len))
-		return parse_mac(word + mac_len, len - mac_len, net, err);
-	if (net->kind == CONFIG_NET_USER && len >= forward_len &&
-	    !strncmp(word, forward, forward_len))
-		return parse_forward(word + forward_len, len - forward_len, net, err);
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
+		size_t name_len = strlen(words[i].name);
+
+		if (len < name_len || strncmp(word, words[i].name, name_len) ||
+		    (words[i].kind != ANY_NET && words[i].kind != (int)net->kind))
+			continue;
+		return words[i].parse(word + name_len, len - name_len, net, err);
+	}
 	return error_set(err, -EINVAL, "unknown word '%.*s'", (int)len, word);
 }
 
-static int set_net(struct config *config, const char *value, struct error *err)
+int options_parse_net(struct config_net *net, const char *value, struct error *err)
 {
 	static const char *const words[] = {
 		[CONFIG_NET_NONE] = "none", [CONFIG_NET_USER] = "user"
 	};
-	struct config_net *net = &config->net[config->nets];
 	size_t len = strcspn(value, ",");
 	char kind[16];
 	int i, ret = 0;
 
-	if (config->nets == CONFIG_NETS_MAX)
-		return error_set(err, -EINVAL, "more than %d network adapters", CONFIG_NETS_MAX);
 	snprintf(kind, sizeof(kind), "%.*s", (int)len, value);
 	i = choose(kind, words, ARRAY_SIZE(words), err);
 	if (i < 0)
@@ -228,6 +255,16 @@ static int set_net(struct config *config, const char *value, struct error *err)
 		len = strcspn(value, ",");
 		ret = parse_net_word(value, len, net, err);
 	}
+	return ret;
+}
+
+static int set_net(struct config *config, const char *value, struct error *err)
+{
+	int ret;
+
+	if (config->nets == CONFIG_NETS_MAX)
+		return error_set(err, -EINVAL, "more than %d network adapters", CONFIG_NETS_MAX);
+	ret = options_parse_net(&config->net[config->nets], value, err);
 	config->nets += !ret;
 	return ret;
 }
@@ -294,7 +331,8 @@ static const struct option options[] = {
 	  "initial file system, or the multiboot module" },
 	{ "append", "TEXT", false, NULL, FIELD(append), "the kernel's command line" },
 	{ "disk", "FILE[,readonly]", true, set_disk, 0, "a raw disk image on a virtio disk" },
-	{ "net", "user|none[,mac=ADDRESS][,forward=tcp:HOSTPORT:GUESTPORT]...", true, set_net, 0,
+	{ "net", "user|none[,mac=ADDRESS][,id=NAME][,forward=tcp:HOSTPORT:GUESTPORT]...", true,
+	  set_net, 0,
 	  "a virtio network adapter: on a network of its own with DHCP,\n"
 	  "DNS and a way out, or unplugged" },
 	{ "serial", "stdio|none|file:PATH|unix:PATH", false, set_serial, 0,

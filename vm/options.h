@@ -15,6 +15,9 @@
  */
 int options_parse(struct config *config, int argc, char *const argv[], struct error *err);
 
+/* The value of --net, also for a network that an adapter is to be moved to. */
+int options_parse_net(struct config_net *net, const char *value, struct error *err);
+
 /* The synopsis, and a line or two for each option. */
 void options_help(FILE *out);
 

@@ -10,10 +10,13 @@
  *   reset              as the reset button does
  *   memory             bytes: what a guest with static memory is to have; or for dynamic memory
  *                      minimum, maximum (bytes) and buffer (percent)
+ *   network            net: where an adapter's cable leads from now on, as --net has it; its id=
+ *                      says which adapter
  *   quit               ends the run at once, with status 0
  */
 #include "vm/requests.h"
 
+#include "vm/options.h"
 #include "vm/vm.h"
 
 #include <unistd.h>
@@ -120,9 +123,21 @@ static int memory(void *self, const json_t *arguments, json_t *answer, struct er
 	return balance_set_limits(vm_balance(self), &limits, err);
 }
 
+static int network(void *self, const json_t *arguments, json_t *answer, struct error *err)
+{
+	const char *text = json_string_value(json_object_get(arguments, "net"));
+	struct config_net net;
+	int ret;
+
+	(void)answer;
+	if (!text)
+		return error_set(err, -EINVAL, "'net' is no text");
+	ret = options_parse_net(&net, text, err);
+	return ret ? ret : vm_move_net(self, &net, err);
+}
+
 const struct control_request requests[] = {
-	{ "query", query },    { "powerdown", powerdown },
-	{ "pause", do_pause }, { "resume", do_resume },
-	{ "reset", reset },    { "quit", quit },
-	{ "memory", memory },  { NULL, NULL },
+	{ "query", query },      { "powerdown", powerdown }, { "pause", do_pause },
+	{ "resume", do_resume }, { "reset", reset },         { "quit", quit },
+	{ "memory", memory },    { "network", network },     { NULL, NULL },
 };

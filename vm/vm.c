@@ -323,6 +323,11 @@ void vm_quit(struct vm *vm)
 	end(vm, VM_STATUS_OFF, NULL);
 }
 
+int vm_move_net(struct vm *vm, const struct config_net *to, struct error *err)
+{
+	return board_move_net(vm->board, to, err);
+}
+
 struct balance *vm_balance(struct vm *vm)
 {
 	return vm->balance;

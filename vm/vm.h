@@ -58,4 +58,7 @@ void vm_reset(struct vm *vm); /* also while paused, and stays so */
 void vm_quit(struct vm *vm);
 struct balance *vm_balance(struct vm *vm); /* borrowed */
 
+/* Moves an adapter's cable: see board_move_net. */
+int vm_move_net(struct vm *vm, const struct config_net *to, struct error *err);
+
 #endif

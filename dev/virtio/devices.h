@@ -35,9 +35,12 @@ struct virtio_place {
 int virtio_blk_create(struct virtio_blk **out, const struct virtio_place *place,
 		      const struct block *disk, unsigned queues, const char *serial);
 
-/* Create and destroy on the loop's thread. */
+/* Create and destroy on the loop's thread. The link is up. */
 int virtio_net_create(struct virtio_net **out, const struct virtio_place *place,
 		      const struct net *net, const uint8_t mac[NET_MAC_BYTES]);
+
+/* Whether the guest sees a cable in the adapter; it is told of a change. Any thread. */
+void virtio_net_set_link(struct virtio_net *nic, bool is_up);
 
 /* One port: hvc0, or with a name (borrowed) a port for programs that look for it by that name. */
 int virtio_console_create(struct virtio_console **out, const struct virtio_place *place,

@@ -18,6 +18,7 @@
 
 #define CLASS_ETHERNET     0x020000
 #define HEADER_BYTES       sizeof(struct virtio_net_hdr_v1)
+#define TX_BATCH           64
 #define RX_CHAINS_MAX      64  /* that one frame may be spread over */
 #define BACKLOG_FRAMES_MAX 256 /* a power of two */
 
@@ -82,12 +83,20 @@ static void send_frame(struct virtio_net *nic)
 	nic->net->ops->send(nic->net->self, nic->tx_frame, bytes);
 }
 
+/* A batch: one interrupt, and one call on the host where the back end can do that. */
 static bool transmit(struct virtio_net *nic)
 {
-	if (!virtio_pop(&nic->virtio, QUEUE_TX, &nic->tx_chain))
+	struct virtq_used used[TX_BATCH];
+	unsigned count = 0;
+
+	while (count < TX_BATCH && virtio_pop(&nic->virtio, QUEUE_TX, &nic->tx_chain)) {
+		send_frame(nic);
+		used[count++] = (struct virtq_used){ nic->tx_chain.head, 0 };
+	}
+	if (!count)
 		return false;
-	send_frame(nic);
-	virtio_push_one(&nic->virtio, QUEUE_TX, &nic->tx_chain, 0);
+	net_flush(nic->net);
+	virtio_push(&nic->virtio, QUEUE_TX, used, count);
 	return true;
 }
 
@@ -286,6 +295,14 @@ int virtio_net_create(struct virtio_net **out, const struct virtio_place *place,
 	net->ops->receive(net->self, receive, nic);
 	*out = nic;
 	return 0;
+}
+
+void virtio_net_set_link(struct virtio_net *nic, bool is_up)
+{
+	uint16_t status = is_up ? VIRTIO_NET_S_LINK_UP : 0;
+
+	if (__atomic_exchange_n(&nic->config.status, status, __ATOMIC_SEQ_CST) != status)
+		virtio_config_changed(&nic->virtio);
 }
 
 static void nic_reset(void *self)

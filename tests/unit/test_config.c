@@ -73,7 +73,7 @@ static void everything_at_once(void **state)
 	(void)state;
 	good(&c, "--engine soft --cpu amd --cpus 4 --memory 2G --nested off --kernel k --initrd=i "
 		 "--append a=b --disk one --disk two,readonly --disk a,b "
-		 "--net user,forward=tcp:2222:22,forward=tcp:8080:80 --net none "
+		 "--net user,forward=tcp:2222:22,forward=tcp:8080:80 --net none,id=b-1 "
 		 "--serial unix:/tmp/s --debug-exit --no-reboot --timeout 9 --verbose");
 	assert_ptr_equal(c.engine, &engine_soft);
 	assert_int_equal(c.vendor, CPU_AMD);
@@ -93,7 +93,9 @@ static void everything_at_once(void **state)
 	assert_int_equal(c.net[0].forwards, 2);
 	assert_int_equal(c.net[0].forward[1].host_port, 8080);
 	assert_int_equal(c.net[0].forward[1].guest_port, 80);
+	assert_string_equal(c.net[0].id, "");
 	assert_int_equal(c.net[1].kind, CONFIG_NET_NONE);
+	assert_string_equal(c.net[1].id, "b-1");
 	assert_int_equal(c.serial.kind, CONFIG_SERIAL_UNIX);
 	assert_string_equal(c.serial.path, "/tmp/s");
 	assert_true(c.debug_exit && c.no_reboot && c.verbose);
@@ -125,6 +127,7 @@ static void bad_options(void **state)
 	bad("--net bridge", "--net: 'bridge'");
 	bad("--net user,mtu=9", "unknown word 'mtu=9'");
 	bad("--net none,forward=tcp:1:2", "unknown word");
+	bad("--net user,id=", "'id='");
 	bad("--net user,forward=udp:1:2", "forward=tcp:HOSTPORT:GUESTPORT");
 	bad("--net user,forward=tcp:1", "forward=tcp:HOSTPORT:GUESTPORT");
 	bad("--net user,forward=tcp:1:65536", "forward=tcp:HOSTPORT:GUESTPORT");

@@ -29,7 +29,8 @@ struct fixture {
 	net_receive_fn *receive;
 	void *receiver;
 	pthread_mutex_t lock;
-	unsigned sent;
+	unsigned sent, flushed;
+	bool closed;
 	uint8_t last[2048];
 	size_t last_bytes;
 };
@@ -53,12 +54,28 @@ static void set_receiver(void *self, net_receive_fn *fn, void *receiver)
 	f->receiver = receiver;
 }
 
-static void no_close(void *self)
+static void count_flush(void *self)
 {
-	(void)self;
+	struct fixture *f = self;
+
+	pthread_mutex_lock(&f->lock);
+	f->flushed = f->sent;
+	pthread_mutex_unlock(&f->lock);
 }
 
-static const struct net_ops fake_ops = { record, set_receiver, no_close };
+static void note_close(void *self)
+{
+	struct fixture *f = self;
+
+	f->closed = true;
+}
+
+static const struct net_ops fake_ops = {
+	.send = record,
+	.flush = count_flush,
+	.receive = set_receiver,
+	.close = note_close,
+};
 
 static int setup(void **state)
 {
@@ -117,6 +134,7 @@ static void test_transmit(void **state)
 	for (unsigned i = 0; i < 40; i++)
 		transmit(f, &header, frame, sizeof(frame));
 	assert_int_equal(f->sent, 40);
+	assert_int_equal(f->flushed, 40); /* none is given back that may still wait */
 	assert_int_equal(f->last_bytes, 100);
 	assert_string_equal(f->last, "a frame");
 	/* too short, too long, and segmentation that nobody offered */
@@ -127,6 +145,86 @@ static void test_transmit(void **state)
 	transmit(f, &header, frame, sizeof(frame));
 	assert_int_equal(f->sent, 41);
 	assert_false(driver_status(&f->d) & VIRTIO_CONFIG_S_NEEDS_RESET);
+}
+
+/* Many at once: all leave, in order, and all come back. */
+static void test_transmit_batch(void **state)
+{
+	struct fixture *f = *state;
+	struct virtio_net_hdr_v1 header = { 0 };
+	char frame[60] = "";
+
+	driver_start(&f->d, FEATURES, 2);
+	for (unsigned i = 0; i < DRIVER_QUEUE_SIZE / 2; i++) {
+		uint64_t at = TX_FRAME + i * 0x1000;
+		struct driver_segment segment = { at, HEADER + sizeof(frame), false };
+
+		frame[0] = (char)('a' + i);
+		memory_write(f->d.memory, at, &header, HEADER);
+		memory_write(f->d.memory, at + HEADER, frame, sizeof(frame));
+		driver_add(&f->d, TX, &segment, 1);
+	}
+	driver_kick(&f->d, TX);
+	for (unsigned i = 0; i < DRIVER_QUEUE_SIZE / 2; i++)
+		driver_wait(&f->d, TX, NULL);
+	assert_int_equal(f->flushed, DRIVER_QUEUE_SIZE / 2);
+	assert_int_equal(f->last[0], 'a' + DRIVER_QUEUE_SIZE / 2 - 1);
+}
+
+/* A driver that asked for it learns that the cable was pulled. */
+static void test_link(void **state)
+{
+	struct fixture *f = *state;
+	uint8_t generation;
+
+	driver_start(&f->d, FEATURES | BIT(VIRTIO_NET_F_STATUS), 2);
+	generation = mmio_read(&f->d, f->d.common + VIRTIO_PCI_COMMON_CFGGENERATION, 1);
+	virtio_net_set_link(f->nic, true);
+	assert_int_equal(mmio_read(&f->d, f->d.common + VIRTIO_PCI_COMMON_CFGGENERATION, 1),
+			 generation);
+	virtio_net_set_link(f->nic, false);
+	assert_int_equal(mmio_read(&f->d, f->d.device + 6, 2), 0);
+	assert_int_not_equal(mmio_read(&f->d, f->d.common + VIRTIO_PCI_COMMON_CFGGENERATION, 1),
+			     generation);
+	assert_true(mmio_read(&f->d, f->d.isr, 1) & VIRTIO_PCI_ISR_CONFIG);
+	virtio_net_set_link(f->nic, true);
+	assert_int_equal(mmio_read(&f->d, f->d.device + 6, 2), VIRTIO_NET_S_LINK_UP);
+}
+
+static void count_frame(void *receiver, const void *frame, size_t bytes)
+{
+	(void)frame;
+	*(size_t *)receiver += bytes;
+}
+
+/* A cable that moves: frames go and come at its other end only. */
+static void test_plug(void **state)
+{
+	struct fixture one = { .sent = 0 }, two = { .sent = 0 };
+	struct net first = { &fake_ops, &one }, second = { &fake_ops, &two }, plug;
+	size_t got = 0;
+
+	(void)state;
+	pthread_mutex_init(&one.lock, NULL);
+	pthread_mutex_init(&two.lock, NULL);
+	assert_int_equal(net_plug_open(&plug, &first), 0);
+	plug.ops->receive(plug.self, count_frame, &got);
+	plug.ops->send(plug.self, "frame", 5);
+	net_flush(&plug);
+	assert_int_equal(one.flushed, 1);
+	one.receive(one.receiver, "ab", 2);
+	net_plug_move(&plug, &second);
+	assert_true(one.closed);
+	assert_null(one.receive);
+	plug.ops->send(plug.self, "frame", 5);
+	assert_int_equal(one.sent, 1);
+	assert_int_equal(two.sent, 1);
+	two.receive(two.receiver, "abc", 3);
+	assert_int_equal(got, 5);
+	net_close(&plug);
+	assert_true(two.closed);
+	pthread_mutex_destroy(&one.lock);
+	pthread_mutex_destroy(&two.lock);
 }
 
 static void test_too_long(void **state)
@@ -501,6 +599,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_config, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_transmit, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_transmit_batch, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_link, setup, teardown),
+		cmocka_unit_test(test_plug),
 		cmocka_unit_test_setup_teardown(test_too_long, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_checksum, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_receive, setup, teardown),
