@@ -12,6 +12,7 @@
 
 #define LINE_MAX_BYTES (64 * KIB)
 #define BACKLOG        16
+#define UNREAD_MAX     (1 * MIB) /* of answers */
 
 struct client {
 	uv_pipe_t pipe;
@@ -55,13 +56,26 @@ static void drop(struct client *client)
 	uv_close((uv_handle_t *)&client->pipe, on_client_closed);
 }
 
+static void free_reply(struct reply *reply)
+{
+	if (reply)
+		free(reply->text);
+	free(reply);
+}
+
 static void on_written(uv_write_t *write, int status)
 {
 	struct reply *reply = container_of(write, struct reply, write);
 
 	(void)status;
-	free(reply->text);
-	free(reply);
+	free_reply(reply);
+}
+
+static bool does_not_read(const struct client *client)
+{
+	const uv_stream_t *stream = (const uv_stream_t *)&client->pipe;
+
+	return uv_stream_get_write_queue_size(stream) > UNREAD_MAX;
 }
 
 /* Takes the reference. */
@@ -74,8 +88,8 @@ static void send_answer(struct client *client, json_t *answer)
 	if (reply)
 		reply->text = json_dumps(answer, JSON_COMPACT);
 	json_decref(answer);
-	if (!reply || !reply->text) {
-		free(reply);
+	if (!reply || !reply->text || does_not_read(client)) {
+		free_reply(reply);
 		drop(client);
 		return;
 	}
@@ -83,7 +97,7 @@ static void send_answer(struct client *client, json_t *answer)
 	reply->text[len] = '\n'; /* in place of the end: the length is known */
 	buffer = uv_buf_init(reply->text, (unsigned)len + 1);
 	if (uv_write(&reply->write, (uv_stream_t *)&client->pipe, &buffer, 1, on_written))
-		on_written(&reply->write, 0);
+		free_reply(reply);
 }
 
 static const struct control_request *find(const struct control *control, const char *name)

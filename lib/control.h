@@ -4,7 +4,9 @@
  * line of JSON,
  * {"execute": "NAME", "arguments": {...}}; its answer is {"return": {...}} or
  * {"error": {"text": "..."}}, in the order of the requests. Any number of clients; only the same
- * user's and root's are heard. Everything runs on the loop's thread. The process ignores SIGPIPE.
+ * user's and root's are heard. One that leaves a MiB of answers unread while it asks for more is
+ * dropped, and so is one whose request is longer than 64 KiB. Everything runs on the loop's thread.
+ * The process ignores SIGPIPE.
  */
 #ifndef LIB_CONTROL_H
 #define LIB_CONTROL_H

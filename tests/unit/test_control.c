@@ -176,6 +176,33 @@ static void drops_endless_lines_only(void **state)
 	turn(f);
 }
 
+/* Its answers would take more and more memory. */
+static void drops_who_does_not_read(void **state)
+{
+	static const char request[] = "{\"execute\": \"ping\"}\n";
+	const unsigned enough =
+		200000; /* 4 MB of answers: more than a socket holds, and the limit */
+	struct fixture *f = *state;
+	int fd = connect_to(f), other = connect_to(f);
+	unsigned sent = 0;
+	char text[512];
+
+	while (sent < enough) {
+		if (send(fd, request, strlen(request), MSG_NOSIGNAL) > 0)
+			sent++;
+		else if (errno == EPIPE || errno == ECONNRESET)
+			break;
+		else
+			turn(f);
+	}
+	assert_int_not_equal(sent, enough);
+	say(other, request);
+	assert_ptr_equal(strstr(receive(f, other, text, sizeof(text)), "{\"return\""), text);
+	close(fd);
+	close(other);
+	turn(f);
+}
+
 static void client_goes_before_its_answer(void **state)
 {
 	struct fixture *f = *state;
@@ -210,6 +237,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(takes_parts_and_several_lines, setup, teardown),
 		cmocka_unit_test_setup_teardown(survives_nonsense, setup, teardown),
 		cmocka_unit_test_setup_teardown(drops_endless_lines_only, setup, teardown),
+		cmocka_unit_test_setup_teardown(drops_who_does_not_read, setup, teardown),
 		cmocka_unit_test_setup_teardown(client_goes_before_its_answer, setup, teardown),
 		cmocka_unit_test_setup_teardown(refuses_a_path_in_use, setup, teardown),
 	};
