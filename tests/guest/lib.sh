@@ -5,6 +5,9 @@
 #   run ARG...            runs `nidus run --engine soft ARG...`, whatever this host's KVM can; leaves its exit status in
 #                         $status, its output in $out and $err (files); ended after $limit seconds (default 120)
 #   engines               the engines that bare images run on; ENGINES="interp soft" in the environment chooses others
+#   use_store             makes $store, for management; its VMs end with the script
+#   manage ARG...         one cmdlet of that store; as run, and returns the status, too
+#   vm_processes          the pids of the VMs of that store, whose folders are below it
 #   expect_status N NAME  one test: the last run ended so       expect_output REGEX NAME   its output has such a line
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -38,8 +41,35 @@ run() {
 	status=$?
 }
 
+use_store() {
+	nidus=$(realpath "$nidus")
+	store=$scratch/store
+	trap '"$nidus" --root "$store" Stop-VM "*" -TurnOff >"$out" 2>&1; rm -rf "$scratch"' EXIT
+}
+manage() {
+	timeout -k 5 $((${limit:-120} * slower)) "$nidus" --root "$store" "$@" >"$out" 2>"$err" </dev/null
+	status=$?
+	return $status
+}
+vm_processes() {
+	local process
+	for process in /proc/[0-9]*; do
+		[[ $(readlink "$process/cwd" 2>/dev/null) == "$store"/run/* ]] && echo "${process#/proc/}"
+	done
+}
+
 expect_status() { local name=$2; verdict [ "$status" = "$1" ]; }
 expect_output() { local name=$2; verdict grep -q -a -E "$1" "$out"; }
+
+# For a guest that does its worst: no fault of ours (125), no signal (128 and more).
+is_orderly() { [[ $status == 0 || $status == 3 || $status == 124 ]]; }
+
+# expect_garbage_survived CPU SEED: one test, random bytes for code.
+expect_garbage_survived() {
+	run --cpu "$1" --kernel "$(bare garbage)" --append "seed $2" --no-reboot --timeout 3
+	name="hostile: garbage, $1, seed $2: ends in order"
+	verdict is_orderly
+}
 
 # bare NAME: assembles tests/bare/asm/NAME.S and prints the path of the image.
 bare() {
@@ -72,7 +102,13 @@ bare_c() {
 # show_checks WHAT: the last run's own lines of TAP, each named after WHAT; a failure where it did not come to its end.
 show_checks() {
 	tr -d '\r' <"$out" | sed -n -E "s!^((not )?ok ([0-9]+ )?- )!\1$1: !p; /^1\.\./p; /^#/p"
-	grep -q '^1\.\.' "$out" || fail "$1: ends with its plan"
+	local want=1 # 2V+1 for the image's V
+	if grep -q -a '^not ok' "$out"; then bad=$((bad + 1)) want=3; fi
+	if ! grep -q -a '^1\.\.' "$out"; then
+		fail "$1: ends with its plan"
+	elif [[ $status != "$want" ]]; then
+		fail "$1: ends with status $want"
+	fi
 }
 
 finish() { exit $((bad > 0)); }
