@@ -643,6 +643,17 @@ uint64_t block_epoch(const struct cpu *cpu)
 	return cpu->soft->blocks->emptied;
 }
 
+void block_publish_code(struct cpu *cpu, uint64_t epoch, const struct block *target,
+			const uint8_t **to)
+{
+	struct block_cache *cache = cpu->soft->blocks;
+
+	pthread_mutex_lock(&cache->lock);
+	if (epoch == cache->emptied && target->is_valid && target->code)
+		__atomic_store_n(to, target->code, __ATOMIC_RELEASE);
+	pthread_mutex_unlock(&cache->lock);
+}
+
 void block_patch_link(struct cpu *cpu, uint64_t epoch, const struct jit_link *link,
 		      const struct block *target)
 {

@@ -20,15 +20,13 @@
 
 /* A direct jump of translated code, to a block of its own page. */
 struct jit_link {
-	uint8_t *site;           /* its displacement: emit_patch */
-	uint16_t target;         /* offset in the page */
-	bool is_backward;        /* it may close a loop, which must look for attention */
-	bool is_ungrouped;       /* to code without groups */
-	bool keeps_flags;        /* it leaves them in the host's, not in cpu->status */
-	const struct insn *insn; /* the first one at the target, of one that is_ungrouped */
+	uint8_t *site;    /* its displacement: emit_patch */
+	uint16_t target;  /* offset in the page */
+	bool is_backward; /* it may close a loop, which must look for attention */
+	bool keeps_flags; /* it leaves them in the host's, not in cpu->status */
 };
 
-#define JIT_LINKS 6
+#define JIT_LINKS 2 /* a block ends once: where its last instruction jumps to, and behind it */
 
 /* Host code of a block: cpu/jit. Addresses are those of the writable mapping. */
 struct jit_code {
@@ -39,7 +37,7 @@ struct jit_code {
 	/* Jumps that the entries become when the block is dropped. */
 	uint8_t *bail, *flags_bail;
 	struct jit_link link[JIT_LINKS];
-	/* How often its stack accesses did not fit into one page, and what came of it. */
+	/* How often a group of accesses could not be made as one, and what came of it. */
 	uint16_t misfits;
 	bool is_ungrouped;
 };
@@ -143,8 +141,12 @@ enum block_state {
 /* Makes host code for the block, between blocks. */
 enum block_state block_translate(struct cpu *cpu, struct block *block);
 
-/* Its host code is made anew, without groups of stack accesses. */
+/* Its host code is made anew, without groups of accesses. */
 void block_ungroup(struct cpu *cpu, struct block *block);
+
+/* Stores where the code of `target` is entered, if it is still there. */
+void block_publish_code(struct cpu *cpu, uint64_t epoch, const struct block *target,
+			const uint8_t **to);
 
 /* How often the cache has been emptied: a link that was read before may be gone since. */
 uint64_t block_epoch(const struct cpu *cpu);

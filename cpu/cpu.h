@@ -142,6 +142,7 @@ enum jit_thunk {
 	THUNK_POLL,
 	THUNK_BAIL,
 	THUNK_FIT,
+	THUNK_CROSS,
 	THUNK_STOP,
 	JIT_THUNKS,
 };

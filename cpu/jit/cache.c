@@ -23,6 +23,7 @@
 
 #define ARENA_BYTES      (64 * MIB)
 #define SITES_MAX        (2 * MIB)
+#define FITS_MAX         MIB
 #define HOT_BYTES        (43 * MIB) /* for main paths, of all that: their share, measured */
 #define BLOCK_ROOM_BYTES (16 * KIB) /* neither part of a block's code is longer */
 
@@ -54,6 +55,13 @@ static bool map_sites(struct jit *jit)
 	return jit->sites != MAP_FAILED;
 }
 
+static bool map_fits(struct jit *jit)
+{
+	jit->fits = mmap(NULL, FITS_MAX * sizeof(*jit->fits), PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	return jit->fits != MAP_FAILED;
+}
+
 static bool host_has_bmi2(void)
 {
 	unsigned eax, ebx, ecx, edx;
@@ -66,7 +74,7 @@ static void forget_code(struct jit *jit)
 {
 	jit->hot = (struct code_room){ jit->shared_end, jit->writable + HOT_BYTES };
 	jit->cold = (struct code_room){ jit->writable + HOT_BYTES, jit->writable + ARENA_BYTES };
-	jit->site_count = 0;
+	jit->site_count = jit->fit_count = 0;
 }
 
 int jit_create(struct jit **out, const struct engine_config *config)
@@ -77,12 +85,13 @@ int jit_create(struct jit **out, const struct engine_config *config)
 		return -ENOMEM;
 	jit->writable = jit->executable = MAP_FAILED;
 	jit->sites = MAP_FAILED;
+	jit->fits = MAP_FAILED;
 	jit->has_bmi2 = host_has_bmi2();
 	jit->counts = config->stats;
 	jit->has_exact_flags = config->exact_flags;
 	ZydisDecoderInit(&jit->zydis, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
 	gen_rows_index(jit);
-	if (!map_arena(jit) || !map_sites(jit)) {
+	if (!map_arena(jit) || !map_sites(jit) || !map_fits(jit)) {
 		jit_destroy(jit);
 		return -EPERM;
 	}
@@ -102,6 +111,8 @@ void jit_destroy(struct jit *jit)
 		munmap(jit->executable, ARENA_BYTES);
 	if (jit->sites != MAP_FAILED)
 		munmap(jit->sites, SITES_MAX * sizeof(*jit->sites));
+	if (jit->fits != MAP_FAILED)
+		munmap(jit->fits, FITS_MAX * sizeof(*jit->fits));
 	free(jit);
 }
 
@@ -151,7 +162,8 @@ static bool is_roomy(const struct code_room *room)
 bool jit_has_room(const struct jit *jit)
 {
 	return !jit || (is_roomy(&jit->hot) && is_roomy(&jit->cold) &&
-			SITES_MAX - jit->site_count >= BLOCK_MAX_INSNS);
+			SITES_MAX - jit->site_count >= BLOCK_MAX_INSNS &&
+			FITS_MAX - jit->fit_count >= COLD_MAX);
 }
 
 void jit_emptied(struct cpu *cpu)
@@ -198,6 +210,7 @@ void jit_translate(struct jit *jit, struct block *block, const uint8_t *arena)
 	if (!gen_block(jit, block, &jit->hot, &jit->cold))
 		return;
 	publish_sites(jit, before.at);
+	jit->fit_count += jit->gen.fits;
 	jit->stats.blocks++;
 	jit->stats.bytes_in += block->length;
 	jit->stats.bytes_out += (uint64_t)(jit->hot.at - before.at + jit->cold.at - cold_before.at);

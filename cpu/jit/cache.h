@@ -5,6 +5,7 @@
 #ifndef CPU_JIT_CACHE_H
 #define CPU_JIT_CACHE_H
 
+#include "cpu/jit/dispatch.h"
 #include "cpu/jit/fault.h"
 #include "cpu/jit/jit.h"
 #include "cpu/jit/translate.h"
@@ -28,11 +29,18 @@ struct jit {
 	 * arena; the second ones store the flags, with R10, before. */
 	const uint8_t *thunk[JIT_THUNKS], *storing_thunk[JIT_THUNKS];
 	const uint8_t *load_status; /* a function: gen_status_load with R11 */
+	/* For where the check of a group fails: R9 has the address in its lowest 12 bits, R10 = the
+	 * distance of its struct jit_fit from jit->fits. */
+	const uint8_t *fit;
+	/* jit_fit.crossing at first, where another block can be found, and where not. */
+	const uint8_t *cross, *misfit;
 	uint8_t *shared_end;
 	/* Copied instructions that may fault, by address: cpu/jit/fault.h. */
 	struct fault_site *sites;
 	uint32_t site_count; /* atomic */
-	ZydisDecoder zydis;  /* of 64-bit code */
+	struct jit_fit *fits;
+	uint32_t fit_count;
+	ZydisDecoder zydis; /* of 64-bit code */
 	const struct gen_row *row[ZYDIS_MNEMONIC_MAX_VALUE + 1];
 	/* For the one translation that there is at a time. */
 	struct gen gen;

@@ -11,6 +11,11 @@
 /* --- what all blocks share -----------------------------------------------------------------------
  */
 
+static struct host_mem thunk_field(enum jit_thunk thunk)
+{
+	return mem_gs((int32_t)(offsetof(struct cpu, jit.thunk) + thunk * sizeof(void *)));
+}
+
 static const uint8_t *emit_way_out(struct emitter *e, enum jit_thunk thunk, bool stores_status)
 {
 	const uint8_t *start = e->at;
@@ -19,8 +24,34 @@ static const uint8_t *emit_way_out(struct emitter *e, enum jit_thunk thunk, bool
 		gen_status_store(e, R10);
 	if (thunk != THUNK_POLL && thunk != THUNK_BAIL) /* what R9 is for these is no pointer */
 		emit_alu_rm(e, ALU_ADD, 8, R9, mem_gs(offsetof(struct cpu, jit.arena)));
-	emit_jmp_m(e, mem_gs((int32_t)(offsetof(struct cpu, jit.thunk) + thunk * sizeof(void *))));
+	emit_jmp_m(e, thunk_field(thunk));
 	return start;
+}
+
+/*
+ * Whether the range crosses into another page, its address says: what a TLB's tag or the stack's
+ * page has done to it leaves the offset in the page as it was.
+ */
+static void emit_shared_fit(struct jit *jit, struct emitter *e)
+{
+	struct emit_jump crossing;
+
+	jit->fit = e->at;
+	emit_mov_ri(e, R11, (uint64_t)(uintptr_t)jit->fits);
+	emit_alu_rr(e, ALU_ADD, 8, R10, R11);
+	emit_movzx_rm(e, 2, R11,
+		      mem_at(R10, offsetof(struct jit_fit, range) + GROUP_BYTES_SHIFT / 8));
+	emit_alu_ri(e, ALU_AND, 4, R9, PAGE_BYTES - 1);
+	emit_alu_rr(e, ALU_ADD, 4, R11, R9);
+	emit_mov_rr(e, 8, R9, R10);
+	emit_alu_ri(e, ALU_CMP, 4, R11, PAGE_BYTES);
+	crossing = emit_jcc(e, COND_A, true);
+	jit->misfit = e->at;
+	emit_jmp_m(e, thunk_field(THUNK_FIT));
+	emit_land(e, crossing);
+	emit_jmp_m(e, mem_at(R10, offsetof(struct jit_fit, crossing)));
+	jit->cross = e->at;
+	emit_jmp_m(e, thunk_field(THUNK_CROSS));
 }
 
 void cold_emit_shared(struct jit *jit, uint8_t *end)
@@ -35,6 +66,7 @@ void cold_emit_shared(struct jit *jit, uint8_t *end)
 	jit->load_status = e.at;
 	gen_status_load(&e, R11);
 	emit_ret(&e);
+	emit_shared_fit(jit, &e);
 	jit->shared_end = e.at;
 }
 
@@ -140,35 +172,6 @@ void cold_fit(struct gen *g, struct emit_jump from, const uint8_t *again, uint64
 	cold->range = range;
 }
 
-/*
- * A range that crosses into another page: the code of the same instructions without groups does it,
- * from here to the end of the block. NULL: the run loop must.
- */
-static struct jit_link *link_ungrouped(struct gen *g, const struct cold *cold)
-{
-	unsigned target = g->page_offset + cold->insn->start;
-	struct jit_link *link = &g->block->jit.link[g->links];
-
-	if (g->links == ARRAY_SIZE(g->block->jit.link) || !gen_is_linked(target))
-		return NULL;
-	g->links++;
-	*link = (struct jit_link){ .target = (uint16_t)target,
-				   .is_ungrouped = true,
-				   .insn = cold->insn };
-	return link;
-}
-
-static struct emit_jump emit_crossing(struct gen *g, uint64_t range)
-{
-	unsigned bytes = (unsigned)bits(range, GROUP_REG_SHIFT - 1, GROUP_BYTES_SHIFT);
-
-	gen_read(g, R9, (unsigned)bits(range, GROUP_REG_SHIFT + 3, GROUP_REG_SHIFT));
-	emit_lea(&g->e, 8, R9, mem_at(R9, (int32_t)range));
-	emit_alu_ri(&g->e, ALU_AND, 4, R9, PAGE_BYTES - 1);
-	emit_alu_ri(&g->e, ALU_CMP, 4, R9, (int32_t)(PAGE_BYTES - bytes));
-	return emit_jcc(&g->e, COND_A, false);
-}
-
 static void emit_link(struct gen *g, const struct jit_link *link)
 {
 	emit_place(g, link);
@@ -178,24 +181,19 @@ static void emit_link(struct gen *g, const struct jit_link *link)
 
 static void emit_fit(struct gen *g, const struct cold *cold)
 {
-	struct jit_link *link = link_ungrouped(g, cold);
-	struct emit_jump crossing = { 0 };
+	struct jit *jit = g->jit;
+	uint32_t n = jit->fit_count + g->fits++;
+	bool is_linked = gen_is_linked((int64_t)g->page_offset + cold->insn->start);
 
-	if (link)
-		crossing = emit_crossing(g, cold->range);
-	emit_place(g, cold->insn);
-	/* The vector registers are not live any more: the code cannot go on. */
-	emit_mov_ri(&g->e, R10, cold->range | (cold->is_vector ? GROUP_GIVE_UP : 0));
-	emit_call_to(&g->e, g->jit->thunk[THUNK_FIT]);
-	emit_jmp_to(&g->e, cold->back);
-	if (!link)
-		return;
-	emit_land(&g->e, crossing);
-	link->site = emit_jmp_patchable(&g->e, g->e.at);
-	if (g->e.failed)
-		return;
-	emit_patch(link->site, g->e.at);
-	emit_link(g, link);
+	jit->fits[n] = (struct jit_fit){
+		.crossing = jit_executable(jit, is_linked ? jit->cross : jit->misfit),
+		.check = jit_executable(jit, cold->back),
+		/* The vector registers are not live any more then: the code cannot go on. */
+		.range = cold->range | (cold->is_vector ? GROUP_GIVE_UP : 0),
+		.insn = cold->insn,
+	};
+	emit_mov_ri(&g->e, R10, n * sizeof(*jit->fits));
+	emit_jmp_to(&g->e, jit->fit);
 }
 
 /* --- jumps ---------------------------------------------------------------------------------------
@@ -277,7 +275,7 @@ void gen_jump_if(struct gen *g, enum emit_condition cc, int64_t target)
 	}
 	cold = put_off(g, COLD_FAR, emit_jcc(&g->e, cc, false));
 	if (cold)
-		cold->target = target;
+		cold->target = (int32_t)target;
 }
 
 /* --- all of it -----------------------------------------------------------------------------------

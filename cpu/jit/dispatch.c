@@ -118,25 +118,6 @@ static void interpret_rest(struct cpu *cpu, const struct insn *insn)
 	cpu->rip += insn->next;
 }
 
-static struct block *find_linked(struct cpu *cpu, const struct jit_link *link, uint64_t *generation)
-{
-	struct block *block;
-
-	if (!link->is_ungrouped)
-		return find_code(cpu, generation);
-	/* If fetching raises something, the run loop takes it back. */
-	cpu->jit.wants_ungrouped = true;
-	block = find_code(cpu, generation);
-	cpu->jit.wants_ungrouped = false;
-	return block;
-}
-
-/* The run loop would enter the code with groups again: something must be done here. */
-static bool link_is_interpreted(const struct cpu *cpu, const struct jit_link *link, uint64_t epoch)
-{
-	return epoch == block_epoch(cpu) && link->is_ungrouped && !cpu_attention_due(cpu);
-}
-
 const void *jit_link(struct cpu *cpu, struct jit_link *link)
 {
 	uint64_t generation, epoch = block_epoch(cpu);
@@ -144,11 +125,7 @@ const void *jit_link(struct cpu *cpu, struct jit_link *link)
 
 	cpu->stats.count[STAT_LEFT_LINK]++;
 	cpu->rip = cpu->jit.code_page + link->target;
-	block = find_linked(cpu, link, &generation);
-	if (!block && link_is_interpreted(cpu, link, epoch)) {
-		interpret_rest(cpu, link->insn);
-		return jit_next(cpu);
-	}
+	block = find_code(cpu, &generation);
 	if (!block)
 		return NULL;
 	jit_arrive(cpu);
@@ -170,19 +147,28 @@ uint8_t jit_prepare_vectors(struct cpu *cpu)
 	return vector_what_is_ready(cpu);
 }
 
-/* --- stack accesses that do not fit --------------------------------------------------------------
+/* --- groups of accesses that do not fit ----------------------------------------------------------
  */
 
 /* How often it must happen before a block is better off without groups. */
 #define MISFITS_MAX 64
 
-static bool find_stack(struct cpu *cpu, gva_t addr)
+/* The TLB's entry of the page if it has the tags for a group of accesses, or NULL. */
+static const struct tlb_entry *find_tags(const struct cpu *cpu, gva_t addr, bool writes)
 {
 	const struct tlb_entry *entry = &cpu->tlb->entry[(addr >> PAGE_BITS) % TLB_ENTRIES];
 	const uint64_t *tag = entry->tag[cpu->tlb_class];
 	gva_t page = addr & PAGE_MASK;
 
-	if (tag[false] != page || tag[true] != page)
+	return tag[false] == page && (!writes || tag[true] == page) ? entry : NULL;
+}
+
+static bool find_stack(struct cpu *cpu, gva_t addr)
+{
+	const struct tlb_entry *entry = find_tags(cpu, addr, true);
+	gva_t page = addr & PAGE_MASK;
+
+	if (!entry)
 		return false;
 	cpu->jit.stack[cpu->tlb_class] = (struct jit_stack){ page, entry->host - page };
 	return true;
@@ -197,16 +183,6 @@ static void count_misfit(struct cpu *cpu, const struct insn *insn)
 	block = container_of(insn, struct block, insn[0]);
 	if (++block->jit.misfits >= MISFITS_MAX)
 		block_ungroup(cpu, block);
-}
-
-/* Whether the page has the tags for a group of accesses. */
-static bool has_tags(const struct cpu *cpu, gva_t addr, bool writes)
-{
-	const struct tlb_entry *entry = &cpu->tlb->entry[(addr >> PAGE_BITS) % TLB_ENTRIES];
-	const uint64_t *tag = entry->tag[cpu->tlb_class];
-	gva_t page = addr & PAGE_MASK;
-
-	return tag[false] == page && (!writes || tag[true] == page);
 }
 
 /* Brings the page of the instruction's operand into the TLB, or raises what the access does. */
@@ -243,13 +219,15 @@ static bool find_range(struct cpu *cpu, const struct insn *insn, gva_t addr, uin
 {
 	bool writes = range & GROUP_WRITES, writes_first = range & GROUP_WRITES_FIRST;
 
-	if (!has_tags(cpu, addr, writes))
+	if (!find_tags(cpu, addr, writes))
 		(may_raise_others(insn) ? try_operand : touch_operand)(cpu, insn, writes_first);
-	return has_tags(cpu, addr, writes);
+	return find_tags(cpu, addr, writes);
 }
 
-bool jit_fit(struct cpu *cpu, const struct insn *insn, uint64_t range)
+const void *jit_fit(struct cpu *cpu, const struct jit_fit *fit)
 {
+	const struct insn *insn = fit->insn;
+	uint64_t range = fit->range;
 	unsigned reg = bits(range, GROUP_REG_SHIFT + 3, GROUP_REG_SHIFT);
 	uint64_t bytes = bits(range, GROUP_REG_SHIFT - 1, GROUP_BYTES_SHIFT);
 	gva_t addr = cpu->gpr[reg] + (uint64_t)(int32_t)range;
@@ -258,9 +236,43 @@ bool jit_fit(struct cpu *cpu, const struct insn *insn, uint64_t range)
 		    (reg == RSP ? find_stack(cpu, addr) : find_range(cpu, insn, addr, range));
 
 	if (fits && !(range & GROUP_GIVE_UP))
-		return true;
+		return fit->check;
 	if (!fits)
 		count_misfit(cpu, insn);
 	interpret_rest(cpu, insn);
-	return false;
+	return jit_next(cpu);
+}
+
+/* Code at the instruction that has no groups; RIP is there. */
+static struct block *find_ungrouped(struct cpu *cpu, uint64_t *generation)
+{
+	struct block *block;
+
+	/* If fetching raises something, the run loop takes it back. */
+	cpu->jit.wants_ungrouped = true;
+	block = find_code(cpu, generation);
+	cpu->jit.wants_ungrouped = false;
+	return block;
+}
+
+const void *jit_cross(struct cpu *cpu, struct jit_fit *fit)
+{
+	uint64_t generation, epoch = block_epoch(cpu);
+	const struct insn *insn = fit->insn;
+	struct block *block;
+
+	cpu->stats.count[STAT_LEFT_LINK]++;
+	cpu->rip = cpu->jit.code_page + insn->page_offset + insn->start;
+	block = find_ungrouped(cpu, &generation);
+	if (block) {
+		jit_arrive(cpu);
+		if (generation && block->second_page == NO_PAGE)
+			block_publish_code(cpu, epoch, block, &fit->crossing);
+		return block->code;
+	}
+	/* The run loop would enter the code with groups again: something must be done here. */
+	if (epoch != block_epoch(cpu) || cpu_attention_due(cpu))
+		return NULL;
+	interpret_rest(cpu, insn);
+	return jit_next(cpu);
 }

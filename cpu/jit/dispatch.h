@@ -53,10 +53,26 @@ const void *jit_link(struct cpu *cpu, struct jit_link *link);
 uint8_t jit_prepare_vectors(struct cpu *cpu);
 
 /*
- * A group of accesses, group_pack'ed, of which `insn` is the first does not fit what is known.
- * true: now it does. false: the block has been interpreted from `insn` on, and RIP says where to go
- * on. Raises what `insn` raises.
+ * A group of accesses, for where its check fails (cpu/jit/group.h). Kept beside the code cache, in
+ * jit->fits, so that the code there can be short.
  */
-bool jit_fit(struct cpu *cpu, const struct insn *insn, uint64_t range);
+struct jit_fit {
+	/* Atomic: to go to if the range crosses into another page. That is code of the same
+	 * instructions without groups, once it is known. */
+	const uint8_t *crossing;
+	const uint8_t *check; /* which has failed */
+	uint64_t range;       /* group_pack */
+	const struct insn *insn;
+};
+
+/*
+ * The group does not fit what is known. Returns the check where it does now; else the block has
+ * been interpreted from the group's instruction on, and it is jit_next. Raises what the instruction
+ * raises.
+ */
+const void *jit_fit(struct cpu *cpu, const struct jit_fit *fit);
+
+/* The group crosses into another page: the same for the code without groups. */
+const void *jit_cross(struct cpu *cpu, struct jit_fit *fit);
 
 #endif

@@ -26,6 +26,7 @@ extern const uint8_t thunk_link[] __asm__("jit_thunk_link");
 extern const uint8_t thunk_poll[] __asm__("jit_thunk_poll");
 extern const uint8_t thunk_bail[] __asm__("jit_thunk_bail");
 extern const uint8_t thunk_fit[] __asm__("jit_thunk_fit");
+extern const uint8_t thunk_cross[] __asm__("jit_thunk_cross");
 extern const uint8_t thunk_stop[] __asm__("jit_thunk_stop");
 
 void jit_set_thunks(struct cpu *cpu)
@@ -39,6 +40,7 @@ void jit_set_thunks(struct cpu *cpu)
 	cpu->jit.thunk[THUNK_POLL] = thunk_poll;
 	cpu->jit.thunk[THUNK_BAIL] = thunk_bail;
 	cpu->jit.thunk[THUNK_FIT] = thunk_fit;
+	cpu->jit.thunk[THUNK_CROSS] = thunk_cross;
 	cpu->jit.thunk[THUNK_STOP] = thunk_stop;
 }
 
@@ -193,15 +195,14 @@ __attribute__((used)) static void thunks(void)
 		".globl jit_thunk_fit\n"
 		"jit_thunk_fit:\n\t" WRITE_ALL "mov %%gs:%c[self], %%rdi\n\t"
 		"mov %%r9, %%rsi\n\t"
-		"mov %%r10, %%rdx\n\t"
-		"sub $8, %%rsp\n\t"
 		"call jit_fit\n\t"
-		"add $8, %%rsp\n\t"
-		"test %%al, %%al\n\t"
-		"jz 1f\n\t" READ_ALL "ret\n"
-		"1:\n\t"
-		"add $8, %%rsp\n\t"
-		"jmp next\n"
+		"jmp go_or_leave\n"
+
+		".globl jit_thunk_cross\n"
+		"jit_thunk_cross:\n\t" WRITE_ALL "mov %%gs:%c[self], %%rdi\n\t"
+		"mov %%r9, %%rsi\n\t"
+		"call jit_cross\n\t"
+		"jmp go_or_leave\n"
 		:
 		: OPERANDS);
 }

@@ -17,9 +17,10 @@
  * THUNK_FAULT         jump, R9 = insn that faulted: runs its handler, which raises; else leaves
  * THUNK_LINK          jump, R9 = struct jit_link: goes on at its target, and patches the jump
  * THUNK_POLL          call, R9D = offset of the block in its page: returns if nothing is due
- * THUNK_FIT           call, R9 = insn, R10 = group_pack: returns if the group fits now; else the
- *                     rest of the block has been interpreted
+ * THUNK_FIT           jump, R9 = struct jit_fit of a check that has failed: jit_fit
+ * THUNK_CROSS         jump, the same: jit_cross
  * THUNK_BAIL          jump, R9D = offset in its page of a block whose code is void: looks again
+ * THUNK_STOP          jump: leaves, RIP = cpu->jit.stop
  */
 #ifndef CPU_JIT_ENTER_H
 #define CPU_JIT_ENTER_H

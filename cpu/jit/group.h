@@ -4,9 +4,11 @@
  *
  * While RSP moves by constants only, all accesses relative to it are to one range of bytes. The
  * first one checks all of it against what the vCPU knows of its stack (struct jit_stack: the page
- * that it was last in, if that may be read and written); the others are plain. A range that does
- * not fit, because it crosses into another page or its page is no plain memory, has the rest of its
- * block interpreted; a block to which that happens often is translated anew without groups.
+ * that it was last in, if that may be read and written); the others are plain. What becomes of a
+ * range that does not fit, struct jit_fit says (cpu/jit/dispatch.h): one that crosses into another
+ * page goes on in code without groups, a block of another flavor; one whose page is no plain memory
+ * has the rest of its block interpreted, and a block to which that happens often is translated anew
+ * without groups.
  */
 #ifndef CPU_JIT_GROUP_H
 #define CPU_JIT_GROUP_H

@@ -43,14 +43,14 @@ enum cold_kind {
 	COLD_LAST, /* the same for one that ends its block */
 	COLD_FAR,  /* a direct jump that leaves the page */
 	COLD_LINK, /* a direct jump in the page that is not linked yet */
-	COLD_FIT,  /* a group of stack accesses did not fit: tries again, or is interpreted */
+	COLD_FIT,  /* a group of accesses did not fit: tries again, or goes another way */
 };
 
 struct cold {
 	uint8_t kind;
 	bool loads_flags; /* COLD_SLOW: the main path goes on with the flags in the host's */
 	uint8_t where;    /* COLD_FAR: as at the jump */
-	uint32_t target;  /* COLD_FAR: from the page's start */
+	int32_t target;   /* COLD_FAR: from the page's start */
 	struct emit_jump from;
 	uint8_t r11;         /* COLD_SLOW: what the main path goes on with there */
 	const uint8_t *code; /* where it is, once emitted */
@@ -88,6 +88,7 @@ struct gen {
 	unsigned first_cold;                     /* of the instruction */
 	struct fault_site site[BLOCK_MAX_INSNS]; /* offsets from the start of the block's code */
 	unsigned sites;
+	unsigned fits; /* of struct jit_fit */
 };
 
 /*
