@@ -3,9 +3,9 @@
 #include "ctl/launch.h"
 
 #include "ctl/line.h"
+#include "ctl/port.h"
 #include "ctl/shell.h"
 #include "ctl/text.h"
-#include "ctl/vmswitch.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -115,33 +115,13 @@ static void add_disks(struct command_line *line, struct machine *machine)
 	}
 }
 
-/* 00155D010203 is 00:15:5D:01:02:03 to the machine. */
-static void add_mac(struct text *text, const json_t *adapter)
-{
-	const char *mac = value_text_of(adapter, "MacAddress");
-
-	if (!mac || strlen(mac) != 12)
-		return;
-	text_add(text, ",mac=");
-	for (size_t i = 0; i < 12; i += 2)
-		text_addf(text, "%s%.2s", i ? ":" : "", mac + i);
-}
-
 static void add_adapters(struct command_line *line, struct machine *machine)
 {
 	json_t *adapter;
 	size_t i;
 
 	json_array_foreach(machine_list(machine, "NetworkAdapters"), i, adapter)
-	{
-		const char *name = value_text_of(adapter, "SwitchName");
-		bool is_default = name && text_same(name, VMSWITCH_DEFAULT);
-		struct text text = { 0 };
-
-		text_add(&text, is_default ? "user" : "none");
-		add_mac(&text, adapter);
-		add(line, "--net", text_take(&text));
-	}
+		add(line, "--net", port_network(adapter));
 }
 
 static void compose(struct command_line *line, struct machine *machine)

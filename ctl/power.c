@@ -7,12 +7,12 @@
 #include "ctl/host.h"
 #include "ctl/launch.h"
 #include "ctl/nouns.h"
+#include "ctl/port.h"
 #include "ctl/shell.h"
 #include "ctl/text.h"
 #include "ctl/version.h"
 #include "ctl/vhd.h"
 #include "ctl/vm.h"
-#include "ctl/vmswitch.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -122,34 +122,6 @@ static int check_disks(struct call *call, struct machine *machine)
 	return 0;
 }
 
-/* A switch must be there; only the default one carries frames in this version. */
-static int check_adapters(struct call *call, struct machine *machine)
-{
-	json_t *adapter;
-	size_t i;
-
-	json_array_foreach(machine_list(machine, "NetworkAdapters"), i, adapter)
-	{
-		const char *name = value_text_of(adapter, "SwitchName");
-
-		if (!name || !*name || text_same(name, VMSWITCH_DEFAULT))
-			continue;
-		if (!vmswitch_exists(call->shell->store, name))
-			return call_error(
-				call, ERROR_NOT_FOUND, machine->name,
-				"'%s' failed to start. (Virtual machine ID %s)\nThe virtual "
-				"switch \"%s\" of the network adapter \"%s\" does not exist. "
-				"Connect-VMNetworkAdapter connects it to another.",
-				MACHINE_LABELS(machine), name, value_text_of(adapter, "Name"));
-		call_warn(
-			call,
-			"The virtual switch \"%s\" carries no frames in this version: the network "
-			"adapter \"%s\" of %s is as if unplugged. The one that works is \"%s\".",
-			name, value_text_of(adapter, "Name"), machine->name, VMSWITCH_DEFAULT);
-	}
-	return 0;
-}
-
 static int start_locked(struct call *call, struct machine *machine)
 {
 	struct error err = { "" };
@@ -160,7 +132,7 @@ static int start_locked(struct call *call, struct machine *machine)
 	if (machine->process.state != PROCESS_OFF)
 		return warn_state(call, machine);
 	if (check_nesting(call, machine) || check_disks(call, machine) ||
-	    check_adapters(call, machine))
+	    port_prepare(call, machine))
 		return -1;
 	if (launch_start(call, machine, &err))
 		return call_error(call, ERROR_FAILED, machine->name,

@@ -5,6 +5,7 @@
  */
 #include "ctl/adapter.h"
 #include "ctl/nouns.h"
+#include "ctl/port.h"
 #include "ctl/shell.h"
 #include "ctl/vmswitch.h"
 
@@ -245,7 +246,8 @@ static const char *wanted_switch(const struct call *call)
 
 static int connect_adapter(struct call *call, struct machine *machine, json_t *adapter)
 {
-	if (adapter_connect(call, adapter, wanted_switch(call)))
+	if (adapter_connect(call, adapter, wanted_switch(call)) ||
+	    (machine->process.state != PROCESS_OFF && port_move(call, machine, adapter)))
 		return -1;
 	return emit_changed(call, machine, adapter);
 }
