@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Guest memory: a reservation of host address space as large as the guest's physical space up to
- * the end of RAM, with the memfd mapped over the RAM ranges at offset = gpa. The file is sparse, so
- * holes cost nothing.
+ * the end of RAM, with the RAM ranges mapped anonymously in it. Huge pages of the host are asked
+ * for, at the guest's own boundaries of 2 MiB: anonymous memory has them on hosts as they come,
+ * that of files (memfd, shmem) where the administrator allows it.
  */
 #define _GNU_SOURCE
 #include "vm/memory.h"
@@ -10,7 +11,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <unistd.h>
+
+#define HUGE_PAGE_BYTES (2 * MIB)
 
 static void lay_out(struct memory *mem)
 {
@@ -27,27 +29,24 @@ static void lay_out(struct memory *mem)
 
 static int map(struct memory *mem, struct error *err)
 {
-	void *p;
+	void *p = mmap(NULL, mem->top + HUGE_PAGE_BYTES, PROT_NONE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
-	mem->fd = memfd_create("guest-memory", MFD_CLOEXEC);
-	if (mem->fd < 0 || ftruncate(mem->fd, mem->top))
-		return error_set(err, -errno, "guest memory: cannot create %llu MiB: %s",
-				 (unsigned long long)(mem->size_bytes / MIB), strerror(errno));
-	p = mmap(NULL, mem->top, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (p == MAP_FAILED)
 		return error_set(err, -errno, "guest memory: cannot reserve addresses: %s",
 				 strerror(errno));
-	mem->base = p;
+	mem->reserved = p;
+	mem->base = (uint8_t *)(uintptr_t)align_up((uintptr_t)p, HUGE_PAGE_BYTES);
 	for (unsigned i = 0; i < mem->ranges; i++) {
 		const struct memory_range *r = &mem->range[i];
 
 		p = mmap(mem->base + r->base, r->size_bytes, PROT_READ | PROT_WRITE,
-			 MAP_SHARED | MAP_FIXED | MAP_NORESERVE, mem->fd, r->base);
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
 		if (p == MAP_FAILED)
 			return error_set(err, -errno, "guest memory: cannot map %llu MiB: %s",
 					 (unsigned long long)(r->size_bytes / MIB),
 					 strerror(errno));
-		madvise(p, r->size_bytes, MADV_HUGEPAGE); /* a wish: fewer host TLB misses */
+		madvise(p, r->size_bytes, MADV_HUGEPAGE); /* a wish */
 	}
 	mem->watched = calloc(1, mem->top / PAGE_BYTES);
 	return mem->watched ? 0 : error_set(err, -ENOMEM, "guest memory: out of memory");
@@ -65,7 +64,6 @@ int memory_create(struct memory **out, uint64_t size_bytes, struct error *err)
 	mem = calloc(1, sizeof(*mem));
 	if (!mem)
 		return error_set(err, -ENOMEM, "guest memory: out of memory");
-	mem->fd = -1;
 	mem->size_bytes = size_bytes;
 	lay_out(mem);
 	ret = map(mem, err);
@@ -81,10 +79,8 @@ void memory_destroy(struct memory *mem)
 {
 	if (!mem)
 		return;
-	if (mem->base)
-		munmap(mem->base, mem->top);
-	if (mem->fd >= 0)
-		close(mem->fd);
+	if (mem->reserved)
+		munmap(mem->reserved, mem->top + HUGE_PAGE_BYTES);
 	free(mem->watched);
 	free(mem);
 }
@@ -132,7 +128,7 @@ int memory_release(struct memory *mem, gpa_t gpa, uint64_t len)
 
 	if (!p || gpa % PAGE_BYTES || len % PAGE_BYTES)
 		return -EFAULT;
-	if (madvise(p, len, MADV_REMOVE)) /* a hole in the file: gone from every mapping of it */
+	if (madvise(p, len, MADV_DONTNEED)) /* anonymous: zero when it is next touched */
 		return -errno;
 	memory_written(mem, gpa, len);
 	return 0;

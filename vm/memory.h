@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Guest memory: one memfd, mapped once, and the one door to it.
+ * Guest memory: anonymous memory of this process, mapped once, and the one door to it.
  *
  * The mapping is linear in guest-physical addresses: host pointer = base + gpa for all RAM. RAM
  * lies in at most three ranges: [0, 640 KiB), [768 KiB, top of low memory), and what does not fit
@@ -39,7 +39,7 @@ struct memory {
 	uint8_t *watched;
 	memory_written_fn *on_written; /* set once, before the first vCPU runs */
 	void *on_written_self;
-	int fd; /* the memfd; file offset = gpa */
+	void *reserved; /* what `base` lies in, with room to align it */
 };
 
 /*
