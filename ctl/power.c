@@ -4,6 +4,7 @@
  */
 #define _GNU_SOURCE /* pidfd, struct ucred */
 #include "ctl/agent.h"
+#include "ctl/child.h"
 #include "ctl/host.h"
 #include "ctl/launch.h"
 #include "ctl/nouns.h"
@@ -145,12 +146,12 @@ static int with_lock(struct call *call, struct machine *machine,
 		     int (*fn)(struct call *, struct machine *))
 {
 	struct error err = { "" };
-	int lock = launch_lock(call->shell->store, machine->id, &err), ret;
+	int lock = child_lock(call->shell->store, machine->id, &err), ret;
 
 	if (lock < 0)
 		return call_error(call, ERROR_FAILED, machine->name, "%s", err.text);
 	ret = fn(call, machine);
-	launch_unlock(lock);
+	child_unlock(lock);
 	return ret;
 }
 

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Processes that outlive the command: see ctl/child.h. */
+#include "ctl/child.h"
+
+#include "ctl/line.h"
+#include "ctl/process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define START_MS 60000 /* a loaded host, a large image */
+#define POLL_NS  5000000
+#define LOG_MODE 0600
+#define FAILED   127
+
+/* --- the process --- */
+
+/* What a process that is gone left behind; the log is written anew. */
+static void clean(const char *folder)
+{
+	static const char *const names[] = { "control", "control.new", "console",
+					     "agent",   "port",        "port.new" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		char *path = text_format("%s/%s", folder, names[i]);
+
+		unlink(path);
+		free(path);
+	}
+}
+
+/* In the child, between fork and exec: only what is safe there. */
+static void become(const char *folder, char *const argv[])
+{
+	int log, null = open("/dev/null", O_RDWR);
+
+	if (chdir(folder) || setsid() < 0)
+		_exit(FAILED);
+	log = open("log", O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, LOG_MODE);
+	if (log < 0 || null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(log, STDOUT_FILENO) < 0 ||
+	    dup2(log, STDERR_FILENO) < 0)
+		_exit(FAILED);
+	close(log);
+	close(null);
+	execv("/proc/self/exe", argv);
+	_exit(FAILED);
+}
+
+/* Until the process answers, ends, or takes too long. */
+static int wait_until_up(struct store *store, const char *id, pid_t pid, struct error *err)
+{
+	struct process process;
+	const struct timespec pause = { 0, POLL_NS };
+	int64_t until = line_now_ms() + START_MS;
+	char words[256];
+
+	while (line_now_ms() < until) {
+		int status;
+
+		process_query(store, id, &process);
+		if (process.state != PROCESS_OFF)
+			return 0;
+		if (waitpid(pid, &status, WNOHANG) == pid) {
+			process_last_words(store, id, words, sizeof(words));
+			return error_set(err, -ECHILD, "%s",
+					 *words ? words : "its process ended at once");
+		}
+		nanosleep(&pause, NULL);
+	}
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	return error_set(err, -ETIMEDOUT, "its process did not answer for %d s", START_MS / 1000);
+}
+
+int child_start(struct store *store, const char *id, char *const argv[], struct error *err)
+{
+	char *folder = store_run_folder(store, id, err);
+	int ret;
+	pid_t pid;
+
+	if (!folder)
+		return -EACCES;
+	clean(folder);
+	fflush(NULL);
+	pid = fork();
+	if (!pid)
+		become(folder, argv);
+	if (pid < 0)
+		ret = error_set(err, -errno, "no process: %s", strerror(errno));
+	else
+		ret = wait_until_up(store, id, pid, err);
+	free(folder);
+	return ret;
+}
+
+/* --- one at a time --- */
+
+int child_lock(struct store *store, const char *id, struct error *err)
+{
+	char *folder = store_run_folder(store, id, err), *path;
+	int fd;
+
+	if (!folder)
+		return -EACCES;
+	path = text_format("%s/lock", folder);
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, LOG_MODE);
+	while (fd >= 0 && flock(fd, LOCK_EX)) {
+		if (errno != EINTR)
+			break;
+	}
+	if (fd < 0)
+		fd = error_set(err, -errno, "'%s': %s", path, strerror(errno));
+	free(path);
+	free(folder);
+	return fd;
+}
+
+void child_unlock(int lock)
+{
+	close(lock);
+}
