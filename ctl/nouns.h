@@ -13,7 +13,7 @@ extern const struct noun noun_power;       /* ctl/power.c: Start-VM, Stop-VM and
 extern const struct noun noun_not_yet;     /* ctl/notyet.c: what there is none of so far */
 extern const struct noun noun_adapter;     /* ctl/vmadapter.c: network adapters of VMs */
 extern const struct noun noun_vlan;        /* ctl/vlan.c */
-extern const struct noun noun_switch;      /* ctl/vmswitch.c */
+extern const struct noun noun_switch;      /* ctl/switches.c */
 extern const struct noun noun_nat;         /* ctl/nat.c */
 extern const struct noun noun_net_adapter; /* ctl/netadapter.c: this host's adapters */
 extern const struct noun noun_vhd;         /* ctl/vhd.c: files of disks */

@@ -22,6 +22,16 @@ char *vmswitch_spelling(struct store *store, const char *name);
 /* The definition; NULL where there is none. */
 json_t *vmswitch_find(struct store *store, const char *name);
 
+/*
+ * The definitions that -Name or -VMSwitch select, all of them and the default switch without these.
+ * Names that fit nothing are reported.
+ */
+json_t *vmswitch_select(struct call *call);
+bool vmswitch_is_default(const json_t *definition);
+
+/* As Get-VMSwitch gives it. */
+json_t *vmswitch_object(const json_t *definition);
+
 /* The host's adapters on switches, as Get-VMNetworkAdapter -ManagementOS gives them. */
 void vmswitch_emit_host_adapters(struct call *call);
 
