@@ -20,7 +20,7 @@ V            ?= 0
 
 # --- sources and flags ---------------------------------------------------------------------------
 
-FOLDERS := lib cpu cpu/decode cpu/exec cpu/mmu cpu/jit vmx kvm vm boot dev dev/pci dev/virtio block net console ctl
+FOLDERS := lib cpu cpu/decode cpu/exec cpu/mmu cpu/jit vmx kvm vm boot dev dev/pci dev/virtio block net console switch ctl
 LIBS    := -lZydis -luv -lslirp -ljansson -ledit -ldl -lm
 
 WARNINGS  := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes

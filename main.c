@@ -6,6 +6,7 @@
 #include "ctl/shell.h"
 #include "lib/base.h"
 #include "lib/version.h"
+#include "switch/run.h"
 #include "vm/options.h"
 #include "vm/run.h"
 
@@ -28,6 +29,7 @@ static const struct {
 } commands[] = {
 	{ "run", run_command, options_help, "run a virtual machine" },
 	{ "engines", engines_command, engines_help, "say what can run virtual machines here" },
+	{ "switch", switch_command, switch_help, "run a virtual switch" },
 	{ "help", help_command, help_help, "say how a command is used" },
 };
 
