@@ -6,12 +6,10 @@
  * hash_next. Decoding and dropping hold `lock`. A page is watched before its bytes are read and the
  * write tags of all vCPUs are poisoned in between, so no write can slip through unseen.
  */
-#define _GNU_SOURCE
 #include "cpu/block.h"
 
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 
 #include "cpu/decode/decode.h"
 #include "cpu/jit/jit.h"
@@ -19,6 +17,7 @@
 #include "cpu/segment.h"
 #include "cpu/soft.h"
 #include "cpu/world.h"
+#include "lib/huge.h"
 
 #define ARENA_BYTES   (128 * MIB)
 #define HASH_BUCKETS  (1u << 17)
@@ -54,20 +53,19 @@ struct jump_cache {
 	struct block scratch;
 };
 
+#define JUMP_CACHE_BYTES (sizeof(struct jump_cache) + SCRATCH_INSNS * sizeof(struct insn))
+
 int block_cache_create(struct block_cache **out, struct soft *soft)
 {
 	struct memory *mem = soft->config.memory;
-	struct block_cache *cache = calloc(1, sizeof(*cache));
+	struct block_cache *cache = huge_map(sizeof(*cache));
 
 	if (!cache)
 		return -ENOMEM;
 	cache->soft = soft;
 	pthread_mutex_init(&cache->lock, NULL);
 	cache->page = calloc(mem->top / PAGE_BYTES, sizeof(*cache->page));
-	cache->arena = mmap(NULL, ARENA_BYTES, PROT_READ | PROT_WRITE,
-			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (cache->arena == MAP_FAILED)
-		cache->arena = NULL;
+	cache->arena = huge_map(ARENA_BYTES);
 	if (!cache->page || !cache->arena) {
 		block_cache_destroy(cache);
 		return -ENOMEM;
@@ -82,22 +80,21 @@ void block_cache_destroy(struct block_cache *cache)
 {
 	if (!cache)
 		return;
-	if (cache->arena)
-		munmap(cache->arena, ARENA_BYTES);
+	huge_unmap(cache->arena, ARENA_BYTES);
 	pthread_mutex_destroy(&cache->lock);
 	free(cache->page);
-	free(cache);
+	huge_unmap(cache, sizeof(*cache));
 }
 
 int jump_cache_create(struct cpu *cpu)
 {
-	cpu->jumps = calloc(1, sizeof(*cpu->jumps) + SCRATCH_INSNS * sizeof(struct insn));
+	cpu->jumps = huge_map(JUMP_CACHE_BYTES);
 	return cpu->jumps ? 0 : -ENOMEM;
 }
 
 void jump_cache_destroy(struct cpu *cpu)
 {
-	free(cpu->jumps);
+	huge_unmap(cpu->jumps, JUMP_CACHE_BYTES);
 	cpu->jumps = NULL;
 }
 

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-#define HUGE_PAGE_BYTES (2 * MIB)
+#include "lib/huge.h"
 
 static void lay_out(struct memory *mem)
 {

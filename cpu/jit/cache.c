@@ -20,7 +20,9 @@
 #include "cpu/jit/enter.h"
 #include "cpu/jit/jit.h"
 #include "cpu/soft.h"
+#include "lib/huge.h"
 
+#define BRANCHES_BYTES   (BRANCH_ENTRIES * sizeof(struct branch_entry))
 #define ARENA_BYTES      (64 * MIB)
 #define SITES_MAX        (2 * MIB)
 #define FITS_MAX         MIB
@@ -139,7 +141,7 @@ int jit_cpu_create(struct cpu *cpu)
 	int ret = make_no_stack(&cpu->jit);
 
 	cpu->jit.has_avx = __builtin_cpu_supports("avx");
-	cpu->jit.branches = calloc(BRANCH_ENTRIES, sizeof(*cpu->jit.branches));
+	cpu->jit.branches = huge_map(BRANCHES_BYTES);
 	cpu->jit.arena = block_cache_arena(cpu->soft->blocks);
 	jit_forget_stack(cpu);
 	jit_set_thunks(cpu);
@@ -148,7 +150,7 @@ int jit_cpu_create(struct cpu *cpu)
 
 void jit_cpu_destroy(struct cpu *cpu)
 {
-	free(cpu->jit.branches);
+	huge_unmap(cpu->jit.branches, BRANCHES_BYTES);
 	free(cpu->jit.no_stack);
 	cpu->jit.branches = NULL;
 	cpu->jit.no_stack = NULL;
@@ -171,8 +173,7 @@ void jit_emptied(struct cpu *cpu)
 	forget_code(cpu->soft->jit);
 	for (unsigned i = 0; i < cpu->soft->config.vcpus; i++)
 		if (cpu->soft->cpu[i])
-			memset(cpu->soft->cpu[i]->jit.branches, 0,
-			       BRANCH_ENTRIES * sizeof(struct branch_entry));
+			memset(cpu->soft->cpu[i]->jit.branches, 0, BRANCHES_BYTES);
 }
 
 /* --- translation --------------------------------------------------------------------------------

@@ -15,12 +15,12 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <sys/mman.h>
 
 #include "cpu/mmu/bank.h"
 #include "cpu/mmu/journal.h"
 #include "cpu/soft.h"
 #include "cpu/virt.h"
+#include "lib/huge.h"
 
 static const uint8_t size_bits[] = {
 	[PAGE_4K] = 12, [PAGE_2M] = 21, [PAGE_4M] = 22, [PAGE_1G] = 30
@@ -296,11 +296,9 @@ static void select_bank(struct cpu *cpu)
 
 int mmu_create(struct cpu *cpu)
 {
-	/* Zero, and not there before its first use: most vCPUs need few banks. */
-	struct mmu *mmu = mmap(NULL, sizeof(*mmu), PROT_READ | PROT_WRITE,
-			       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	struct mmu *mmu = huge_map(sizeof(*mmu));
 
-	if (mmu == MAP_FAILED)
+	if (!mmu)
 		return -ENOMEM;
 	poison_all(&mmu->aligned);
 	mmu->aligned.is_aligned_only = true;
@@ -315,8 +313,7 @@ int mmu_create(struct cpu *cpu)
 
 void mmu_destroy(struct cpu *cpu)
 {
-	if (cpu->mmu)
-		munmap(cpu->mmu, sizeof(*cpu->mmu));
+	huge_unmap(cpu->mmu, sizeof(*cpu->mmu));
 	cpu->mmu = NULL;
 	cpu->tlb = NULL;
 }
