@@ -64,6 +64,14 @@ struct net_forward {
 int net_user_open(struct net *out, uv_loop_t *loop, const struct net_forward *forwards,
 		  unsigned count, struct error *err);
 
+/*
+ * A port of a virtual switch: the switch that listens at `path` knows it as `id`. No switch there
+ * is no error: the port is connected as soon as there is one, also after a switch has ended.
+ * -ENOMEM.
+ */
+int net_switch_open(struct net *out, uv_loop_t *loop, const char *path, const char *id,
+		    struct error *err);
+
 /* A cable with nothing at its other end. */
 void net_null_open(struct net *out);
 

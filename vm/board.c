@@ -186,6 +186,8 @@ static int open_network(struct board *b, const struct config_net *net, struct ne
 	switch (net->kind) {
 	case CONFIG_NET_USER:
 		return net_user_open(out, b->base.loop, net->forward, net->forwards, err);
+	case CONFIG_NET_SWITCH:
+		return net_switch_open(out, b->base.loop, net->port, net->id, err);
 	case CONFIG_NET_NONE:
 		break;
 	}

@@ -23,12 +23,13 @@ struct config_disk {
 	bool readonly;
 };
 
-enum config_net_kind { CONFIG_NET_NONE, CONFIG_NET_USER };
+enum config_net_kind { CONFIG_NET_NONE, CONFIG_NET_USER, CONFIG_NET_SWITCH };
 
 struct config_net {
 	enum config_net_kind kind;
-	char id[CONFIG_ID_MAX]; /* by which the operator finds it again; "": nobody does */
-	bool has_mac;           /* else the board chooses one */
+	char id[CONFIG_ID_MAX];     /* by which the operator finds it again; "": nobody does */
+	char port[CONFIG_PATH_MAX]; /* the socket of a switch, which knows the adapter by its id */
+	bool has_mac;               /* else the board chooses one */
 	uint8_t mac[NET_MAC_BYTES];
 	struct net_forward forward[CONFIG_FORWARDS_MAX];
 	unsigned forwards;

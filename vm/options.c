@@ -210,6 +210,11 @@ static int parse_id(const char *text, size_t len, struct config_net *net, struct
 	return parse_text("id=", text, len, net->id, sizeof(net->id), err);
 }
 
+static int parse_port(const char *text, size_t len, struct config_net *net, struct error *err)
+{
+	return parse_text("port=", text, len, net->port, sizeof(net->port), err);
+}
+
 #define ANY_NET (-1)
 
 static int parse_net_word(const char *word, size_t len, struct config_net *net, struct error *err)
@@ -223,6 +228,7 @@ static int parse_net_word(const char *word, size_t len, struct config_net *net, 
 		{ "mac=", ANY_NET, parse_mac },
 		{ "id=", ANY_NET, parse_id },
 		{ "forward=", CONFIG_NET_USER, parse_forward },
+		{ "port=", CONFIG_NET_SWITCH, parse_port },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
@@ -238,9 +244,9 @@ static int parse_net_word(const char *word, size_t len, struct config_net *net, 
 
 int options_parse_net(struct config_net *net, const char *value, struct error *err)
 {
-	static const char *const words[] = {
-		[CONFIG_NET_NONE] = "none", [CONFIG_NET_USER] = "user"
-	};
+	static const char *const words[] = { [CONFIG_NET_NONE] = "none",
+					     [CONFIG_NET_USER] = "user",
+					     [CONFIG_NET_SWITCH] = "switch" };
 	size_t len = strcspn(value, ",");
 	char kind[16];
 	int i, ret = 0;
@@ -255,6 +261,10 @@ int options_parse_net(struct config_net *net, const char *value, struct error *e
 		len = strcspn(value, ",");
 		ret = parse_net_word(value, len, net, err);
 	}
+	if (!ret && net->kind == CONFIG_NET_SWITCH && (!*net->id || !*net->port))
+		ret = error_set(
+			err, -EINVAL,
+			"a switch needs port=PATH, its socket, and id=NAME, whose port it is");
 	return ret;
 }
 
@@ -331,10 +341,10 @@ static const struct option options[] = {
 	  "initial file system, or the multiboot module" },
 	{ "append", "TEXT", false, NULL, FIELD(append), "the kernel's command line" },
 	{ "disk", "FILE[,readonly]", true, set_disk, 0, "a raw disk image on a virtio disk" },
-	{ "net", "user|none[,mac=ADDRESS][,id=NAME][,forward=tcp:HOSTPORT:GUESTPORT]...", true,
-	  set_net, 0,
+	{ "net", "user|switch|none[,mac=ADDRESS][,id=NAME][,WORD]...", true, set_net, 0,
 	  "a virtio network adapter: on a network of its own with DHCP,\n"
-	  "DNS and a way out, or unplugged" },
+	  "DNS and a way out (forward=tcp:HOSTPORT:GUESTPORT leads in), at the\n"
+	  "port id= of a virtual switch (port=PATH, its socket), or unplugged" },
 	{ "serial", "stdio|none|file:PATH|unix:PATH", false, set_serial, 0,
 	  "what the first serial port is plugged into (default stdio);\n"
 	  "in a terminal Ctrl-] then q ends the machine" },

@@ -73,7 +73,8 @@ static void everything_at_once(void **state)
 	(void)state;
 	good(&c, "--engine soft --cpu amd --cpus 4 --memory 2G --nested off --kernel k --initrd=i "
 		 "--append a=b --disk one --disk two,readonly --disk a,b "
-		 "--net user,forward=tcp:2222:22,forward=tcp:8080:80 --net none,id=b-1 "
+		 "--net user,forward=tcp:2222:22,forward=tcp:8080:80 --net none,id=b-1 --net "
+		 "switch,id=c,port=../p/port,mac=00:15:5d:00:00:01 "
 		 "--serial unix:/tmp/s --debug-exit --no-reboot --timeout 9 --verbose");
 	assert_ptr_equal(c.engine, &engine_soft);
 	assert_int_equal(c.vendor, CPU_AMD);
@@ -88,7 +89,7 @@ static void everything_at_once(void **state)
 	assert_string_equal(c.disk[1].path, "two");
 	assert_true(c.disk[1].readonly);
 	assert_string_equal(c.disk[2].path, "a,b");
-	assert_int_equal(c.nets, 2);
+	assert_int_equal(c.nets, 3);
 	assert_int_equal(c.net[0].kind, CONFIG_NET_USER);
 	assert_int_equal(c.net[0].forwards, 2);
 	assert_int_equal(c.net[0].forward[1].host_port, 8080);
@@ -96,6 +97,10 @@ static void everything_at_once(void **state)
 	assert_string_equal(c.net[0].id, "");
 	assert_int_equal(c.net[1].kind, CONFIG_NET_NONE);
 	assert_string_equal(c.net[1].id, "b-1");
+	assert_int_equal(c.net[2].kind, CONFIG_NET_SWITCH);
+	assert_string_equal(c.net[2].id, "c");
+	assert_string_equal(c.net[2].port, "../p/port");
+	assert_int_equal(c.net[2].mac[5], 1);
 	assert_int_equal(c.serial.kind, CONFIG_SERIAL_UNIX);
 	assert_string_equal(c.serial.path, "/tmp/s");
 	assert_true(c.debug_exit && c.no_reboot && c.verbose);
@@ -128,6 +133,9 @@ static void bad_options(void **state)
 	bad("--net user,mtu=9", "unknown word 'mtu=9'");
 	bad("--net none,forward=tcp:1:2", "unknown word");
 	bad("--net user,id=", "'id='");
+	bad("--net user,port=p", "unknown word");
+	bad("--net switch,port=p", "id=NAME");
+	bad("--net switch,id=p", "port=PATH");
 	bad("--net user,forward=udp:1:2", "forward=tcp:HOSTPORT:GUESTPORT");
 	bad("--net user,forward=tcp:1", "forward=tcp:HOSTPORT:GUESTPORT");
 	bad("--net user,forward=tcp:1:65536", "forward=tcp:HOSTPORT:GUESTPORT");
