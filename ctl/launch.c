@@ -103,16 +103,16 @@ static void add_disks(struct command_line *line, struct machine *machine)
 	}
 }
 
-static void add_adapters(struct command_line *line, struct machine *machine)
+static void add_adapters(struct command_line *line, struct store *store, struct machine *machine)
 {
 	json_t *adapter;
 	size_t i;
 
 	json_array_foreach(machine_list(machine, "NetworkAdapters"), i, adapter)
-		add(line, "--net", port_network(adapter));
+		add(line, "--net", port_network(store, adapter));
 }
 
-static void compose(struct command_line *line, struct machine *machine)
+static void compose(struct command_line *line, struct store *store, struct machine *machine)
 {
 	add(line, "nidus", NULL);
 	add(line, "run", NULL);
@@ -120,7 +120,7 @@ static void compose(struct command_line *line, struct machine *machine)
 	add_memory(line, machine);
 	add_boot(line, machine);
 	add_disks(line, machine);
-	add_adapters(line, machine);
+	add_adapters(line, store, machine);
 	add(line, "--serial", text_copy("unix:console"));
 	add(line, "--agent", text_copy("agent"));
 	add(line, "--control", text_copy("control"));
@@ -132,7 +132,7 @@ int launch_start(struct call *call, struct machine *machine, struct error *err)
 	struct command_line line = { .count = 0 };
 	int ret;
 
-	compose(&line, machine);
+	compose(&line, store, machine);
 	ret = child_start(store, machine->id, line.arg, err);
 	process_query(store, machine->id, &machine->process);
 	free_line(&line);

@@ -4,6 +4,7 @@
 
 #include "ctl/adapter.h"
 #include "ctl/shell.h"
+#include "ctl/switchprocess.h"
 #include "ctl/text.h"
 #include "ctl/vmswitch.h"
 
@@ -23,20 +24,73 @@ static void add_mac(struct text *text, const json_t *adapter)
 		text_addf(text, "%s%.2s", i ? ":" : "", mac + i);
 }
 
-char *port_network(const json_t *adapter)
+/* The definition of the switch that carries its frames; NULL: none does, or the default one. */
+static json_t *switch_of(struct store *store, const json_t *adapter)
 {
-	const char *name = value_text_of(adapter, "SwitchName"), *id = value_text_of(adapter, "Id");
-	bool is_default = name && text_same(name, VMSWITCH_DEFAULT);
+	const char *name = value_text_of(adapter, "SwitchName");
+
+	return name && *name ? vmswitch_find(store, name) : NULL;
+}
+
+static bool is_on_default(const json_t *adapter)
+{
+	const char *name = value_text_of(adapter, "SwitchName");
+
+	return name && text_same(name, VMSWITCH_DEFAULT);
+}
+
+char *port_network(struct store *store, const json_t *adapter)
+{
+	json_t *definition = switch_of(store, adapter);
+	const char *id = value_text_of(adapter, "Id");
 	struct text text = { 0 };
 
-	text_add(&text, is_default ? "user" : "none");
+	if (definition && id) /* a VM's process has RUN/ID of its own as its folder */
+		text_addf(&text, "switch,port=../%s/port", value_text_of(definition, "Id"));
+	else
+		text_add(&text, is_on_default(adapter) ? "user" : "none");
 	if (id)
 		text_addf(&text, ",id=%s", id);
 	add_mac(&text, adapter);
+	json_decref(definition);
 	return text_take(&text);
 }
 
-/* A switch must be there; only the default one carries frames in this version. */
+/* --- before a VM starts --- */
+
+static int no_switch(struct call *call, const struct machine *machine, const json_t *adapter)
+{
+	return call_error(call, ERROR_NOT_FOUND, machine->name,
+			  "'%s' failed to start. (Virtual machine ID %s)\nThe virtual switch "
+			  "\"%s\" of the network adapter \"%s\" does not exist. "
+			  "Connect-VMNetworkAdapter connects it to another.",
+			  MACHINE_LABELS(machine), value_text_of(adapter, "SwitchName"),
+			  value_text_of(adapter, "Name"));
+}
+
+static int prepare(struct call *call, const struct machine *machine, const json_t *adapter)
+{
+	const char *name = value_text_of(adapter, "SwitchName");
+	struct store *store = call->shell->store;
+	struct error err = { "" };
+	json_t *definition;
+	int ret;
+
+	if (!name || !*name || text_same(name, VMSWITCH_DEFAULT))
+		return 0;
+	definition = switch_of(store, adapter);
+	if (!definition)
+		return no_switch(call, machine, adapter);
+	ret = switchprocess_start(store, definition, &err);
+	if (ret)
+		call_error(call, ERROR_FAILED, machine->name,
+			   "'%s' failed to start. (Virtual machine ID %s)\nThe virtual switch "
+			   "\"%s\" of the network adapter \"%s\" does not start: %s.",
+			   MACHINE_LABELS(machine), name, value_text_of(adapter, "Name"), err.text);
+	json_decref(definition);
+	return ret ? -1 : 0;
+}
+
 int port_prepare(struct call *call, struct machine *machine)
 {
 	json_t *adapter;
@@ -44,38 +98,81 @@ int port_prepare(struct call *call, struct machine *machine)
 
 	json_array_foreach(machine_list(machine, "NetworkAdapters"), i, adapter)
 	{
-		const char *name = value_text_of(adapter, "SwitchName");
-
-		if (!name || !*name || text_same(name, VMSWITCH_DEFAULT))
-			continue;
-		if (!vmswitch_exists(call->shell->store, name))
-			return call_error(
-				call, ERROR_NOT_FOUND, machine->name,
-				"'%s' failed to start. (Virtual machine ID %s)\nThe virtual "
-				"switch \"%s\" of the network adapter \"%s\" does not exist. "
-				"Connect-VMNetworkAdapter connects it to another.",
-				MACHINE_LABELS(machine), name, value_text_of(adapter, "Name"));
-		call_warn(
-			call,
-			"The virtual switch \"%s\" carries no frames in this version: the network "
-			"adapter \"%s\" of %s is as if unplugged. The one that works is \"%s\".",
-			name, value_text_of(adapter, "Name"), machine->name, VMSWITCH_DEFAULT);
+		if (prepare(call, machine, adapter))
+			return -1;
 	}
 	return 0;
 }
 
+/* --- while it runs --- */
+
+/* The port is new to the switch, which has not read it from the store. */
+static int open_port(struct store *store, const json_t *adapter, struct error *err)
+{
+	json_t *definition = switch_of(store, adapter);
+	int ret = 0;
+
+	if (definition)
+		ret = switchprocess_start(store, definition, err);
+	if (definition && !ret)
+		ret = switchprocess_request(store, value_text_of(definition, "Id"), "set_port",
+					    switchprocess_policy(adapter), NULL, err);
+	json_decref(definition);
+	return ret;
+}
+
+static int move_cable(struct store *store, const struct machine *machine, const json_t *adapter,
+		      struct error *err)
+{
+	char *net = port_network(store, adapter);
+	json_t *request = json_pack("{sss{ss}}", "execute", "network", "arguments", "net", net);
+	int ret = process_request(store, machine->id, request, REQUEST_MS, NULL, err);
+
+	free(net);
+	return ret;
+}
+
 int port_move(struct call *call, struct machine *machine, const json_t *adapter)
 {
-	char *net = port_network(adapter);
-	json_t *request = json_pack("{sss{ss}}", "execute", "network", "arguments", "net", net);
+	struct store *store = call->shell->store;
+	struct error err = { "" };
+	int ret = open_port(store, adapter, &err);
+
+	if (!ret)
+		ret = move_cable(store, machine, adapter, &err);
+	if (!ret)
+		return 0;
+	return call_error(call, ERROR_FAILED, machine->name,
+			  "The cable of the network adapter \"%s\" of " MACHINE_TITLE
+			  " stays where it is: %s.",
+			  value_text_of(adapter, "Name"), MACHINE_LABELS(machine), err.text);
+}
+
+int port_apply(struct call *call, const struct machine *machine, const json_t *adapter)
+{
+	json_t *definition = switch_of(call->shell->store, adapter);
 	struct error err = { "" };
 	int ret = 0;
 
-	if (process_request(call->shell->store, machine->id, request, REQUEST_MS, NULL, &err))
-		ret = call_error(call, ERROR_FAILED, machine->name,
-				 "The cable of the network adapter \"%s\" of " MACHINE_TITLE
-				 " stays where it is: %s.",
-				 value_text_of(adapter, "Name"), MACHINE_LABELS(machine), err.text);
-	free(net);
-	return ret;
+	if (definition)
+		ret = switchprocess_request(call->shell->store, value_text_of(definition, "Id"),
+					    "set_port", switchprocess_policy(adapter), NULL, &err);
+	json_decref(definition);
+	if (!ret || switchprocess_is_gone(ret))
+		return 0;
+	return call_error(call, ERROR_FAILED, machine->name,
+			  "The virtual switch does not take the settings of the network adapter "
+			  "\"%s\" of " MACHINE_TITLE ": %s.",
+			  value_text_of(adapter, "Name"), MACHINE_LABELS(machine), err.text);
+}
+
+void port_forget(struct store *store, const char *switch_name, const json_t *adapter)
+{
+	json_t *definition = *switch_name ? vmswitch_find(store, switch_name) : NULL;
+	const char *id = value_text_of(adapter, "Id");
+
+	if (definition && id)
+		switchprocess_request(store, value_text_of(definition, "Id"), "remove_port",
+				      json_pack("{ss}", "port", id), NULL, NULL);
+	json_decref(definition);
 }

@@ -9,15 +9,21 @@
 #include "ctl/machine.h"
 
 /* The adapter as `nidus run --net` takes it. For free(). */
-char *port_network(const json_t *adapter);
+char *port_network(struct store *store, const json_t *adapter);
 
 /*
- * Before a VM starts: what its adapters are connected to must be there. -1 after call_error; the
- * text says which VM fails to start.
+ * Before a VM starts: the switches of its adapters run and know them. -1 after call_error; the text
+ * says that the VM fails to start.
  */
 int port_prepare(struct call *call, struct machine *machine);
 
 /* A running VM's adapter leads elsewhere: its process moves the cable. -1 after call_error. */
 int port_move(struct call *call, struct machine *machine, const json_t *adapter);
+
+/* A setting of an adapter has changed: its switch is told, where one runs. -1 after call_error. */
+int port_apply(struct call *call, const struct machine *machine, const json_t *adapter);
+
+/* The adapter has left the switch of that name. */
+void port_forget(struct store *store, const char *switch_name, const json_t *adapter);
 
 #endif

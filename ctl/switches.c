@@ -8,6 +8,7 @@
 #include "ctl/netadapter.h"
 #include "ctl/nouns.h"
 #include "ctl/shell.h"
+#include "ctl/switchprocess.h"
 #include "ctl/text.h"
 #include "ctl/vmswitch.h"
 
@@ -423,6 +424,8 @@ static int remove_locked(struct call *call, const char *id, const char *name)
 		ret = call_error(call, ERROR_FAILED, name, "%s", err.text);
 	else
 		ret = rename_in_machines(call, name, "");
+	if (!ret)
+		switchprocess_end(store, id);
 	json_decref(machines);
 	return ret;
 }

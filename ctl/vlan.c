@@ -8,6 +8,7 @@
 
 #include "ctl/adapter.h"
 #include "ctl/nouns.h"
+#include "ctl/port.h"
 #include "ctl/text.h"
 
 #include <stdlib.h>
@@ -223,6 +224,8 @@ json_t *vlan_wanted(struct call *call)
 static int set_vlan(struct call *call, struct machine *machine, json_t *adapter)
 {
 	json_object_set(adapter, VLAN_SETTING, call->private);
+	if (port_apply(call, machine, adapter))
+		return -1;
 	if (call_switch(call, "Passthru"))
 		call_emit(call, vlan_object(machine->name, adapter));
 	return 0;

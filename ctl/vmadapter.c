@@ -7,9 +7,11 @@
 #include "ctl/nouns.h"
 #include "ctl/port.h"
 #include "ctl/shell.h"
+#include "ctl/text.h"
 #include "ctl/vmswitch.h"
 
 #include <ctype.h>
+#include <stdlib.h>
 
 #define MAC_DIGITS   12
 #define ADAPTERS_MAX 8 /* as many as a machine has slots for */
@@ -139,6 +141,8 @@ static int set_adapter(struct call *call, struct machine *machine, json_t *adapt
 	if (set_mac(call, machine, adapter))
 		return -1;
 	call_copy(call, adapter, settings);
+	if (port_apply(call, machine, adapter))
+		return -1;
 	return emit_changed(call, machine, adapter);
 }
 
@@ -207,6 +211,7 @@ static int remove_from_machine(struct call *call, struct machine *machine)
 			continue;
 		hit = true;
 		emit_changed(call, machine, adapter);
+		port_forget(call->shell->store, value_text_of(adapter, "SwitchName"), adapter);
 		json_array_remove(adapters, i);
 	}
 	return hit ? 0 : adapter_missing(call, machine);
@@ -246,10 +251,17 @@ static const char *wanted_switch(const struct call *call)
 
 static int connect_adapter(struct call *call, struct machine *machine, json_t *adapter)
 {
-	if (adapter_connect(call, adapter, wanted_switch(call)) ||
-	    (machine->process.state != PROCESS_OFF && port_move(call, machine, adapter)))
-		return -1;
-	return emit_changed(call, machine, adapter);
+	const char *name = value_text_of(adapter, "SwitchName");
+	char *old = text_copy(name ? name : "");
+	int ret = adapter_connect(call, adapter, wanted_switch(call));
+	bool stays = text_same(old, value_text_of(adapter, "SwitchName"));
+
+	if (!ret && !stays && machine->process.state != PROCESS_OFF)
+		ret = port_move(call, machine, adapter);
+	if (!ret && !stays)
+		port_forget(call->shell->store, old, adapter);
+	free(old);
+	return ret ? ret : emit_changed(call, machine, adapter);
 }
 
 static int connect_of_machine(struct call *call, struct machine *machine)

@@ -1,4 +1,4 @@
-# Starting a VM whose switch is missing: one message; the default switch needs nothing
+# Starting a VM starts its switches; where one is missing: one message; the default switch needs nothing
 New-VMSwitch Net -SwitchType Private | Out-Null
 New-VM A 32MB -KernelPath $env:HALT -SwitchName Net | Set-VMProcessor -Engine Soft
 New-VM B 32MB -KernelPath $env:HALT -SwitchName 'Default Switch' | Set-VMProcessor -Engine Soft
