@@ -75,10 +75,13 @@ void system_rdtsc(struct cpu *cpu, const struct insn *insn)
 	write_edx_eax(cpu, tsc);
 }
 
+/* SDM2: "RDTSCP": it waits for the loads before it, which plain RDTSC on the host does not. */
 void system_rdtscp(struct cpu *cpu, const struct insn *insn)
 {
-	uint64_t tsc = msr_tsc(cpu);
+	uint64_t tsc;
 
+	asm volatile("lfence" : : : "memory");
+	tsc = msr_tsc(cpu);
 	(void)insn;
 	virt_require(cpu, INTERCEPT_RDTSCP);
 	check_tsd(cpu);

@@ -5,13 +5,14 @@
  */
 #include "bare.h"
 
-#define APIC     0xfee00000u
-#define APIC_EOI 0xb0
-#define APIC_SVR 0xf0
-#define APIC_ICR 0x300
-#define VECTOR   0x41
-#define CR4_PGE  (1ull << 7)
-#define ROUNDS   50000
+#define APIC         0xfee00000u
+#define APIC_EOI     0xb0
+#define APIC_SVR     0xf0
+#define APIC_ICR     0x300
+#define VECTOR       0x41
+#define CR4_PGE      (1ull << 7)
+#define ROUNDS       50000
+#define CLOCK_ROUNDS 1000000
 
 static volatile uint32_t phase, done;
 static volatile uint64_t locked, exchanged;
@@ -56,6 +57,32 @@ static void hammer(void)
 	}
 }
 
+static volatile uint32_t clock_lock;
+static volatile uint64_t latest, backward;
+
+static uint64_t rdtscp(void)
+{
+	uint32_t low, high;
+
+	asm volatile("rdtscp" : "=a"(low), "=d"(high) : : "ecx", "memory");
+	return (uint64_t)high << 32 | low;
+}
+
+/* RDTSCP waits for the loads before it: the TSC is read with the lock held. */
+static void compare_clocks(void)
+{
+	for (unsigned i = 0; i < CLOCK_ROUNDS; i++) {
+		uint64_t now;
+
+		while (__atomic_exchange_n(&clock_lock, 1, __ATOMIC_ACQUIRE))
+			;
+		now = rdtscp();
+		backward += now < latest;
+		latest = now;
+		__atomic_store_n(&clock_lock, 0, __ATOMIC_RELEASE);
+	}
+}
+
 static uint32_t call_code(void)
 {
 	return ((uint32_t(*)(void))(uintptr_t)code)();
@@ -77,6 +104,7 @@ static void second(void)
 	*apic(APIC_SVR) = 0x1ff;
 	barrier(1);
 	hammer();
+	compare_clocks();
 	barrier(2);
 	/* Cross-modifying code: each round the first processor changes the code, then tells us. */
 	for (uint32_t i = 0; i < 64; i++) {
@@ -241,7 +269,9 @@ void test_main(void)
 		return;
 	barrier(1);
 	hammer();
+	compare_clocks();
 	barrier(2);
+	check(backward == 0, "the TSC of one processor behind the other's: %lu times", backward);
 	check(locked == 2 * ROUNDS, "LOCK INC on two processors");
 	check(exchanged == 2 * ROUNDS, "CMPXCHG on two processors");
 	check(*(uint64_t *)((uint8_t *)split + 60) == 2 * ROUNDS, "LOCK ADD across a cache line");
