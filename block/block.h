@@ -46,6 +46,29 @@ static inline void block_close(struct block *block)
  */
 int block_raw_open(struct block *out, const char *path, bool readonly, struct error *err);
 
+/*
+ * What an NBD server exports under the empty name, at the other end of a connected stream socket:
+ * fixed newstyle negotiation with NBD_OPT_GO, simple replies, many requests at a time. Takes the
+ * descriptor, also where it fails. `path` names the disk in messages. A server that breaks the
+ * protocol is left with one message on standard error; from then on every request fails.
+ * Source: the NBD project's "The NBD protocol" (doc/proto.md).
+ */
+int block_nbd_open(struct block *out, int fd, const char *path, bool readonly, struct error *err);
+
+/*
+ * An image in a format that qemu-nbd (package qemu-utils) knows by the name `format`: it runs as a
+ * child, one for each disk, and ends with this process, however that ends. It locks the image.
+ */
+int block_image_open(struct block *out, const char *path, const char *format, bool readonly,
+		     struct error *err);
+
+/*
+ * By the end of its name: .qcow2, .vhdx, .vhd, .vmdk and .vdi are images, everything else is raw.
+ * Never by its content, which is the guest's: one with a raw disk could write a header into it
+ * that names any file of the host.
+ */
+int block_open(struct block *out, const char *path, bool readonly, struct error *err);
+
 /* Bytes in the process's own memory, zero at first, gone on close: for tests. -ENOMEM. */
 int block_null_open(struct block *out, uint64_t size_bytes);
 

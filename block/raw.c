@@ -9,6 +9,8 @@
 #define _GNU_SOURCE
 #include "block/block.h"
 
+#include "block/vector.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -27,17 +29,6 @@ struct raw {
 
 typedef ssize_t transfer_fn(int fd, const struct iovec *iov, int count, off_t offset);
 
-/* Drops what was transferred from the front of the vector. */
-static void advance(struct iovec *iov, unsigned *first, unsigned count, uint64_t done)
-{
-	while (*first < count && done >= iov[*first].iov_len)
-		done -= iov[(*first)++].iov_len;
-	if (done) {
-		iov[*first].iov_base = (uint8_t *)iov[*first].iov_base + done;
-		iov[*first].iov_len -= done;
-	}
-}
-
 /* All of at most IOV_AT_ONCE segments: the host may do less than it is asked for at a time. */
 static int transfer_part(int fd, uint64_t *offset, const struct iovec *part, unsigned count,
 			 transfer_fn *fn)
@@ -54,7 +45,7 @@ static int transfer_part(int fd, uint64_t *offset, const struct iovec *part, uns
 		if (done <= 0)
 			return done ? -errno : -EIO; /* 0: the file has become shorter */
 		*offset += done;
-		advance(iov, &first, count, done);
+		vector_advance(iov, &first, count, done);
 	}
 	return 0;
 }

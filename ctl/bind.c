@@ -225,6 +225,17 @@ static bool takes_next(const struct call *call, const struct argument *argument)
 
 /* --- positional --- */
 
+/* All words of a Unix shell are text: one that is a number is meant as one. */
+static bool fits(const struct call *call, const struct param *row, const json_t *value)
+{
+	json_t *number = NULL;
+	bool is_number = call->shell->unix_words && row->type == PARAM_INT &&
+			 json_is_string(value) && value_number(value, &number);
+
+	json_decref(number);
+	return is_number || convert_fits(row, value);
+}
+
 /* The row for the next positional argument: the lowest free position, exact types first. */
 static const struct param *find_position(const struct call *call, const json_t *value,
 					 unsigned sets)
@@ -241,8 +252,8 @@ static const struct param *find_position(const struct call *call, const json_t *
 			continue;
 		/* PowerShell tries the default set before the others, and types before conversion.
 		 */
-		score = (convert_fits(row, value) ? 2u : 0u) +
-			(sets_of_row(row) & SET(0) ? 1u : 0u) + 1;
+		score = (fits(call, row, value) ? 2u : 0u) + (sets_of_row(row) & SET(0) ? 1u : 0u) +
+			1;
 		if (!best || row->position < best->position || score > best_score) {
 			best = row;
 			best_score = score;

@@ -12,7 +12,6 @@
 #include "ctl/shell.h"
 #include "ctl/text.h"
 #include "ctl/version.h"
-#include "ctl/vhd.h"
 #include "ctl/vm.h"
 
 #include <errno.h>
@@ -102,27 +101,6 @@ static int check_nesting(struct call *call, struct machine *machine)
 		value_text_of(machine->definition, "Version"));
 }
 
-/* The machine reads files as they are: a format of its own would look like garbage to the guest. */
-static int check_disks(struct call *call, struct machine *machine)
-{
-	json_t *drive;
-	size_t i;
-
-	json_array_foreach(machine_list(machine, "HardDrives"), i, drive)
-	{
-		const char *path = value_text_of(drive, "Path");
-
-		if (path && !vhd_is_raw(path))
-			return call_error(
-				call, ERROR_FAILED, machine->name,
-				"'%s' failed to start. (Virtual machine ID %s)\nThe disk '%s' "
-				"has a format that this version does not read while a machine "
-				"runs. Convert-VHD makes a .raw file of it.",
-				MACHINE_LABELS(machine), path);
-	}
-	return 0;
-}
-
 static int start_locked(struct call *call, struct machine *machine)
 {
 	struct error err = { "" };
@@ -132,8 +110,7 @@ static int start_locked(struct call *call, struct machine *machine)
 		return request(call, machine, "resume", "resume") ? -1 : emit(call, machine);
 	if (machine->process.state != PROCESS_OFF)
 		return warn_state(call, machine);
-	if (check_nesting(call, machine) || check_disks(call, machine) ||
-	    port_prepare(call, machine))
+	if (check_nesting(call, machine) || port_prepare(call, machine))
 		return -1;
 	if (launch_start(call, machine, &err))
 		return call_error(call, ERROR_FAILED, machine->name,

@@ -298,13 +298,6 @@ int vhd_create(struct call *call, const char *path, int64_t bytes)
 	return create(call, path, &wish);
 }
 
-bool vhd_is_raw(const char *path)
-{
-	const struct format *format = format_of(path);
-
-	return !format || text_same(format->name, "RAW");
-}
-
 int vhd_check(struct call *call, const char *path)
 {
 	if (!access(path, R_OK))

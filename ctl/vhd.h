@@ -8,9 +8,6 @@
 /* Makes a disk that grows with its content; -1 after call_error. The file must not be there. */
 int vhd_create(struct call *call, const char *path, int64_t bytes);
 
-/* Whether a VM reads the file as it is. By its name. */
-bool vhd_is_raw(const char *path);
-
 /* A file that a VM can have as a disk; -1 after call_error. */
 int vhd_check(struct call *call, const char *path);
 

@@ -215,8 +215,7 @@ static int open_back_ends(struct board *b, const struct config *config, struct e
 	int ret = 0;
 
 	for (unsigned i = 0; i < config->disks && !ret; i++)
-		ret = block_raw_open(&b->disk[i], config->disk[i].path, config->disk[i].readonly,
-				     err);
+		ret = block_open(&b->disk[i], config->disk[i].path, config->disk[i].readonly, err);
 	for (unsigned i = 0; i < config->nets && !ret; i++)
 		ret = open_net(b, i, &config->net[i], err);
 	if (!ret)

@@ -340,7 +340,9 @@ static const struct option options[] = {
 	{ "initrd", "FILE", false, NULL, FIELD(initrd),
 	  "initial file system, or the multiboot module" },
 	{ "append", "TEXT", false, NULL, FIELD(append), "the kernel's command line" },
-	{ "disk", "FILE[,readonly]", true, set_disk, 0, "a raw disk image on a virtio disk" },
+	{ "disk", "FILE[,readonly]", true, set_disk, 0,
+	  "a disk image on a virtio disk: raw, or what its name ends with:\n"
+	  ".qcow2, .vhdx, .vhd, .vmdk or .vdi, by qemu-nbd" },
 	{ "net", "user|switch|none[,mac=ADDRESS][,id=NAME][,WORD]...", true, set_net, 0,
 	  "a virtio network adapter: on a network of its own with DHCP,\n"
 	  "DNS and a way out (forward=tcp:HOSTPORT:GUESTPORT leads in), at the\n"

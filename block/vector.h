@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Vectors of bytes on their way: the host may take or give less than it is asked for at a time. */
+#ifndef BLOCK_VECTOR_H
+#define BLOCK_VECTOR_H
+
+#include "lib/base.h"
+
+#include <sys/uio.h>
+
+/* Drops `done` bytes from the front of iov[*first] to iov[count - 1]. */
+static inline void vector_advance(struct iovec *iov, unsigned *first, unsigned count, uint64_t done)
+{
+	while (*first < count && done >= iov[*first].iov_len)
+		done -= iov[(*first)++].iov_len;
+	if (done) {
+		iov[*first].iov_base = (uint8_t *)iov[*first].iov_base + done;
+		iov[*first].iov_len -= done;
+	}
+}
+
+#endif
