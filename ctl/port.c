@@ -166,6 +166,49 @@ int port_apply(struct call *call, const struct machine *machine, const json_t *a
 			  value_text_of(adapter, "Name"), MACHINE_LABELS(machine), err.text);
 }
 
+static json_t *find_port(const json_t *reply, const char *id)
+{
+	json_t *port;
+	size_t i;
+
+	json_array_foreach(json_object_get(reply, "ports"), i, port)
+	{
+		const char *own = value_text_of(port, "port");
+
+		if (own && id && !strcmp(own, id))
+			return port;
+	}
+	return NULL;
+}
+
+static void show_counters(const json_t *counters, json_t *object)
+{
+	static const char *const names[][2] = {
+		{ "SentPackets", "in_frames" },   { "SentBytes", "in_bytes" },
+		{ "SentDropped", "in_dropped" },  { "ReceivedPackets", "out_frames" },
+		{ "ReceivedBytes", "out_bytes" }, { "ReceivedDropped", "out_dropped" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		json_object_set(object, names[i][0], json_object_get(counters, names[i][1]));
+}
+
+void port_show(struct store *store, const json_t *adapter, json_t *object)
+{
+	json_t *definition = switch_of(store, adapter), *reply = NULL, *port;
+
+	if (!definition)
+		return;
+	switchprocess_request(store, value_text_of(definition, "Id"), "ports", NULL, &reply, NULL);
+	port = find_port(reply, value_text_of(adapter, "Id"));
+	if (port)
+		show_counters(json_object_get(port, "counters"), object);
+	else
+		json_object_set_new(object, "Status", json_pack("[s]", "LostCommunication"));
+	json_decref(reply);
+	json_decref(definition);
+}
+
 void port_forget(struct store *store, const char *switch_name, const json_t *adapter)
 {
 	json_t *definition = *switch_name ? vmswitch_find(store, switch_name) : NULL;

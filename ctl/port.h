@@ -23,6 +23,12 @@ int port_move(struct call *call, struct machine *machine, const json_t *adapter)
 /* A setting of an adapter has changed: its switch is told, where one runs. -1 after call_error. */
 int port_apply(struct call *call, const struct machine *machine, const json_t *adapter);
 
+/*
+ * Puts into the object of a running VM's adapter what its switch knows of it: Status, and what it
+ * has sent and received, seen from the adapter.
+ */
+void port_show(struct store *store, const json_t *adapter, json_t *object);
+
 /* The adapter has left the switch of that name. */
 void port_forget(struct store *store, const char *switch_name, const json_t *adapter);
 

@@ -477,18 +477,6 @@ static int remove_switch(struct call *call)
 
 /* --- the table --- */
 
-#define PARAM_NAME_SWITCH                                                                    \
-	{                                                                                    \
-		"Name", "SwitchName", PARAM_STRING, .position = POSITION(0), .sets = SET(0), \
-						    .flags = REQUIRED | MANY | BY_VALUE      \
-	}
-#define PARAM_SWITCH_OBJECT                                                                     \
-	{                                                                                       \
-		"VMSwitch", NULL, PARAM_OBJECT, "VMSwitch", .position = POSITION(0),            \
-							    .sets = SET(1),                     \
-							    .flags = REQUIRED | MANY | BY_VALUE \
-	}
-
 static const struct param new_params[] = {
 	{ "Name", "SwitchName", PARAM_STRING, .position = POSITION(0), .flags = REQUIRED },
 	{ "NetAdapterName", "InterfaceAlias", PARAM_STRING, .sets = SET(0),

@@ -6,11 +6,33 @@
 #include "ctl/text.h"
 
 const struct noun *const table_nouns[] = {
-	&noun_vm,      &noun_processor,   &noun_memory,      &noun_version, &noun_power,
-	&noun_adapter, &noun_vlan,        &noun_switch,      &noun_nat,     &noun_vhd,
-	&noun_disk,    &noun_session,     &noun_terminal,    &noun_host,    &noun_nested,
-	&noun_web,     &noun_net_adapter, &noun_net_address, &noun_object,  &noun_output,
-	&noun_help,    &noun_job,         &noun_complete,    &noun_not_yet, NULL,
+	&noun_vm,
+	&noun_processor,
+	&noun_memory,
+	&noun_version,
+	&noun_power,
+	&noun_adapter,
+	&noun_vlan,
+	&noun_switch,
+	&noun_switch_drop,
+	&noun_switch_capture,
+	&noun_nat,
+	&noun_vhd,
+	&noun_disk,
+	&noun_session,
+	&noun_terminal,
+	&noun_host,
+	&noun_nested,
+	&noun_web,
+	&noun_net_adapter,
+	&noun_net_address,
+	&noun_object,
+	&noun_output,
+	&noun_help,
+	&noun_job,
+	&noun_complete,
+	&noun_not_yet,
+	NULL,
 };
 
 static bool is_named(const struct cmdlet *cmdlet, const char *name)

@@ -28,9 +28,14 @@ static int emit_changed(struct call *call, struct machine *machine, const json_t
 static int get_adapter(struct call *call, struct machine *machine, json_t *adapter)
 {
 	bool legacy = json_is_true(json_object_get(adapter, "IsLegacy"));
+	json_t *object;
 
-	if (!call_has(call, "IsLegacy") || call_switch(call, "IsLegacy") == legacy)
-		call_emit(call, adapter_object(machine, adapter));
+	if (call_has(call, "IsLegacy") && call_switch(call, "IsLegacy") != legacy)
+		return 0;
+	object = adapter_object(machine, adapter);
+	if (machine->process.state != PROCESS_OFF)
+		port_show(call->shell->store, adapter, object);
+	call_emit(call, object);
 	return 0;
 }
 

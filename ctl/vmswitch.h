@@ -38,4 +38,17 @@ void vmswitch_emit_host_adapters(struct call *call);
 /* Whether the host has an adapter on it: vEthernet (NAME). */
 bool vmswitch_has_host_adapter(const json_t *definition);
 
+/* The selectors that most cmdlets about switches begin with, for the sets 0 and 1. */
+#define PARAM_NAME_SWITCH                                                                    \
+	{                                                                                    \
+		"Name", "SwitchName", PARAM_STRING, .position = POSITION(0), .sets = SET(0), \
+						    .flags = REQUIRED | MANY | BY_VALUE      \
+	}
+#define PARAM_SWITCH_OBJECT                                                                     \
+	{                                                                                       \
+		"VMSwitch", NULL, PARAM_OBJECT, "VMSwitch", .position = POSITION(0),            \
+							    .sets = SET(1),                     \
+							    .flags = REQUIRED | MANY | BY_VALUE \
+	}
+
 #endif
