@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <Zydis/Mnemonic.h>
 
 #include "cpu/decode/decode.h"
 #include "cpu/jit/jit.h"
@@ -287,6 +288,30 @@ static void end_block(struct block *block)
 	};
 }
 
+static void exec_folded(struct cpu *cpu, const struct insn *insn)
+{
+	(void)cpu;
+	(void)insn;
+}
+
+/*
+ * Makes a short jump forward within the page part of its block, so that loops and the alternatives
+ * of kernels are not cut up by them. Returns how far it jumps; 0: it ends its block. Outside 64-bit
+ * mode a jump looks at CS's limit.
+ */
+static unsigned fold_jump(const struct cpu *cpu, struct insn *insn, unsigned avail)
+{
+	if (cpu->mode != MODE_64 || insn->mnemonic != ZYDIS_MNEMONIC_JMP ||
+	    !(insn->flags & INSN_DIRECT_BRANCH) || insn->size != 8 || insn->imm < 0 ||
+	    insn->imm > BLOCK_FOLD_BYTES || insn->imm >= (int64_t)avail - insn->next)
+		return 0;
+	insn->flags &= (uint16_t) ~(INSN_ENDS_BLOCK | INSN_DIRECT_BRANCH);
+	insn->flags |= INSN_FOLDED;
+	insn->exec = exec_folded;
+	insn->next += (uint16_t)insn->imm;
+	return (unsigned)insn->imm;
+}
+
 /* Decodes instructions from `bytes` until one ends the block or the page ends. */
 static void decode_run(struct cpu *cpu, struct block *block, const uint8_t *bytes, unsigned avail)
 {
@@ -304,6 +329,7 @@ static void decode_run(struct cpu *cpu, struct block *block, const uint8_t *byte
 		insn->page_offset = (uint16_t)(block->gpa % PAGE_BYTES);
 		block->count++;
 		done += length;
+		done += fold_jump(cpu, insn, avail);
 		if (insn->flags & INSN_ENDS_BLOCK) {
 			block->length = done;
 			block->is_chained = insn->flags & INSN_DIRECT_BRANCH;

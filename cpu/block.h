@@ -18,6 +18,12 @@
 
 #define BLOCK_MAX_INSNS 48
 
+/*
+ * A direct jump forward over no more than this goes on in its block (INSN_FOLDED). What it jumps
+ * over counts as the block's where code is written to.
+ */
+#define BLOCK_FOLD_BYTES 127
+
 /* A direct jump of translated code, to a block of its own page. */
 struct jit_link {
 	uint8_t *site;    /* its displacement: emit_patch */
@@ -48,7 +54,7 @@ struct block {
 	struct block *hash_next;
 	struct block *page_next[2]; /* the other blocks of the first and of the second page */
 	uint16_t count;             /* instructions, with the terminator where there is one */
-	uint16_t length;            /* bytes of code */
+	uint16_t length;            /* bytes of code, with what folded jumps jump over */
 	uint8_t flavor;             /* block_flavor */
 	bool is_chained; /* ends in a direct branch or none: what follows is known by its RIP */
 	bool is_valid;   /* atomic */

@@ -34,6 +34,9 @@ enum insn_flags {
 	INSN_VEX = BIT(6),
 	INSN_DIRECT_BRANCH = BIT(7), /* to a displacement: JMP, Jcc, LOOP, CALL */
 	INSN_HOSTED = BIT(8),        /* cpu/exec/hosted.c runs it: as it is, on the host */
+	/* A short jump forward in the middle of its block: does nothing, its `next` is its target
+	 */
+	INSN_FOLDED = BIT(9),
 };
 
 struct insn {

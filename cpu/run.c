@@ -77,11 +77,11 @@ static void run_counted(struct cpu *cpu, const struct block *block, unsigned lim
 	pmu_end_block(cpu, block->insn + (cpu->stats.count[STAT_INTERPRETED] - before));
 }
 
-/* Returns the RIP behind the block's first instruction. */
+/* Returns the RIP behind the bytes of the block's first instruction. */
 static uint64_t run_one_block(struct cpu *cpu, unsigned limit)
 {
 	const struct block *block = block_lookup(cpu);
-	uint64_t next = insn_next_rip(cpu, &block->insn[0]);
+	uint64_t next = cpu_wrap_rip(cpu, cpu->rip + block->insn[0].length);
 
 	if (unlikely(cpu->mode != MODE_64))
 		limit = MIN(limit, within_limit(cpu, block));

@@ -203,6 +203,16 @@ static void publish_sites(struct jit *jit, const uint8_t *start)
 	__atomic_store_n(&jit->site_count, jit->site_count + g->sites, __ATOMIC_RELEASE);
 }
 
+/* Of its instructions alone. */
+static unsigned code_bytes(const struct block *block)
+{
+	unsigned bytes = 0;
+
+	for (unsigned n = 0; n < block->count; n++)
+		bytes += block->insn[n].length;
+	return bytes;
+}
+
 void jit_translate(struct jit *jit, struct block *block, const uint8_t *arena)
 {
 	struct code_room before = jit->hot, cold_before = jit->cold;
@@ -213,7 +223,7 @@ void jit_translate(struct jit *jit, struct block *block, const uint8_t *arena)
 	publish_sites(jit, before.at);
 	jit->fit_count += jit->gen.fits;
 	jit->stats.blocks++;
-	jit->stats.bytes_in += block->length;
+	jit->stats.bytes_in += code_bytes(block);
 	jit->stats.bytes_out += (uint64_t)(jit->hot.at - before.at + jit->cold.at - cold_before.at);
 	jit->stats.bytes_hot += (uint64_t)(jit->hot.at - before.at);
 	__atomic_store_n(&block->code, jit_executable(jit, block->jit.entry), __ATOMIC_RELEASE);

@@ -59,6 +59,8 @@ static bool load_target(struct gen *g)
 
 bool gen_jmp(struct gen *g)
 {
+	if (g->insn->flags & INSN_FOLDED)
+		return true;
 	if (!is_plain(g))
 		return false;
 	if (is_direct(g)) {

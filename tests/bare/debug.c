@@ -10,6 +10,9 @@
 #define DR6_BD    (1ull << 13)
 #define DR6_BS    (1ull << 14)
 
+#define MSR_DEBUGCTL 0x1d9
+#define DEBUGCTL_BTF 2
+
 static unsigned hits;
 static uint64_t rips[32], dr6s[32], flags[32];
 static uint64_t rf_on_return;
@@ -55,6 +58,21 @@ static void test_single_step(void)
 	check(rips[0] == rips[1], "at its own address until it is done");
 	check((flags[0] & RFLAGS_RF) && (flags[1] & RFLAGS_RF) && !(flags[2] & RFLAGS_RF),
 	      "and with RF set until then");
+}
+
+static void test_branch_step(void)
+{
+	uint64_t target;
+
+	clear();
+	wrmsr(MSR_DEBUGCTL, DEBUGCTL_BTF);
+	asm volatile(STEP_ON "nop; nop; jmp 1f; nop\n"
+			     "1: lea 1b(%%rip), %0\n\t" STEP_OFF
+		     : "=r"(target)
+		     :
+		     : "memory", "cc");
+	wrmsr(MSR_DEBUGCTL, 0);
+	check(hits && rips[0] == target, "DEBUGCTL.BTF: only a branch traps, if only to jump on");
 }
 
 static void test_code_breakpoint(void)
@@ -128,6 +146,7 @@ void test_main(void)
 {
 	set_handler(DB, record);
 	test_single_step();
+	test_branch_step();
 	test_code_breakpoint();
 	test_data_breakpoint();
 	test_general_detect();

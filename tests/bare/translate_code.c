@@ -84,6 +84,33 @@ CODE(overwritten, "mov $500, %ebx; xor %eax, %eax\n"
 CODE(behind, "mov $1000, %ecx; xor %eax, %eax; jmp 2f\n"
 	     "1: .long 0; 2: mov %ecx, 1b(%rip); add 1b(%rip), %eax; dec %ecx; jnz 2b; ud2");
 
+/* Short jumps forward, which go on in the same block: over data that changes, and to an instruction
+ * that crosses into the next page. */
+CODE(over_data, "mov $3000, %ecx; xor %eax, %eax; 1: jmp 2f; 3: .long 0\n"
+		"2: mov %ecx, 3b(%rip); add 3b(%rip), %eax; dec %ecx; jnz 1b; ud2");
+CODE(to_border, "jmp 1f; .org to_border + 4078; 1: xor %eax, %eax; mov $3000, %ecx\n"
+		"2: jmp 3f; .org to_border + 4093; 3: .byte 0x05; .long 1\n"
+		"dec %ecx; jnz 2b; ud2");
+CODE(jumps_on, "mov $3000, %ecx; xor %eax, %eax\n"
+	       "1: jmp 2f; inc %eax; 2: jmp 3f; inc %eax; 3: inc %eax; jmp 4f; inc %eax\n"
+	       "4: dec %ecx; jnz 1b; ud2");
+/* Faults behind one. */
+CODE(to_fault, "jmp 1f; nop; 1: inc %eax; jmp 2f; nop; nop; 2: ud2");
+
+static void test_jumps_on(void)
+{
+	const uint8_t *code = place_code(page, to_fault, to_fault_end);
+	unsigned right = 0;
+
+	for (unsigned i = 0; i < WARM; i++) {
+		struct frame frame = frame_at(code);
+
+		right += run_frame(&frame) == UD && frame.rax == 1 &&
+			 frame.rip == (uintptr_t)code + (to_fault_end - to_fault) - 2;
+	}
+	check(right == WARM, "a fault behind jumps forward: RIP is right %u times", right);
+}
+
 static void expect(const char *name, const uint8_t *code, const uint8_t *end, uint64_t result)
 {
 	uint64_t got = run(place_code(page, code, end));
@@ -120,6 +147,10 @@ static void test_self_modifying(void)
 	EXPECT("the target of an indirect jump", indirect, sum);
 	EXPECT("code that overwrites itself with itself makes progress", overwritten, 500);
 	EXPECT("data between code and code", behind, 500500);
+	EXPECT("a jump over data that changes", over_data, 4501500);
+	EXPECT("a jump to an instruction that crosses pages", to_border, 3000);
+	EXPECT("a jump to a jump", jumps_on, 3000);
+	test_jumps_on();
 }
 
 /* ---- one processor, every kind of store ---- */
