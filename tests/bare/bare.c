@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The small run-time of the bare test images: see bare.h. */
+#include "apic.h"
 #include "bare.h"
 
 #include <stdarg.h>
 
 #define SERIAL     0x3f8
 #define DEBUG_EXIT 0xf4
-#define APIC_ICR   0xfee00300u
 
 struct __attribute__((packed)) table_pointer {
 	uint16_t limit;
@@ -214,15 +214,25 @@ static bool has_prefix(const char *text, const char *prefix)
 	return true;
 }
 
-uint64_t boot_number(const char *word, uint64_t otherwise)
+const char *boot_word(const char *word)
 {
 	const uint32_t *info = (uint32_t *)(uintptr_t)boot_info;
 	const char *text = info[0] & 4 ? (char *)(uintptr_t)info[4] : "";
-	uint64_t number = 0;
+	unsigned len = 0;
 
+	while (word[len])
+		len++;
 	while (*text && !has_prefix(text, word))
 		text++;
-	if (!*text)
+	return *text ? text + len : NULL;
+}
+
+uint64_t boot_number(const char *word, uint64_t otherwise)
+{
+	const char *text = boot_word(word);
+	uint64_t number = 0;
+
+	if (!text)
 		return otherwise;
 	while (*text && (*text < '0' || *text > '9'))
 		text++;
@@ -332,7 +342,6 @@ void run_user(const void *code, size_t size, unsigned selector)
 
 bool start_ap(void (*fn)(void))
 {
-	volatile uint32_t *icr = (volatile uint32_t *)(uintptr_t)APIC_ICR;
 	char *target = (char *)0x8000;
 
 	if ((cpuid(1, 0).b >> 16 & 0xff) < 2)
@@ -340,10 +349,10 @@ bool start_ap(void (*fn)(void))
 	for (long i = 0; i < ap_trampoline_end - ap_trampoline; i++)
 		target[i] = ap_trampoline[i];
 	ap_entry = fn;
-	icr[0] = 0xc4500; /* INIT, all but self */
+	apic_write(APIC_ICR, 0xc4500); /* INIT, all but self */
 	for (volatile int i = 0; i < 100000; i++)
 		;
-	icr[0] = 0xc4608; /* start-up at page 8 */
+	apic_write(APIC_ICR, 0xc4608); /* start-up at page 8 */
 	return true;
 }
 

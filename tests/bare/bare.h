@@ -98,7 +98,9 @@ struct frame user_frame_at(const void *rip, unsigned selector);
 #define PLACE(at, name) place_code(at, name, name##_end)
 void *place_code(void *at, const uint8_t *code, const uint8_t *end);
 
-/* A number that stands behind `word` on the kernel's command line; `otherwise` where none does. */
+/* What stands behind `word` on the kernel's command line; NULL where that is not there. */
+const char *boot_word(const char *word);
+/* The next number behind `word` there; `otherwise` where `word` is not there. */
 uint64_t boot_number(const char *word, uint64_t otherwise);
 
 /* Starts the second processor at fn; false where there is none. */

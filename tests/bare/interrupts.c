@@ -3,53 +3,37 @@
  * Interrupts on one processor: RFLAGS.IF, the shadows of STI and MOV SS, HLT, task priority, NMI
  * blocking, the local APIC's timer in its three modes, xAPIC and x2APIC.
  */
+#include "apic.h"
 #include "bare.h"
-
-#define APIC         0xfee00000u
-#define APIC_ID      0x20
-#define APIC_TPR     0x80
-#define APIC_EOI     0xb0
-#define APIC_SVR     0xf0
-#define APIC_IRR     0x200
-#define APIC_ICR     0x300
-#define APIC_TIMER   0x320
-#define APIC_INITIAL 0x380
-#define APIC_CURRENT 0x390
-#define APIC_DIVIDE  0x3e0
 
 #define MSR_APIC_BASE    0x1b
 #define MSR_TSC_DEADLINE 0x6e0
 #define MSR_X2APIC       0x800
 
-#define VECTOR       0x40
-#define ICR_SELF     (1u << 18)
-#define ICR_NMI      (4u << 8)
-#define TIMER_PERIOD (1u << 17)
-#define TIMER_TSC    (2u << 17)
+#define VECTOR 0x40
 
 static volatile unsigned count;
 static volatile uint64_t last_rip, nested;
 static bool x2apic;
 
-static void apic_write(unsigned reg, uint32_t value)
+static void write_reg(unsigned reg, uint32_t value)
 {
 	if (x2apic)
 		wrmsr(MSR_X2APIC + reg / 16, value);
 	else
-		*(volatile uint32_t *)(uintptr_t)(APIC + reg) = value;
+		apic_write(reg, value);
 }
 
-static uint32_t apic_read(unsigned reg)
+static uint32_t read_reg(unsigned reg)
 {
-	return x2apic ? (uint32_t)rdmsr(MSR_X2APIC + reg / 16)
-		      : *(volatile uint32_t *)(uintptr_t)(APIC + reg);
+	return x2apic ? (uint32_t)rdmsr(MSR_X2APIC + reg / 16) : apic_read(reg);
 }
 
 static void on_interrupt(struct frame *frame)
 {
 	count++;
 	last_rip = frame->rip;
-	apic_write(APIC_EOI, 0);
+	write_reg(APIC_EOI, 0);
 }
 
 static void send_self(unsigned vector)
@@ -57,7 +41,7 @@ static void send_self(unsigned vector)
 	if (x2apic)
 		wrmsr(MSR_X2APIC + 0x3f, vector);
 	else
-		apic_write(APIC_ICR, ICR_SELF | vector);
+		write_reg(APIC_ICR, ICR_SELF | vector);
 }
 
 static void test_shadow(const char *mode)
@@ -69,7 +53,7 @@ static void test_shadow(const char *mode)
 	send_self(VECTOR);
 	for (volatile int i = 0; i < 1000; i++)
 		;
-	check(count == 0 && (apic_read(APIC_IRR + 0x20) & 1), "%s: no interrupt while IF is clear",
+	check(count == 0 && (read_reg(APIC_IRR + 0x20) & 1), "%s: no interrupt while IF is clear",
 	      mode);
 	asm volatile("sti; nop; cli; lea -1(%%rip), %0" : "=r"(expected));
 	check(count == 1, "%s: STI; NOP; CLI lets one in: %u", mode, count);
@@ -95,15 +79,15 @@ static void test_halt(const char *mode)
 static void test_priority(const char *mode)
 {
 	count = 0;
-	apic_write(APIC_TPR, VECTOR & 0xf0);
+	write_reg(APIC_TPR, VECTOR & 0xf0);
 	send_self(VECTOR);
 	asm volatile("sti; nop; nop; cli");
 	check(count == 0, "%s: the task priority holds it back", mode);
 	asm volatile("sti; mov %0, %%cr8; nop; cli" : : "r"(0ull));
 	check(count == 1, "%s: until CR8 falls", mode);
-	apic_write(APIC_TPR, 0x50);
+	write_reg(APIC_TPR, 0x50);
 	check(READ_CR(8) == 5, "%s: CR8 is the task priority", mode);
-	apic_write(APIC_TPR, 0);
+	write_reg(APIC_TPR, 0);
 }
 
 static void on_nmi(struct frame *frame)
@@ -111,7 +95,7 @@ static void on_nmi(struct frame *frame)
 	(void)frame;
 	count++;
 	if (count == 1)
-		apic_write(APIC_ICR, ICR_SELF | ICR_NMI);
+		write_reg(APIC_ICR, ICR_SELF | ICR_NMI);
 	for (volatile int i = 0; i < 1000; i++)
 		;
 	nested = count;
@@ -121,7 +105,7 @@ static void test_nmi(void)
 {
 	set_handler(NMI, on_nmi);
 	count = 0;
-	apic_write(APIC_ICR, ICR_SELF | ICR_NMI);
+	write_reg(APIC_ICR, ICR_SELF | ICR_NMI);
 	for (volatile int i = 0; i < 1000; i++)
 		;
 	check(count == 2 && nested == 2, "an NMI waits for the IRET of the first: %u", count);
@@ -149,23 +133,25 @@ static void wait_for(unsigned interrupts)
 static void test_timer(const char *mode)
 {
 	count = 0;
-	apic_write(APIC_DIVIDE, 0xb);
-	apic_write(APIC_TIMER, VECTOR);
-	apic_write(APIC_INITIAL, 100000);
-	check(apic_read(APIC_CURRENT) <= 100000, "%s: the timer counts down", mode);
+	write_reg(APIC_DIVIDE, DIVIDE_BY_1);
+	write_reg(APIC_TIMER, VECTOR);
+	write_reg(APIC_INITIAL, 100000);
+	check(read_reg(APIC_CURRENT) <= 100000, "%s: the timer counts down", mode);
 	wait_for(1);
-	check(count == 1 && apic_read(APIC_CURRENT) == 0, "%s: one-shot timer", mode);
+	check(count == 1 && read_reg(APIC_CURRENT) == 0, "%s: one-shot timer", mode);
 	count = 0;
-	apic_write(APIC_TIMER, VECTOR | TIMER_PERIOD);
-	apic_write(APIC_INITIAL, 100000);
+	write_reg(APIC_TIMER, VECTOR | TIMER_PERIODIC);
+	write_reg(APIC_INITIAL, 100000);
 	wait_for(3);
 	check(count >= 3, "%s: periodic timer", mode);
-	apic_write(APIC_INITIAL, 0);
+	write_reg(APIC_INITIAL, 0);
 	asm volatile("sti; nop; nop; cli");
-	if (!(cpuid(1, 0).c & 1 << 24))
+	if (!(cpuid(1, 0).c & 1 << 24)) {
+		check(true, "%s: TSC deadline # SKIP the processor has none", mode);
 		return;
+	}
 	count = 0;
-	apic_write(APIC_TIMER, VECTOR | TIMER_TSC);
+	write_reg(APIC_TIMER, VECTOR | TIMER_DEADLINE);
 	asm volatile("mfence");
 	wrmsr(MSR_TSC_DEADLINE, tsc() + 1000000);
 	check(rdmsr(MSR_TSC_DEADLINE) != 0 || count, "%s: the deadline reads back", mode);
@@ -175,12 +161,12 @@ static void test_timer(const char *mode)
 	wrmsr(MSR_TSC_DEADLINE, 1);
 	wait_for(1);
 	check(count == 1, "%s: a deadline that has passed", mode);
-	apic_write(APIC_TIMER, 1 << 16);
+	write_reg(APIC_TIMER, 1 << 16);
 }
 
 static void test_all(const char *mode)
 {
-	apic_write(APIC_SVR, 0x1ff);
+	write_reg(APIC_SVR, APIC_ENABLE);
 	test_shadow(mode);
 	test_halt(mode);
 	test_priority(mode);

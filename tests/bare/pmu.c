@@ -4,6 +4,7 @@
  * instructions by ring, cycles that stop in HLT, overflows and their interrupts. A model without
  * counters has none of it.
  */
+#include "apic.h"
 #include "bare.h"
 
 #define MSR_PMC           0xc1
@@ -27,32 +28,13 @@
 #define FIXED_0     (1ull << 32)
 #define CR4_PCE     (1ull << 8)
 
-#define APIC         0xfee00000u
-#define APIC_EOI     0xb0
-#define APIC_SVR     0xf0
-#define APIC_TIMER   0x320
-#define APIC_COUNTER 0x340
-#define APIC_INITIAL 0x380
-#define APIC_DIVIDE  0x3e0
-#define LVT_MASKED   (1u << 16)
-#define LVT_NMI      (4u << 8)
-#define VECTOR       0x50
-#define WAIT_TICKS   20000000000ull
+#define VECTOR     0x50
+#define WAIT_TICKS 20000000000ull
 
 #define LOOPS 1000
 #define TRIES 100
 
 static volatile unsigned interrupts, nmis;
-
-static void apic_write(unsigned reg, uint32_t value)
-{
-	*(volatile uint32_t *)(uintptr_t)(APIC + reg) = value;
-}
-
-static uint32_t apic_read(unsigned reg)
-{
-	return *(volatile uint32_t *)(uintptr_t)(APIC + reg);
-}
 
 static void on_interrupt(struct frame *frame)
 {
@@ -216,7 +198,7 @@ static void test_cycles(void)
 	counted_loop(1);
 	cycles = rdmsr(MSR_PMC);
 	check(cycles && cycles < (uint64_t)__builtin_ia32_rdtsc() - from, "cycles are counted");
-	apic_write(APIC_DIVIDE, 0xb);
+	apic_write(APIC_DIVIDE, DIVIDE_BY_1);
 	apic_write(APIC_TIMER, VECTOR);
 	for (unsigned i = 0; i < TRIES && !halted; i++)
 		halted = halts();
@@ -277,7 +259,7 @@ void test_main(void)
 	}
 	set_handler(VECTOR, on_interrupt);
 	set_handler(NMI, on_nmi);
-	apic_write(APIC_SVR, 0x1ff);
+	apic_write(APIC_SVR, APIC_ENABLE);
 	out8(0x21, 0xff); /* the PIC is not part of this */
 	test_cpuid();
 	test_rules();

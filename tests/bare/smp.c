@@ -3,12 +3,9 @@
  * Two processors, and code that changes: atomics, memory order as seen by the other side,
  * interrupts between processors, self-modifying and cross-modifying code, remote TLB invalidation.
  */
+#include "apic.h"
 #include "bare.h"
 
-#define APIC         0xfee00000u
-#define APIC_EOI     0xb0
-#define APIC_SVR     0xf0
-#define APIC_ICR     0x300
 #define VECTOR       0x41
 #define CR4_PGE      (1ull << 7)
 #define ROUNDS       50000
@@ -21,11 +18,6 @@ static uint64_t split[16] __attribute__((aligned(64)));
 static volatile uint32_t ipis;
 static uint8_t *code;
 static volatile uint8_t *window;
-
-static uint32_t *apic(unsigned reg)
-{
-	return (uint32_t *)(uintptr_t)(APIC + reg);
-}
 
 /* Both processors arrive before either goes on. */
 static void barrier(uint32_t n)
@@ -93,7 +85,7 @@ static void on_ipi(struct frame *frame)
 	(void)frame;
 	ipis++;
 	asm volatile("invlpg (%0)" : : "r"(window) : "memory");
-	*apic(APIC_EOI) = 0;
+	apic_write(APIC_EOI, 0);
 }
 
 static volatile uint32_t seen[64];
@@ -101,7 +93,7 @@ static volatile uint8_t window_seen[2];
 
 static void second(void)
 {
-	*apic(APIC_SVR) = 0x1ff;
+	apic_write(APIC_SVR, APIC_ENABLE);
 	barrier(1);
 	hammer();
 	compare_clocks();
@@ -262,11 +254,13 @@ void test_main(void)
 	a[0] = 1;
 	b[0] = 2;
 	set_handler(VECTOR, on_ipi);
-	*apic(APIC_SVR) = 0x1ff;
+	apic_write(APIC_SVR, APIC_ENABLE);
 	*pte((void *)window) = (uintptr_t)a | PTE_P | PTE_W;
 	asm volatile("invlpg (%0)" : : "r"(window) : "memory");
-	if (!start_ap(second))
+	if (!start_ap(second)) {
+		check(true, "two processors # SKIP there is one");
 		return;
+	}
 	barrier(1);
 	hammer();
 	compare_clocks();
@@ -286,8 +280,8 @@ void test_main(void)
 	check(good == 64, "cross-modifying code: %u of 64", good);
 	barrier(3);
 	*pte((void *)window) = (uintptr_t)b | PTE_P | PTE_W;
-	*apic(APIC_ICR + 0x10) = 1u << 24;
-	*apic(APIC_ICR) = VECTOR;
+	apic_write(APIC_ICR + 0x10, 1u << 24);
+	apic_write(APIC_ICR, VECTOR);
 	barrier(4);
 	check(ipis == 1, "an interrupt to the other processor");
 	check(window_seen[0] == 1 && window_seen[1] == 2, "its INVLPG lets it see the new mapping");

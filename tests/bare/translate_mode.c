@@ -3,18 +3,12 @@
  * Hot code in its surroundings: interrupts by a timer that must disturb no register and no flag,
  * compatibility mode, the same bytes in two modes, segment bases that change, system calls.
  */
+#include "apic.h"
 #include "bare.h"
 
 #define WARM         100
 #define IF           0x200u
 #define STATUS       0x8d5u
-#define APIC         0xfee00000u
-#define APIC_EOI     0xb0
-#define APIC_SVR     0xf0
-#define APIC_TIMER   0x320
-#define APIC_INITIAL 0x380
-#define APIC_DIVIDE  0x3e0
-#define PERIODIC     (1u << 17)
 #define VECTOR       0x40
 #define PIC_MASK     0x21
 #define CR4_OSFXSR   (1ull << 9)
@@ -45,17 +39,12 @@ static bool same_frame(const struct frame *a, const struct frame *b)
 
 static volatile uint64_t ticks;
 
-static volatile uint32_t *apic(unsigned reg)
-{
-	return (uint32_t *)(uintptr_t)(APIC + reg);
-}
-
 static void on_tick(struct frame *frame)
 {
 	(void)frame;
 	ticks++;
 	asm volatile("xorps %xmm15, %xmm15"); /* the one that no test uses */
-	*apic(APIC_EOI) = 0;
+	apic_write(APIC_EOI, 0);
 }
 
 /* Carries live across back edges; every register changes in every round. */
@@ -103,9 +92,9 @@ static void test_loop(const char *name, const uint8_t *text, const uint8_t *end)
 	*(uint64_t *)(data + 8) = 0;
 	first = loop_frame(0);
 	run_frame(&first);
-	*apic(APIC_DIVIDE) = 0xb;
-	*apic(APIC_TIMER) = PERIODIC | VECTOR;
-	*apic(APIC_INITIAL) = 30000;
+	apic_write(APIC_DIVIDE, DIVIDE_BY_1);
+	apic_write(APIC_TIMER, TIMER_PERIODIC | VECTOR);
+	apic_write(APIC_INITIAL, 30000);
 	before = ticks;
 	while ((ticks - before < 20 || rounds < 5) && rounds < 2000) {
 		*(uint64_t *)(data + 8) = 0;
@@ -114,7 +103,7 @@ static void test_loop(const char *name, const uint8_t *text, const uint8_t *end)
 		good += same_frame(&first, &then);
 		rounds++;
 	}
-	*apic(APIC_INITIAL) = 0;
+	apic_write(APIC_INITIAL, 0);
 	check(first.vector == UD && good == rounds && ticks - before >= 20,
 	      "a loop of %s under interrupts: %u of %u as without", name, good, rounds);
 }
@@ -123,7 +112,7 @@ static void test_interrupts(void)
 {
 	set_handler(VECTOR, on_tick);
 	out8(PIC_MASK, 0xff);
-	*apic(APIC_SVR) = 0x1ff;
+	apic_write(APIC_SVR, APIC_ENABLE);
 	test_loop("carries", carries, carries_end);
 	test_loop("calls", calls, calls_end);
 	test_loop("memory", memory, memory_end);

@@ -4,16 +4,12 @@
  * out at exact places, HLT, INT n and IRETQ, segment registers, the time. SDM2: "STI", "POPF",
  * "IRET".
  */
+#include "apic.h"
 #include "bare.h"
 
 #define WARM     200
-#define APIC     0xfee00000u
-#define APIC_EOI 0xb0
-#define APIC_SVR 0xf0
-#define APIC_ICR 0x300
 #define PIC_MASK 0x21
 #define VECTOR   0x40
-#define ICR_SELF (1u << 18)
 #define STATUS   0x8d5u
 #define IF       0x200u
 #define DF       0x400u
@@ -27,23 +23,18 @@ static struct frame frame; /* of the last run */
 static volatile unsigned interrupts;
 static volatile uint64_t interrupted_rip;
 
-static volatile uint32_t *apic(unsigned reg)
-{
-	return (uint32_t *)(uintptr_t)(APIC + reg);
-}
-
 static void on_interrupt(struct frame *at)
 {
 	interrupts++;
 	interrupted_rip = at->rip;
-	*apic(APIC_EOI) = 0;
+	apic_write(APIC_EOI, 0);
 }
 
 /* RDI is the APIC's ICR, EAX what sends an interrupt to this processor. */
 static int64_t run(uint64_t flags)
 {
 	frame = frame_at(code);
-	frame.rdi = APIC + APIC_ICR;
+	frame.rdi = APIC_AT + APIC_ICR;
 	frame.rsi = (uintptr_t)data;
 	frame.rax = ICR_SELF | VECTOR;
 	frame.rcx = 5;
@@ -248,7 +239,7 @@ static void test_time(void)
 void test_main(void)
 {
 	out8(PIC_MASK, 0xff);
-	*apic(APIC_SVR) = 0x1ff;
+	apic_write(APIC_SVR, APIC_ENABLE);
 	set_handler(VECTOR, on_interrupt);
 	code = page_alloc();
 	data = page_alloc();

@@ -2,7 +2,6 @@
 /* The minimal hypervisor of the bare images: see vmx.h. */
 #include "tests/bare/vmx/vmx.h"
 
-#define APIC       0xfee00000u
 #define CR4_XSAVE  (1ull << 18)
 #define REVISION   0x7fffffffu
 #define FEATURE_ON 5 /* locked, VMXON outside SMX */
@@ -280,22 +279,12 @@ bool vmx_begin(void)
 	}
 	out8(0x21, 0xff); /* the interrupt controllers of the board */
 	out8(0xa1, 0xff);
-	apic_write(APIC_SVR, 0x1ff);
+	apic_write(APIC_SVR, APIC_ENABLE);
 	vmx_set_up();
 	return true;
 }
 
 /* ---- interrupts ---- */
-
-void apic_write(unsigned offset, uint32_t value)
-{
-	*(volatile uint32_t *)(uintptr_t)(APIC + offset) = value;
-}
-
-uint32_t apic_read(unsigned offset)
-{
-	return *(volatile uint32_t *)(uintptr_t)(APIC + offset);
-}
 
 void vmx_count(struct frame *frame)
 {

@@ -9,6 +9,7 @@
 #ifndef BARE_VMX_H
 #define BARE_VMX_H
 
+#include "tests/bare/apic.h"
 #include "tests/bare/bare.h"
 
 #define MSR_FEATURE_CONTROL 0x3a
@@ -298,16 +299,6 @@ enum { ACTIVE, HALTED, SHUTDOWN, WAIT_FOR_SIPI };
 #define RIGHTS_TSS    0x8bu
 #define UNUSABLE      0x10000u
 
-#define APIC_ID   0x020
-#define APIC_TPR  0x080
-#define APIC_EOI  0x0b0
-#define APIC_SVR  0x0f0
-#define APIC_IRR  0x200
-#define APIC_ICR  0x300
-#define ICR_SELF  0x40000u
-#define ICR_NMI   0x400u
-#define ICR_OTHER 0xc0000u
-
 #define VECTOR 0x60u /* of the tests' own interrupts */
 
 #define ADDRESS(x) ((uintptr_t)(x))
@@ -378,8 +369,6 @@ uint32_t vmx_skip(void);                 /* on behind the instruction that has c
 extern volatile unsigned vmx_handled;
 void vmx_count(struct frame *frame);
 void vmx_count_eoi(struct frame *frame);
-void apic_write(unsigned offset, uint32_t value);
-uint32_t apic_read(unsigned offset);
 
 static inline uint64_t rdtsc(void)
 {

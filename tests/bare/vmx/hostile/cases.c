@@ -260,13 +260,13 @@ static void __attribute__((noreturn)) abort_vmx(void)
 
 void test_main(void)
 {
-	const char *kind = option("loop=");
+	const char *kind = boot_word("loop=");
 
 	if (!vmx_begin())
 		return;
 	if (kind)
 		loop(*kind);
-	if (option("abort"))
+	if (boot_word("abort"))
 		abort_vmx();
 	test_recursion();
 	test_regions();

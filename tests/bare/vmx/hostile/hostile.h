@@ -2,7 +2,7 @@
 /*
  * What the images of a hostile hypervisor share: a sandbox, which is all that L2 can reach whatever
  * its state, with a page for everything that a VMCS points to; a VMCS that can be entered; random
- * numbers and the command line.
+ * numbers.
  */
 #ifndef BARE_HOSTILE_H
 #define BARE_HOSTILE_H
@@ -198,33 +198,6 @@ static inline void fresh(void)
 	vmx_load(vmcs_region);
 	vmx_is_launched = false;
 	set_vmcs();
-}
-
-/* ---- the command line ---- */
-
-/* What follows `name` in it, or NULL. */
-static inline const char *option(const char *name)
-{
-	const char *line = (const char *)(uintptr_t)((uint32_t *)(uintptr_t)boot_info)[4];
-
-	for (; *line; line++) {
-		unsigned n = 0;
-
-		while (name[n] && line[n] == name[n])
-			n++;
-		if (!name[n])
-			return line + n;
-	}
-	return NULL;
-}
-
-static inline uint64_t number(const char *text)
-{
-	uint64_t value = 0;
-
-	while (*text >= '0' && *text <= '9')
-		value = value * 10 + (uint64_t)(*text++ - '0');
-	return value;
 }
 
 #endif

@@ -278,12 +278,10 @@ static void test_shared(void)
 
 void test_main(void)
 {
-	const char *given = option("seed=");
-
 	if (!vmx_begin())
 		return;
 	set_handler(NMI, vmx_count);
-	seed = (given ? number(given) : rdtsc() & 0xffffffff) | 1ull << 40;
+	seed = boot_number("seed=", rdtsc() & 0xffffffff) | 1ull << 40;
 	say("# seed=%lu", seed & 0xffffffff);
 	test_random();
 	test_shared();
