@@ -135,7 +135,7 @@ make               build build/nidus (the packages it needs: tools/setup build)
 make check         set up, build, check the rules, run the tests; ends with the sum of them
 make check-all     the same and the long tests
 make SAN=1 check   the same with address and undefined-behaviour sanitizers (in build-san/)
-make demo          set up, build, boot a stock Debian kernel to a shell, with 1 and 2 processors
+make demo          set up, build, boot a stock Debian kernel to a shell, then a VM in a VM, then all in Hyper-V's commands
 make bench         set up, build, measure side by side with QEMU's TCG; PAIRS=3; KEEP=1 writes docs/performance.md
 make fuzz          set up, build, run each fuzz target for FUZZ_SECONDS=30
 make lint          only the rules; make format brings the code into the format
