@@ -140,6 +140,7 @@ static void take_answer(struct process *process, const json_t *answer)
 	process->memory_demand_bytes =
 		(uint64_t)json_integer_value(json_object_get(answer, "memory_demand_bytes"));
 	process->nested_active = json_is_true(json_object_get(answer, "nested_active"));
+	process->has_agent = json_is_true(json_object_get(answer, "agent"));
 }
 
 void process_query(struct store *store, const char *id, struct process *process)

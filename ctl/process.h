@@ -27,6 +27,7 @@ struct process {
 	uint64_t memory_bytes; /* assigned: less what the balloon holds */
 	uint64_t memory_demand_bytes;
 	bool nested_active; /* a hypervisor runs in the VM */
+	bool has_agent;     /* a guest agent listens in it */
 	char reason[512];   /* how the last run ended, where it is worth saying; else "" */
 };
 

@@ -4,6 +4,7 @@
  * changes at any time; its address and its existence change while the VM is off.
  */
 #include "ctl/adapter.h"
+#include "ctl/guestnet.h"
 #include "ctl/nouns.h"
 #include "ctl/port.h"
 #include "ctl/shell.h"
@@ -28,20 +29,29 @@ static int emit_changed(struct call *call, struct machine *machine, const json_t
 static int get_adapter(struct call *call, struct machine *machine, json_t *adapter)
 {
 	bool legacy = json_is_true(json_object_get(adapter, "IsLegacy"));
-	json_t *object;
+	json_t *object, *addresses;
 
 	if (call_has(call, "IsLegacy") && call_switch(call, "IsLegacy") != legacy)
 		return 0;
 	object = adapter_object(machine, adapter);
 	if (machine->process.state != PROCESS_OFF)
 		port_show(call->shell->store, adapter, object);
+	addresses = json_object_get(call->private, value_text_of(adapter, "MacAddress"));
+	if (addresses)
+		json_object_set(object, "IPAddresses", addresses);
 	call_emit(call, object);
 	return 0;
 }
 
 static int get_of_machine(struct call *call, struct machine *machine)
 {
-	return adapter_each(call, machine, get_adapter);
+	json_t *addresses = guestnet_addresses(call->shell->store, machine);
+	int ret;
+
+	call->private = addresses;
+	ret = adapter_each(call, machine, get_adapter);
+	json_decref(addresses);
+	return ret;
 }
 
 static int get_adapters(struct call *call)

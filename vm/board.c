@@ -83,7 +83,8 @@ struct board {
 	unsigned cards;
 	/* What devices are plugged into. */
 	struct console *com1_end, *com2_end, *hvc_end;
-	struct console *agent_end; /* NULL without --agent */
+	struct console *agent_end;    /* NULL without --agent */
+	struct virtio_console *agent; /* a card; NULL as well */
 	struct block disk[CONFIG_DISKS_MAX];
 	struct board_net net[CONFIG_NETS_MAX];
 };
@@ -304,14 +305,13 @@ static int create_balloon(struct board *b, const struct config *config)
 }
 
 static int create_console_card(struct board *b, unsigned slot, struct console *end,
-			       const char *name)
+			       const char *name, struct virtio_console **card)
 {
 	const struct virtio_place place = { b->pci, slot, b->base.memory };
-	struct virtio_console *card;
-	int ret = virtio_console_create(&card, &place, end, name);
+	int ret = virtio_console_create(card, &place, end, name);
 
 	if (!ret)
-		add_card(b, &virtio_console_dev_ops, card);
+		add_card(b, &virtio_console_dev_ops, *card);
 	return ret;
 }
 
@@ -328,12 +328,13 @@ static int create_rng(struct board *b)
 
 static int create_cards(struct board *b, const struct config *config)
 {
+	struct virtio_console *console;
 	int ret = create_rng(b);
 
 	if (!ret)
-		ret = create_console_card(b, SLOT_CONSOLE, b->hvc_end, NULL);
+		ret = create_console_card(b, SLOT_CONSOLE, b->hvc_end, NULL, &console);
 	if (!ret && b->agent_end)
-		ret = create_console_card(b, SLOT_AGENT, b->agent_end, AGENT_PORT);
+		ret = create_console_card(b, SLOT_AGENT, b->agent_end, AGENT_PORT, &b->agent);
 	if (!ret)
 		ret = create_balloon(b, config);
 	for (unsigned i = 0; i < config->nets && !ret; i++)
@@ -429,6 +430,11 @@ int board_reset(struct board *b, struct error *err)
 struct virtio_balloon *board_balloon(struct board *b)
 {
 	return b->balloon;
+}
+
+bool board_has_agent(const struct board *b)
+{
+	return b->agent && virtio_console_is_used(b->agent);
 }
 
 int board_move_net(struct board *b, const struct config_net *to, struct error *err)

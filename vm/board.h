@@ -43,6 +43,9 @@ int board_reset(struct board *board, struct error *err);
 /* The memory balloon. Borrowed. */
 struct virtio_balloon *board_balloon(struct board *board);
 
+/* Whether a guest agent listens on its port. */
+bool board_has_agent(const struct board *board);
+
 /*
  * Moves the cable of the adapter with that id to another network, while the guest runs. -ENOENT
  * for an unknown one, or what opening the network says; the cable is where it was then.

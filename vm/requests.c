@@ -4,7 +4,8 @@
  *
  *   query              state (Running, Paused), uptime_ns, cpu_percent (of the host),
  *                      memory_bytes (that the guest has), memory_demand_bytes (that it needs),
- *                      memory_max_bytes (that it can have in this run), nested_active, pid
+ *                      memory_max_bytes (that it can have in this run), nested_active, pid,
+ *                      agent (whether one listens in the guest)
  *   powerdown          presses the power button; the guest may take its time, or not listen
  *   pause, resume      stops and continues all vCPUs; nothing where that is so already
  *   reset              as the reset button does
@@ -40,6 +41,7 @@ static int query(void *self, const json_t *arguments, json_t *answer, struct err
 	set_bytes(answer, "memory_demand_bytes", report.memory.demand_bytes);
 	set_bytes(answer, "memory_max_bytes", report.memory.ram_bytes);
 	json_object_set_new(answer, "nested_active", json_boolean(report.nested_active));
+	json_object_set_new(answer, "agent", json_boolean(report.has_agent));
 	json_object_set_new(answer, "pid", json_integer(getpid()));
 	return 0;
 }

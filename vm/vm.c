@@ -291,6 +291,7 @@ void vm_report(struct vm *vm, struct vm_report *report)
 		.uptime_ns = clock_now_ns(vm->clock),
 		.cpu_percent = cpu_percent(vm),
 		.nested_active = is_nested_active(vm),
+		.has_agent = board_has_agent(vm->board),
 	};
 	balance_report(vm->balance, &report->memory);
 }

@@ -48,6 +48,7 @@ struct vm_report {
 	unsigned cpu_percent; /* of the host's processors, by the whole process, of late */
 	struct balance_report memory;
 	bool nested_active; /* a hypervisor runs in the guest */
+	bool has_agent;     /* so does a guest agent */
 };
 
 void vm_report(struct vm *vm, struct vm_report *report);

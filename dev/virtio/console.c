@@ -38,6 +38,7 @@ struct virtio_console {
 	const char *name;             /* NULL: a plain console */
 	pthread_mutex_t control_lock; /* held while a control chain is in use; guards `tell` */
 	unsigned tell;                /* bits of what the driver is still to be told */
+	bool is_used;                 /* by a program in the guest. Atomic */
 	struct virtio_console_config config;
 };
 
@@ -100,7 +101,11 @@ static void take_message(struct virtio_console *con, const struct virtio_console
 		if (message->id == 0 && message->value)
 			con->tell |= BIT(TELL_NAME) | BIT(TELL_OPEN);
 		break;
-	default: /* that a program opened or closed its end changes nothing here */
+	case VIRTIO_CONSOLE_PORT_OPEN: /* a program did, or closed it */
+		if (message->id == 0)
+			__atomic_store_n(&con->is_used, message->value != 0, __ATOMIC_RELAXED);
+		break;
+	default:
 		break;
 	}
 }
@@ -177,8 +182,10 @@ static void con_resume(void *self)
 {
 	struct virtio_console *con = self;
 
-	if (!virtio_is_live(&con->virtio))
-		con->tell = 0; /* the next driver begins anew */
+	if (!virtio_is_live(&con->virtio)) { /* the next driver begins anew */
+		con->tell = 0;
+		__atomic_store_n(&con->is_used, false, __ATOMIC_RELAXED);
+	}
 	pthread_mutex_unlock(&con->control_lock);
 	pthread_mutex_unlock(&con->input_lock);
 	worker_resume(con->worker);
@@ -229,6 +236,11 @@ int virtio_console_create(struct virtio_console **out, const struct virtio_place
 	console_attach(console, input, con);
 	*out = con;
 	return 0;
+}
+
+bool virtio_console_is_used(const struct virtio_console *con)
+{
+	return __atomic_load_n(&con->is_used, __ATOMIC_RELAXED);
 }
 
 static void con_reset(void *self)

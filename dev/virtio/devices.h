@@ -46,6 +46,9 @@ void virtio_net_set_link(struct virtio_net *nic, bool is_up);
 int virtio_console_create(struct virtio_console **out, const struct virtio_place *place,
 			  struct console *console, const char *name);
 
+/* Whether a program in the guest has the port open; a plain console has none. Any thread. */
+bool virtio_console_is_used(const struct virtio_console *con);
+
 int virtio_rng_create(struct virtio_rng **out, const struct virtio_place *place);
 
 /*

@@ -193,7 +193,11 @@ static void test_port_is_introduced(void **state)
 	say(f, 0, VIRTIO_CONSOLE_PORT_READY, 1);
 	expect_message(f, buffer[1], VIRTIO_CONSOLE_PORT_NAME, "org.example.port");
 	expect_message(f, buffer[2], VIRTIO_CONSOLE_PORT_OPEN, "");
+	assert_false(virtio_console_is_used(f->con));
+	say(f, 1, VIRTIO_CONSOLE_PORT_OPEN, 1);
+	assert_false(virtio_console_is_used(f->con));
 	say(f, 0, VIRTIO_CONSOLE_PORT_OPEN, 1);
+	assert_true(virtio_console_is_used(f->con));
 	driver_add(&f->d, RX, &input, 1);
 	assert_int_equal(console_push(&f->console, (const uint8_t *)"ping", 4), 4);
 }
@@ -223,7 +227,9 @@ static void test_port_survives_nonsense(void **state)
 	say(f, 7, VIRTIO_CONSOLE_PORT_READY, 1);
 	say(f, 0, 0xffff, 0xffff);
 	say(f, 0, VIRTIO_CONSOLE_DEVICE_READY, 0);
+	say(f, 0, VIRTIO_CONSOLE_PORT_OPEN, 1);
 	virtio_console_dev_ops.reset(f->con);
+	assert_false(virtio_console_is_used(f->con));
 	driver_start(&f->d, PORT_FEATURES, 4);
 	buffer = give_buffer(f, 0);
 	say(f, 0, VIRTIO_CONSOLE_DEVICE_READY, 1);
