@@ -46,6 +46,10 @@ static const struct drop_text texts[DROP_REASONS] = {
 			       NULL, false },
 	[DROP_QUEUE_FULL] = { "QueueFull", "the receiver does not take its frames fast enough",
 			      NULL, true },
+	[DROP_NO_NAT] = { "NoNat",
+			  "it is for another network, and no New-NetNat on the host has a prefix "
+			  "with its source address and an adapter in it",
+			  NULL, false },
 };
 
 const struct drop_text *drop_text(enum drop_reason reason)

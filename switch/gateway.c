@@ -156,13 +156,24 @@ struct network *gateway_network_of(const struct gateway *gateway, const struct a
 	return NULL;
 }
 
-bool gateway_is_translated(const struct gateway *gateway, const struct address *inner)
+static bool is_held(const struct address *prefixes, unsigned count, const struct address *inner)
 {
-	for (unsigned i = 0; i < gateway->config.nat_count; i++) {
-		if (address_holds(&gateway->config.nats[i], inner))
+	for (unsigned i = 0; i < count; i++) {
+		if (address_holds(&prefixes[i], inner))
 			return true;
 	}
 	return false;
+}
+
+bool gateway_is_translated(const struct gateway *gateway, const struct address *inner)
+{
+	return is_held(gateway->config.nats, gateway->config.nat_count, inner);
+}
+
+bool gateway_gives_out(const struct gateway *gateway, const struct address *inner)
+{
+	return gateway_is_translated(gateway, inner) &&
+	       is_held(gateway->config.dhcp, gateway->config.dhcp_count, inner);
 }
 
 static int change_networks(struct gateway *gateway, struct error *err)
@@ -264,7 +275,7 @@ static int add_mappings(struct gateway *gateway, struct error *err)
 
 /* --- DHCP --- */
 
-/* The IPv4 network that addresses are given out in: the first that is translated. */
+/* The first IPv4 network that addresses are given out in. */
 static struct network *dhcp_network(const struct gateway *gateway)
 {
 	for (unsigned i = 0; i < gateway->config.address_count; i++) {
@@ -272,7 +283,7 @@ static struct network *dhcp_network(const struct gateway *gateway)
 			gateway_network_of(gateway, &gateway->config.addresses[i]);
 
 		if (network && network->host.family == AF_INET &&
-		    gateway_is_translated(gateway, &network->host))
+		    gateway_gives_out(gateway, &network->host))
 			return network;
 	}
 	return NULL;
@@ -283,7 +294,7 @@ static void change_dhcp(struct gateway *gateway)
 	struct network *network = dhcp_network(gateway);
 	struct dhcp_network setting = { .dns_count = 0 };
 
-	gateway->gives_out = gateway->config.dhcp && network;
+	gateway->gives_out = network != NULL;
 	if (!gateway->gives_out)
 		return;
 	memcpy(setting.mac, gateway->config.mac, sizeof(setting.mac));

@@ -35,13 +35,14 @@ struct gateway_mapping {
 };
 
 struct gateway_config {
-	uint8_t mac[FRAME_MAC_BYTES]; /* the adapter's */
-	bool kernel;                  /* the kernel has the addresses */
-	bool dhcp;
+	uint8_t mac[FRAME_MAC_BYTES];                    /* the adapter's */
+	bool kernel;                                     /* the kernel has the addresses */
 	struct address addresses[GATEWAY_ADDRESSES_MAX]; /* each with its network's length */
 	unsigned address_count;
 	struct address nats[GATEWAY_NATS_MAX]; /* prefixes whose traffic is translated */
 	unsigned nat_count;
+	struct address dhcp[GATEWAY_NATS_MAX]; /* of these, those that addresses are given out in */
+	unsigned dhcp_count;
 	struct gateway_mapping mappings[GATEWAY_MAPPINGS_MAX];
 	unsigned mapping_count;
 };
@@ -51,7 +52,7 @@ struct gateway_config {
  *
  *   addresses  ["192.168.100.1/24", ...]
  *   nats       ["192.168.100.0/24", ...]
- *   dhcp       true or false
+ *   dhcp       the same, for those of them that addresses are given out in
  *   mappings   [{"protocol": "TCP", "external": "0.0.0.0", "external_port": 8080,
  *                "internal": "192.168.100.2", "internal_port": 80}, ...]
  *

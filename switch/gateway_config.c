@@ -87,11 +87,12 @@ static int read_mappings(const json_t *object, struct gateway_config *config, st
 
 int gateway_parse(struct gateway_config *config, const json_t *object, struct error *err)
 {
-	config->dhcp = json_is_true(json_object_get(object, "dhcp"));
 	config->mapping_count = 0;
 	if (read_prefixes(object, "addresses", config->addresses, GATEWAY_ADDRESSES_MAX,
 			  &config->address_count, err) ||
-	    read_prefixes(object, "nats", config->nats, GATEWAY_NATS_MAX, &config->nat_count, err))
+	    read_prefixes(object, "nats", config->nats, GATEWAY_NATS_MAX, &config->nat_count,
+			  err) ||
+	    read_prefixes(object, "dhcp", config->dhcp, GATEWAY_NATS_MAX, &config->dhcp_count, err))
 		return -EINVAL;
 	return read_mappings(object, config, err);
 }

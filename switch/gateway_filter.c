@@ -88,9 +88,12 @@ static struct network *network_at(const struct gateway *gateway, const struct ad
 
 static struct network *name_server_at(const struct gateway *gateway, const struct address *dns)
 {
-	for (unsigned i = 0; i < gateway->network_count && gateway->config.dhcp; i++) {
-		if (gateway->networks[i]->has_dns && same_ip(&gateway->networks[i]->dns, dns))
-			return gateway->networks[i];
+	for (unsigned i = 0; i < gateway->network_count; i++) {
+		struct network *network = gateway->networks[i];
+
+		if (network->has_dns && same_ip(&network->dns, dns) &&
+		    gateway_gives_out(gateway, &network->host))
+			return network;
 	}
 	return NULL;
 }

@@ -58,7 +58,7 @@ static bool shape_ipv6(const struct network *network, uint8_t *ip, size_t bytes)
 		return bytes >= IPV6_BYTES;
 	switch (*message) {
 	case ICMPV6_ROUTER_ADVERT:
-		if (!gateway->config.dhcp || !gateway_is_translated(gateway, &network->host))
+		if (!gateway_gives_out(gateway, &network->host))
 			return false;
 		shape_router(network, ip);
 		header = ROUTER_ADVERT_BYTES;

@@ -37,6 +37,9 @@ struct network *gateway_network_of(const struct gateway *gateway, const struct a
 /* Whether a network of New-NetNat holds the address. */
 bool gateway_is_translated(const struct gateway *gateway, const struct address *inner);
 
+/* Whether that network is translated and its guests get their addresses from here. */
+bool gateway_gives_out(const struct gateway *gateway, const struct address *inner);
+
 /* True: it was a DHCP request, and is done with. */
 bool gateway_serve_dhcp(struct gateway *gateway, const struct frame *frame);
 

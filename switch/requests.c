@@ -6,6 +6,7 @@
  *                   null)
  *   set_port        port, and the members of switch/policy.h: makes the port where there is none,
  *                   else changes what is given; holds for the next frame
+ *   set_host, set_uplink   the ports that lead to the host: switch/uplinks.h
  *   remove_port     port: cuts off its client and forgets its counters and drops
  *   ports           ports: [{port, connected, policy (the members of switch/policy.h), counters:
  *                   {in_frames, in_bytes, in_dropped, out_frames, out_bytes, out_dropped,
@@ -20,6 +21,7 @@
 #include "switch/requests.h"
 
 #include "switch/link.h"
+#include "switch/uplinks.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -241,6 +243,8 @@ static const struct control_request table[] = {
 	{ "set_port", set_port },
 	{ "remove_port", remove_port },
 	{ "ports", ports },
+	{ "set_host", uplinks_set_host },
+	{ "set_uplink", uplinks_set_device },
 	{ "drops", drops },
 	{ "start_capture", start_capture },
 	{ "stop_capture", stop_capture },

@@ -498,7 +498,7 @@ static void a_router_only_where_addresses_are_given_out(void **state)
 	input(f, make_router_solicit(f->frame));
 	expect_silence(f);
 	must_configure(f, "{\"addresses\": [\"fd00:7::1/64\"], \"nats\": [\"fd00:7::/64\"], "
-			  "\"dhcp\": true}");
+			  "\"dhcp\": [\"fd00:7::/64\"]}");
 	input(f, make_router_solicit(f->frame));
 	wait_for_output(f, 1);
 	assert_int_equal(ip[IPV6_BYTES], ICMPV6_ROUTER_ADVERT);
@@ -520,7 +520,8 @@ static void cut_frames_do_nothing(void **state)
 	size_t bytes[6];
 
 	must_configure(f, "{\"addresses\": [\"192.168.100.1/24\", \"fd00:7::1/64\"], "
-			  "\"nats\": [\"192.168.100.0/24\", \"fd00:7::/64\"], \"dhcp\": true}");
+			  "\"nats\": [\"192.168.100.0/24\", \"fd00:7::/64\"], "
+			  "\"dhcp\": [\"192.168.100.0/24\", \"fd00:7::/64\"]}");
 	bytes[0] = make_arp(whole[0], everybody, guest_mac, ARP_REQUEST, "192.168.100.2",
 			    "192.168.100.1");
 	bytes[1] = make_ping(whole[1], host_mac, guest_mac, "192.168.100.2", "192.168.100.1");

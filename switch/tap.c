@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* TAPs, and the frames of a card: see switch/tap.h. */
+#include "switch/tap.h"
+
+#include "switch/descriptor.h"
+
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <linux/if_tun.h>
+#include <linux/sockios.h>
+#include <net/if.h>
+#include <net/if_arp.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define TUN_DEVICE  "/dev/net/tun"
+#define PATH_BYTES  64
+#define NAME_PREFIX "vEth-"
+
+/* --- a TAP --- */
+
+/* The descriptor, with the interface's name in *name; -errno. */
+static int create_tap(char name[IFNAMSIZ])
+{
+	struct ifreq request = { .ifr_flags = IFF_TAP | IFF_NO_PI };
+	int fd = open(TUN_DEVICE, O_RDWR | O_NONBLOCK | O_CLOEXEC), ret = 0;
+
+	if (fd < 0)
+		return -errno;
+	memcpy(request.ifr_name, name, IFNAMSIZ);
+	if (ioctl(fd, TUNSETIFF, &request))
+		ret = -errno;
+	memcpy(name, request.ifr_name, IFNAMSIZ);
+	if (!ret)
+		return fd;
+	close(fd);
+	return ret;
+}
+
+/* vEth- and what of the switch's name may be in an interface's. */
+static void make_name(char name[IFNAMSIZ], const char *switch_name)
+{
+	size_t len = sizeof(NAME_PREFIX) - 1;
+
+	memset(name, 0, IFNAMSIZ);
+	memcpy(name, NAME_PREFIX, len);
+	for (const char *p = switch_name; *p && len < IFNAMSIZ - 1; p++) {
+		if (isalnum((unsigned char)*p) || *p == '-' || *p == '_' || *p == '.')
+			name[len++] = *p;
+	}
+}
+
+static int configure(const char *name, unsigned long what, struct ifreq *request)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), ret;
+
+	if (fd < 0)
+		return -errno;
+	memcpy(request->ifr_name, name, IFNAMSIZ);
+	ret = ioctl(fd, what, request) ? -errno : 0;
+	close(fd);
+	return ret;
+}
+
+static int set_up(const char *name)
+{
+	struct ifreq request = { 0 };
+	int ret = configure(name, SIOCGIFFLAGS, &request);
+
+	request.ifr_flags |= IFF_UP;
+	return ret ? ret : configure(name, SIOCSIFFLAGS, &request);
+}
+
+static int set_mac(const char *name, const uint8_t mac[FRAME_MAC_BYTES])
+{
+	struct ifreq request = { .ifr_hwaddr.sa_family = ARPHRD_ETHER };
+
+	memcpy(request.ifr_hwaddr.sa_data, mac, FRAME_MAC_BYTES);
+	return configure(name, SIOCSIFHWADDR, &request);
+}
+
+/* For people to see; a kernel without sysfs goes without. */
+static void set_alias(const char *name, const char *switch_name)
+{
+	char path[PATH_BYTES];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/sys/class/net/%s/ifalias", name);
+	file = fopen(path, "we");
+	if (!file)
+		return;
+	fprintf(file, "vEthernet (%s)", switch_name);
+	fclose(file);
+}
+
+/* ret: of what was done to it so far. index: for tap_index. */
+static int adopt_tap(struct net *out, uv_loop_t *loop, int fd, const char *name, unsigned index,
+		     int ret, struct error *err)
+{
+	if (!ret)
+		ret = set_up(name);
+	if (ret)
+		close(fd);
+	else
+		ret = descriptor_open(out, loop, fd, false, index);
+	if (ret)
+		error_set(err, ret, "network interface '%s': %s", name, strerror(-ret));
+	return ret;
+}
+
+int tap_open_host(struct net *out, uv_loop_t *loop, const char *switch_name,
+		  const uint8_t mac[FRAME_MAC_BYTES], struct error *err)
+{
+	char name[IFNAMSIZ];
+	int fd;
+
+	make_name(name, switch_name);
+	fd = create_tap(name);
+	if (fd == -EBUSY) {
+		memset(name, 0, sizeof(name));
+		memcpy(name, "vEth%d", sizeof("vEth%d"));
+		fd = create_tap(name);
+	}
+	if (fd < 0)
+		return error_set(err, fd, TUN_DEVICE ": %s", strerror(-fd));
+	set_alias(name, switch_name);
+	return adopt_tap(out, loop, fd, name, if_nametoindex(name), set_mac(name, mac), err);
+}
+
+unsigned tap_index(const struct net *tap)
+{
+	return descriptor_index(tap);
+}
+
+/* --- uplinks --- */
+
+static bool is_bridge(const char *device)
+{
+	char path[PATH_BYTES];
+
+	snprintf(path, sizeof(path), "/sys/class/net/%s/bridge", device);
+	return !access(path, F_OK);
+}
+
+static int denied(struct error *err, int ret, const char *device, const char *right)
+{
+	return error_set(err, ret,
+			 "network adapter '%s': a virtual switch on it needs the right %s%s%s",
+			 device, right, ret == -EPERM || ret == -EACCES ? "" : ": ",
+			 ret == -EPERM || ret == -EACCES ? "" : strerror(-ret));
+}
+
+static int join_bridge(const char *bridge, const char *name)
+{
+	struct ifreq request = { .ifr_ifindex = (int)if_nametoindex(name) };
+
+	return configure(bridge, SIOCBRADDIF, &request);
+}
+
+static int open_in_bridge(struct net *out, uv_loop_t *loop, const char *bridge, struct error *err)
+{
+	char name[IFNAMSIZ] = "vEth%d";
+	int fd = create_tap(name), ret;
+
+	if (fd < 0)
+		return denied(err, fd, bridge, "CAP_NET_ADMIN");
+	ret = join_bridge(bridge, name);
+	return adopt_tap(out, loop, fd, name, if_nametoindex(bridge), ret, err);
+}
+
+/* All frames that pass the card, those of others too, and none that leave by it. */
+static int bind_to_card(int fd, unsigned index)
+{
+	struct sockaddr_ll address = { .sll_family = AF_PACKET,
+				       .sll_protocol = htons(ETH_P_ALL),
+				       .sll_ifindex = (int)index };
+	struct packet_mreq promiscuous = { .mr_ifindex = (int)index, .mr_type = PACKET_MR_PROMISC };
+	const int on = 1;
+
+	if (setsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &on, sizeof(on)) ||
+	    setsockopt(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &on, sizeof(on)) ||
+	    bind(fd, (struct sockaddr *)&address, sizeof(address)) ||
+	    setsockopt(fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &promiscuous, sizeof(promiscuous)))
+		return -errno;
+	return 0;
+}
+
+static int open_card(struct net *out, uv_loop_t *loop, const char *device, unsigned index,
+		     struct error *err)
+{
+	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), ret;
+
+	if (fd < 0)
+		return denied(err, -errno, device, "CAP_NET_RAW");
+	ret = bind_to_card(fd, index);
+	if (ret)
+		close(fd);
+	else
+		ret = descriptor_open(out, loop, fd, true, index);
+	return ret ? error_set(err, ret, "network adapter '%s': %s", device, strerror(-ret)) : 0;
+}
+
+int tap_open_uplink(struct net *out, uv_loop_t *loop, const char *device, struct error *err)
+{
+	unsigned index = if_nametoindex(device);
+
+	if (!index)
+		return error_set(err, -ENODEV, "network adapter '%s': there is none of that name",
+				 device);
+	return is_bridge(device) ? open_in_bridge(out, loop, device, err)
+				 : open_card(out, loop, device, index, err);
+}
