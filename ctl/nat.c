@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * New-NetNat, Get-NetNat, Remove-NetNat: which network of an internal switch is translated. One
- * network for a host, as on Windows. A definition has Id, Name, InternalIPInterfaceAddressPrefix.
+ * New-NetNat, Get-NetNat, Set-NetNat, Remove-NetNat: which network of an internal switch is
+ * translated, and with -Dhcp On also given out, which is ours. One network of each address family
+ * for a host; Windows has one. A definition has Id, Name, InternalIPInterfaceAddressPrefix, Dhcp
+ * (On, or it is not there) and StaticMappings (ctl/natmapping.c).
  */
-#include "lib/address.h"
 #include "ctl/nouns.h"
 #include "ctl/shell.h"
+#include "ctl/switchhost.h"
 #include "ctl/text.h"
+#include "lib/address.h"
 
 #include <stdlib.h>
 
@@ -32,6 +35,7 @@ static json_t *nat_object(const json_t *definition)
 			    json_string("AddressDependentFiltering"));
 	json_object_set_new(object, "UdpIdleSessionTimeout", json_integer(120));
 	json_object_set_new(object, "UdpInboundRefresh", json_false());
+	json_object_set(object, "Dhcp", json_object_get(definition, "Dhcp"));
 	json_object_set_new(object, "Store", json_string("Local"));
 	json_object_set_new(object, "Active", json_true());
 	return object;
@@ -81,7 +85,7 @@ static int check_others(struct call *call, const char *name, const struct addres
 	{
 		const char *prefix = value_text_of(definition, "InternalIPInterfaceAddressPrefix");
 		const char *other = value_text_of(definition, "Name");
-		struct address theirs;
+		struct address theirs = { .family = 0 };
 		bool overlaps = prefix && address_parse(prefix, &theirs) &&
 				address_overlap(&theirs, address);
 
@@ -91,22 +95,45 @@ static int check_others(struct call *call, const char *name, const struct addres
 			ret = call_error_as(call, "ResourceExists", "Windows System Error 183",
 					    name, "There is a NAT with the name '%s' already.",
 					    other);
-		else
-			ret = bad_parameter(
-				call, name,
-				overlaps ? "the prefix overlaps %s, which the NAT '%s' has."
-					 : "a host has one internal network for NAT, which "
-					   "is %s of '%s'.",
-				prefix, other);
+		else if (overlaps)
+			ret = bad_parameter(call, name,
+					    "the prefix overlaps %s, which the NAT '%s' has.",
+					    prefix, other);
+		else if (theirs.family == address->family)
+			ret = bad_parameter(call, name,
+					    "a host has one internal network for NAT, which "
+					    "is %s of '%s'.",
+					    prefix, other);
 	}
 	json_decref(all);
 	return ret;
 }
 
+/* Holds from now on, for switches that run too. -1 after call_error. */
+static int put(struct call *call, const json_t *definition)
+{
+	struct store *store = call->shell->store;
+	struct error err = { "" };
+
+	if (!store_put(store, STORE_NATS, value_text_of(definition, "Id"), definition, &err) &&
+	    !switchhost_tell_all(store, &err))
+		return 0;
+	return call_error(call, ERROR_FAILED, value_text_of(definition, "Name"), "%s", err.text);
+}
+
+static void set_dhcp(struct call *call, json_t *definition)
+{
+	const char *dhcp = call_string(call, "Dhcp");
+
+	if (dhcp && text_same(dhcp, "On"))
+		json_object_set_new(definition, "Dhcp", json_string("On"));
+	else if (dhcp)
+		json_object_del(definition, "Dhcp");
+}
+
 static int create_locked(struct call *call, const char *name, const char *prefix,
 			 const struct address *address)
 {
-	struct error err = { "" };
 	char id[STORE_ID_SIZE];
 	json_t *definition;
 	int ret = check_others(call, name, address);
@@ -116,9 +143,9 @@ static int create_locked(struct call *call, const char *name, const char *prefix
 	store_make_id(id);
 	definition = json_pack("{ssssss}", "Id", id, "Name", name,
 			       "InternalIPInterfaceAddressPrefix", prefix);
-	if (store_put(call->shell->store, STORE_NATS, id, definition, &err))
-		ret = call_error(call, ERROR_FAILED, name, "%s", err.text);
-	else
+	set_dhcp(call, definition);
+	ret = put(call, definition);
+	if (!ret)
 		call_emit(call, nat_object(definition));
 	json_decref(definition);
 	return ret;
@@ -143,7 +170,7 @@ static int new_nat(struct call *call)
 	return ret;
 }
 
-/* --- Get-NetNat, Remove-NetNat --- */
+/* --- Get-NetNat, Set-NetNat, Remove-NetNat --- */
 
 static json_t *select_nats(struct call *call)
 {
@@ -193,6 +220,45 @@ static int get_nat(struct call *call)
 	return call->failed ? -1 : 0;
 }
 
+static int set_one(struct call *call, const char *id)
+{
+	struct error err = { "" };
+	json_t *definition = store_get(call->shell->store, STORE_NATS, id, &err);
+	int ret;
+
+	if (!definition)
+		return call_error(call, ERROR_FAILED, id, "%s", err.text);
+	set_dhcp(call, definition);
+	ret = put(call, definition);
+	if (!ret && call_switch(call, "PassThru"))
+		call_emit(call, nat_object(definition));
+	json_decref(definition);
+	return ret;
+}
+
+static int set_nat(struct call *call)
+{
+	json_t *chosen = select_nats(call), *definition;
+	struct error err = { "" };
+	size_t i;
+
+	json_array_foreach(chosen, i, definition)
+	{
+		const char *name = value_text_of(definition, "Name");
+
+		if (!call_should(call, "modify the NAT \"%s\".", name))
+			continue;
+		if (store_lock(call->shell->store, &err)) {
+			call_error(call, ERROR_FAILED, name, "%s", err.text);
+			continue;
+		}
+		set_one(call, value_text_of(definition, "Id"));
+		store_unlock(call->shell->store);
+	}
+	json_decref(chosen);
+	return call->failed ? -1 : 0;
+}
+
 static int remove_one(struct call *call, const json_t *definition)
 {
 	const char *name = value_text_of(definition, "Name");
@@ -203,7 +269,8 @@ static int remove_one(struct call *call, const json_t *definition)
 		return 0;
 	if (store_lock(call->shell->store, &err))
 		return call_error(call, ERROR_FAILED, name, "%s", err.text);
-	if (store_delete(call->shell->store, STORE_NATS, value_text_of(definition, "Id"), &err))
+	if (store_delete(call->shell->store, STORE_NATS, value_text_of(definition, "Id"), &err) ||
+	    switchhost_tell_all(call->shell->store, &err))
 		ret = call_error(call, ERROR_FAILED, name, "%s", err.text);
 	store_unlock(call->shell->store);
 	if (!ret && call_switch(call, "PassThru"))
@@ -226,6 +293,7 @@ static int remove_nat(struct call *call)
 static const struct param new_params[] = {
 	{ "Name", NULL, PARAM_STRING, .position = POSITION(0), .flags = REQUIRED },
 	{ "InternalIPInterfaceAddressPrefix", NULL, PARAM_STRING },
+	{ "Dhcp", NULL, PARAM_ENUM, "On|Off" },
 	PARAM_END,
 };
 
@@ -234,11 +302,25 @@ static const struct param get_params[] = {
 	PARAM_END,
 };
 
+#define PARAM_INPUT                                                                              \
+	{                                                                                        \
+		"InputObject", NULL, PARAM_OBJECT, "NetNat", .sets = SET(1),                     \
+							     .flags = REQUIRED | MANY | BY_VALUE \
+	}
+
+static const struct param set_params[] = {
+	{ "Name", NULL, PARAM_STRING, .position = POSITION(0), .sets = SET(0),
+	  .flags = REQUIRED | MANY | BY_NAME },
+	PARAM_INPUT,
+	{ "Dhcp", NULL, PARAM_ENUM, "On|Off" },
+	{ "PassThru", NULL, PARAM_SWITCH },
+	PARAM_END,
+};
+
 static const struct param remove_params[] = {
 	{ "Name", NULL, PARAM_STRING, .position = POSITION(0), .sets = SET(0),
 	  .flags = MANY | BY_NAME },
-	{ "InputObject", NULL, PARAM_OBJECT, "NetNat", .sets = SET(1),
-	  .flags = REQUIRED | MANY | BY_VALUE },
+	PARAM_INPUT,
 	{ "PassThru", NULL, PARAM_SWITCH },
 	PARAM_END,
 };
@@ -247,6 +329,8 @@ static const struct cmdlet cmdlets[] = {
 	{ "New-NetNat", NULL, "Creates address translation for an internal network.", new_params,
 	  NULL, CMDLET_CHANGES, new_nat },
 	{ "Get-NetNat", NULL, "Gets address translation.", get_params, NULL, 0, get_nat },
+	{ "Set-NetNat", NULL, "Configures address translation.", set_params, "Query InputObject",
+	  CMDLET_CHANGES, set_nat },
 	{ "Remove-NetNat", NULL, "Removes address translation.", remove_params, "Query InputObject",
 	  CMDLET_CHANGES | CMDLET_ASKS, remove_nat },
 	{ NULL },

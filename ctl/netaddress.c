@@ -4,11 +4,12 @@
  * of adapters on switches are in the switch's definition, and so are their name servers; those of
  * the kernel's adapters are the kernel's: `ip` and `resolvectl` set them.
  */
-#include "lib/address.h"
 #include "ctl/netadapter.h"
 #include "ctl/nouns.h"
 #include "ctl/shell.h"
 #include "ctl/spawn.h"
+#include "ctl/switchhost.h"
+#include "lib/address.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -92,6 +93,18 @@ static int exists(struct call *call, const char *what, const char *target)
 
 /* --- adapters on switches --- */
 
+/* The definition holds from now on, for the switch that runs too. -1 after call_error. */
+static int write_back(struct call *call, const json_t *definition)
+{
+	struct store *store = call->shell->store;
+	struct error err = { "" };
+
+	if (!store_put(store, STORE_SWITCHES, value_text_of(definition, "Id"), definition, &err) &&
+	    !switchhost_tell(store, definition, &err))
+		return 0;
+	return call_error(call, ERROR_FAILED, value_text_of(definition, "Name"), "%s", err.text);
+}
+
 /* The switch's definition as it is now; NULL after call_error. */
 static json_t *reread(struct call *call, const struct netadapter *adapter)
 {
@@ -102,16 +115,6 @@ static json_t *reread(struct call *call, const struct netadapter *adapter)
 	if (!definition)
 		call_error(call, ERROR_FAILED, adapter->name, "%s", err.text);
 	return definition;
-}
-
-static int write_back(struct call *call, const json_t *definition)
-{
-	struct error err = { "" };
-
-	if (!store_put(call->shell->store, STORE_SWITCHES, value_text_of(definition, "Id"),
-		       definition, &err))
-		return 0;
-	return call_error(call, ERROR_FAILED, value_text_of(definition, "Name"), "%s", err.text);
 }
 
 static json_t *list_in(json_t *definition, const char *name)

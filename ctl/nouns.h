@@ -17,6 +17,7 @@ extern const struct noun noun_switch;         /* ctl/switches.c */
 extern const struct noun noun_switch_drop;    /* ctl/switchdrop.c */
 extern const struct noun noun_switch_capture; /* ctl/switchcapture.c */
 extern const struct noun noun_nat;            /* ctl/nat.c */
+extern const struct noun noun_nat_mapping;    /* ctl/natmapping.c */
 extern const struct noun noun_net_adapter;    /* ctl/netadapter.c: this host's adapters */
 extern const struct noun noun_vhd;            /* ctl/vhd.c: files of disks */
 extern const struct noun noun_disk;           /* ctl/disk.c: disks of VMs */

@@ -8,6 +8,7 @@
 #include "ctl/netadapter.h"
 #include "ctl/nouns.h"
 #include "ctl/shell.h"
+#include "ctl/switchhost.h"
 #include "ctl/switchprocess.h"
 #include "ctl/text.h"
 #include "ctl/vmswitch.h"
@@ -376,7 +377,8 @@ static int change_locked(struct call *call, const char *id)
 	if (!definition)
 		return call_error(call, ERROR_FAILED, id, "%s", err.text);
 	ret = apply_settings(call, definition);
-	if (!ret && store_put(call->shell->store, STORE_SWITCHES, id, definition, &err))
+	if (!ret && (store_put(call->shell->store, STORE_SWITCHES, id, definition, &err) ||
+		     switchhost_tell(call->shell->store, definition, &err)))
 		ret = call_error(call, ERROR_FAILED, id, "%s", err.text);
 	if (!ret && call_switch(call, "Passthru"))
 		call_emit(call, vmswitch_object(definition));

@@ -4,6 +4,7 @@
 
 #include "ctl/child.h"
 #include "ctl/process.h"
+#include "ctl/switchhost.h"
 #include "ctl/text.h"
 #include "ctl/vlan.h"
 
@@ -120,7 +121,8 @@ static int start_locked(struct store *store, const json_t *definition, struct er
 	process_query(store, value_text_of(definition, "Id"), &process);
 	if (process.state == PROCESS_OFF)
 		ret = launch(store, definition, err);
-	return ret ? ret : tell_ports(store, definition, err);
+	ret = ret ? ret : tell_ports(store, definition, err);
+	return ret ? ret : switchhost_tell(store, definition, err);
 }
 
 int switchprocess_start(struct store *store, const json_t *definition, struct error *err)
