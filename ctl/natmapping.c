@@ -329,7 +329,7 @@ static const struct param add_params[] = {
 };
 
 static const struct param get_params[] = {
-	{ "NatName", NULL, PARAM_STRING, .position = POSITION(0), .flags = MANY | BY_NAME },
+	{ "NatName", "Name", PARAM_STRING, .position = POSITION(0), .flags = MANY | BY_NAME },
 	PARAM_END,
 };
 
