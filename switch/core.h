@@ -74,7 +74,4 @@ void switch_input(struct switch_port *port, const void *data, size_t bytes, uint
  */
 size_t switch_port_allowance(struct switch_port *port, uint64_t now_ns, uint64_t *wait_ns);
 
-/* The i-th port in no particular order, NULL behind the last. */
-struct switch_port *switch_port_at(const struct switch_core *core, unsigned i);
-
 #endif

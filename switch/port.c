@@ -100,15 +100,6 @@ void switch_port_connect(struct switch_port *port, bool is_connected)
 	port->is_connected = is_connected;
 }
 
-struct switch_port *switch_port_at(const struct switch_core *core, unsigned i)
-{
-	for (unsigned k = 0; k < core->top; k++) {
-		if (core->port[k] && !i--)
-			return core->port[k];
-	}
-	return NULL;
-}
-
 /* --- the bandwidth: a bucket that fills at the port's rate --- */
 
 static void refill(struct switch_port *port, uint64_t bytes_per_second, int64_t burst,

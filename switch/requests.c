@@ -101,8 +101,10 @@ static int ports(void *self, const json_t *arguments, json_t *answer, struct err
 
 static json_t *mac_string(const uint8_t *mac)
 {
-	return json_sprintf(mac_is_zero(mac) ? "" : "%02X%02X%02X%02X%02X%02X", mac[0], mac[1],
-			    mac[2], mac[3], mac[4], mac[5]);
+	if (mac_is_zero(mac))
+		return json_string("");
+	return json_sprintf("%02X%02X%02X%02X%02X%02X", mac[0], mac[1], mac[2], mac[3], mac[4],
+			    mac[5]);
 }
 
 /* The text with the VLAN in the place of its %u. */

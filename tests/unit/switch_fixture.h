@@ -85,10 +85,11 @@ static inline void fixture_end(struct fixture *f)
 static inline void station_take(void *self, const void *frame, size_t bytes)
 {
 	struct station *station = self;
-	struct kept *kept = &station->frame[station->count];
+	struct kept *kept;
 
 	if (station->count++ >= KEPT_FRAMES)
 		return;
+	kept = &station->frame[station->count - 1];
 	kept->bytes = bytes;
 	memcpy(kept->data, frame, MIN(bytes, sizeof(kept->data)));
 }
