@@ -116,8 +116,11 @@ demo:
 
 bench:
 	@tools/setup bench
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory all $(B)/switchbench
 	@tests/bench/run $(B)/nidus
+
+$(B)/switchbench: $(B)/obj/tests/bench/switchbench.o $(LIBRARY)
+	$(call run,LD,$(CC) $(ALL_FLAGS) -o $@ $^ $(LIBS))
 
 # --- the rest ------------------------------------------------------------------------------------
 

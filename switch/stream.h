@@ -13,7 +13,7 @@
 #include <sys/uio.h>
 
 #define STREAM_IN_BYTES  (256 * KIB) /* that one read takes at most */
-#define STREAM_OUT_BYTES (1 * MIB)   /* that wait for the other end: a power of two */
+#define STREAM_OUT_BYTES (4 * MIB)   /* that wait for the other end, which may be late by some ms */
 
 struct stream {
 	int fd;
