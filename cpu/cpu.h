@@ -143,6 +143,7 @@ enum jit_thunk {
 	THUNK_BAIL,
 	THUNK_FIT,
 	THUNK_CROSS,
+	THUNK_FAR,
 	THUNK_STOP,
 	JIT_THUNKS,
 };
@@ -169,7 +170,8 @@ struct cpu_jit {
 	bool has_avx;                  /* the host has */
 	bool has_upper;                /* upper halves of vector registers in memory are in use */
 	const uint8_t *arena;          /* of blocks */
-	struct branch_entry *branches; /* cpu/jit/jit.h; NULL: this vCPU only interprets */
+	struct branch_entry *branches; /* cpu/jit/dispatch.h; NULL: this vCPU only interprets */
+	struct far_target *far;        /* cpu/jit/dispatch.h: by number of struct jit_far */
 	uint64_t scratch;              /* within one instruction */
 	uint64_t stop;                 /* jit_stop_at */
 	bool is_single;                /* back to C after each block */

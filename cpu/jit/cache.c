@@ -50,18 +50,27 @@ static bool map_arena(struct jit *jit)
 	return jit->writable != MAP_FAILED && jit->executable != MAP_FAILED;
 }
 
-static bool map_sites(struct jit *jit)
+/* Memory for what is beside the code, as it comes to be used. NULL: none. */
+static void *map_table(size_t bytes)
 {
-	jit->sites = mmap(NULL, SITES_MAX * sizeof(*jit->sites), PROT_READ | PROT_WRITE,
-			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	return jit->sites != MAP_FAILED;
+	void *table = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	return table == MAP_FAILED ? NULL : table;
 }
 
-static bool map_fits(struct jit *jit)
+static void unmap_table(void *table, size_t bytes)
 {
-	jit->fits = mmap(NULL, FITS_MAX * sizeof(*jit->fits), PROT_READ | PROT_WRITE,
-			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	return jit->fits != MAP_FAILED;
+	if (table)
+		munmap(table, bytes);
+}
+
+static bool map_tables(struct jit *jit)
+{
+	jit->sites = map_table(SITES_MAX * sizeof(*jit->sites));
+	jit->fits = map_table(FITS_MAX * sizeof(*jit->fits));
+	jit->fars = map_table(FAR_MAX * sizeof(*jit->fars));
+	return jit->sites && jit->fits && jit->fars;
 }
 
 static bool host_has_bmi2(void)
@@ -76,7 +85,7 @@ static void forget_code(struct jit *jit)
 {
 	jit->hot = (struct code_room){ jit->shared_end, jit->writable + HOT_BYTES };
 	jit->cold = (struct code_room){ jit->writable + HOT_BYTES, jit->writable + ARENA_BYTES };
-	jit->site_count = jit->fit_count = 0;
+	jit->site_count = jit->fit_count = jit->far_count = 0;
 }
 
 int jit_create(struct jit **out, const struct engine_config *config)
@@ -86,14 +95,12 @@ int jit_create(struct jit **out, const struct engine_config *config)
 	if (!jit)
 		return -ENOMEM;
 	jit->writable = jit->executable = MAP_FAILED;
-	jit->sites = MAP_FAILED;
-	jit->fits = MAP_FAILED;
 	jit->has_bmi2 = host_has_bmi2();
 	jit->counts = config->stats;
 	jit->has_exact_flags = config->exact_flags;
 	ZydisDecoderInit(&jit->zydis, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
 	gen_rows_index(jit);
-	if (!map_arena(jit) || !map_sites(jit) || !map_fits(jit)) {
+	if (!map_arena(jit) || !map_tables(jit)) {
 		jit_destroy(jit);
 		return -EPERM;
 	}
@@ -111,10 +118,9 @@ void jit_destroy(struct jit *jit)
 		munmap(jit->writable, ARENA_BYTES);
 	if (jit->executable != MAP_FAILED)
 		munmap(jit->executable, ARENA_BYTES);
-	if (jit->sites != MAP_FAILED)
-		munmap(jit->sites, SITES_MAX * sizeof(*jit->sites));
-	if (jit->fits != MAP_FAILED)
-		munmap(jit->fits, FITS_MAX * sizeof(*jit->fits));
+	unmap_table(jit->sites, SITES_MAX * sizeof(*jit->sites));
+	unmap_table(jit->fits, FITS_MAX * sizeof(*jit->fits));
+	unmap_table(jit->fars, FAR_MAX * sizeof(*jit->fars));
 	free(jit);
 }
 
@@ -145,13 +151,16 @@ int jit_cpu_create(struct cpu *cpu)
 	cpu->jit.arena = block_cache_arena(cpu->soft->blocks);
 	jit_forget_stack(cpu);
 	jit_set_thunks(cpu);
-	return ret ? ret : cpu->jit.branches ? 0 : -ENOMEM;
+	cpu->jit.far = map_table(FAR_MAX * sizeof(*cpu->jit.far));
+	return ret ? ret : cpu->jit.branches && cpu->jit.far ? 0 : -ENOMEM;
 }
 
 void jit_cpu_destroy(struct cpu *cpu)
 {
 	huge_unmap(cpu->jit.branches, BRANCHES_BYTES);
 	free(cpu->jit.no_stack);
+	unmap_table(cpu->jit.far, FAR_MAX * sizeof(*cpu->jit.far));
+	cpu->jit.far = NULL;
 	cpu->jit.branches = NULL;
 	cpu->jit.no_stack = NULL;
 }
@@ -163,17 +172,22 @@ static bool is_roomy(const struct code_room *room)
 
 bool jit_has_room(const struct jit *jit)
 {
-	return !jit || (is_roomy(&jit->hot) && is_roomy(&jit->cold) &&
-			SITES_MAX - jit->site_count >= BLOCK_MAX_INSNS &&
-			FITS_MAX - jit->fit_count >= COLD_MAX);
+	return !jit ||
+	       (is_roomy(&jit->hot) && is_roomy(&jit->cold) &&
+		SITES_MAX - jit->site_count >= BLOCK_MAX_INSNS &&
+		FITS_MAX - jit->fit_count >= COLD_MAX && FAR_MAX - jit->far_count >= JIT_LINKS);
 }
 
 void jit_emptied(struct cpu *cpu)
 {
+	size_t far_bytes = cpu->soft->jit->far_count * sizeof(struct far_target);
+
 	forget_code(cpu->soft->jit);
 	for (unsigned i = 0; i < cpu->soft->config.vcpus; i++)
-		if (cpu->soft->cpu[i])
+		if (cpu->soft->cpu[i]) {
 			memset(cpu->soft->cpu[i]->jit.branches, 0, BRANCHES_BYTES);
+			memset(cpu->soft->cpu[i]->jit.far, 0, far_bytes);
+		}
 }
 
 /* --- translation --------------------------------------------------------------------------------
@@ -222,6 +236,7 @@ void jit_translate(struct jit *jit, struct block *block, const uint8_t *arena)
 		return;
 	publish_sites(jit, before.at);
 	jit->fit_count += jit->gen.fits;
+	jit->far_count += jit->gen.fars;
 	jit->stats.blocks++;
 	jit->stats.bytes_in += code_bytes(block);
 	jit->stats.bytes_out += (uint64_t)(jit->hot.at - before.at + jit->cold.at - cold_before.at);

@@ -34,12 +34,18 @@ struct jit {
 	const uint8_t *fit;
 	/* jit_fit.crossing at first, where another block can be found, and where not. */
 	const uint8_t *cross, *misfit;
+	/* A function: R11 = where the code is that a direct jump out of the page leads to, if it
+	 * returns. Flags are in cpu->status, R10 = distance of its struct far_target from
+	 * cpu->jit.far. */
+	const uint8_t *far;
 	uint8_t *shared_end;
 	/* Copied instructions that may fault, by address: cpu/jit/fault.h. */
 	struct fault_site *sites;
 	uint32_t site_count; /* atomic */
 	struct jit_fit *fits;
 	uint32_t fit_count;
+	struct jit_far *fars;
+	uint32_t far_count;
 	ZydisDecoder zydis; /* of 64-bit code */
 	const struct gen_row *row[ZYDIS_MNEMONIC_MAX_VALUE + 1];
 	/* For the one translation that there is at a time. */

@@ -6,9 +6,8 @@
 
 #include "cpu/event.h"
 #include "cpu/exec/vector.h"
+#include "cpu/jit/cache.h"
 #include "cpu/jit/group.h"
-
-#include "cpu/jit/jit.h"
 #include "cpu/mmu/mmu.h"
 #include "cpu/segment.h"
 #include "cpu/soft.h"
@@ -75,16 +74,53 @@ const void *jit_next_anew(struct cpu *cpu)
 	return block->code;
 }
 
-const void *jit_next(struct cpu *cpu)
+/* What holds for RIP, or NULL. */
+static const struct branch_entry *find_branch(const struct cpu *cpu)
 {
 	const struct branch_entry *entry = &cpu->jit.branches[branch_slot(cpu->rip)];
 
+	return entry->addr == cpu->rip && entry->key == cpu->jit.key ? entry : NULL;
+}
+
+const void *jit_next(struct cpu *cpu)
+{
+	const struct branch_entry *entry;
+
 	cpu->stats.count[STAT_LEFT_NEXT]++;
 	jit_arrive(cpu);
-	if (likely(entry->addr == cpu->rip && entry->key == cpu->jit.key) &&
-	    likely(!cpu_attention_due(cpu)))
+	entry = find_branch(cpu);
+	if (likely(entry) && likely(!cpu_attention_due(cpu)))
 		return entry->code;
 	return jit_next_anew(cpu);
+}
+
+/* The target is not canonical: has the handler do what the code has done. */
+static const void *do_again(struct cpu *cpu, const struct insn *insn)
+{
+	if (insn->mnemonic == ZYDIS_MNEMONIC_CALL)
+		cpu->gpr[RSP] += sizeof(uint64_t);
+	cpu->insn = insn;
+	cpu->rip = cpu->jit.code_page + insn->page_offset;
+	insn->exec(cpu, insn);
+	return jit_next(cpu);
+}
+
+const void *jit_far(struct cpu *cpu, struct far_target *known)
+{
+	const struct jit_far *far = &cpu->soft->jit->fars[known - cpu->jit.far];
+	uint64_t epoch = block_epoch(cpu);
+	gva_t from = cpu->jit.code_page;
+	const struct branch_entry *entry;
+	const void *code;
+
+	cpu->rip = from + (uint64_t)(int64_t)far->target;
+	if (unlikely(!is_canonical(cpu->rip)))
+		return do_again(cpu, far->insn);
+	code = jit_next(cpu);
+	entry = find_branch(cpu);
+	if (code && entry && epoch == block_epoch(cpu) && !cpu->jit.is_single)
+		*known = (struct far_target){ from, entry->key, cpu->jit.code_page, entry->code };
+	return code;
 }
 
 void jit_stop_at(struct cpu *cpu, uint64_t rip)
@@ -92,7 +128,9 @@ void jit_stop_at(struct cpu *cpu, uint64_t rip)
 	jit_arrive(cpu);
 	cpu->jit.stop = rip;
 	cpu->jit.branches[branch_slot(rip)] = (struct branch_entry){
-		.addr = rip, .key = cpu->jit.key, .code = cpu->jit.thunk[THUNK_STOP]
+		.addr = rip,
+		.key = cpu->jit.key,
+		.code = cpu->jit.thunk[THUNK_STOP],
 	};
 }
 

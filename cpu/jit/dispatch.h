@@ -24,11 +24,32 @@ struct branch_entry {
 
 _Static_assert(sizeof(struct branch_entry) == 1 << BRANCH_ENTRY_BITS, "translated code scales");
 
-/* Translated code computes the same: cpu/jit/gen_branch.c. */
+/* Translated code computes the same: cpu/jit/cold.c. */
 static inline unsigned branch_slot(gva_t addr)
 {
 	return (unsigned)(addr ^ addr >> PAGE_BITS) % BRANCH_ENTRIES;
 }
+
+/*
+ * A direct jump that leaves the page: jit->fars. Where it leads, each vCPU knows for itself, at the
+ * same index of cpu->jit.far; what it knows holds for a page and a key as above.
+ */
+struct jit_far {
+	const struct insn *insn;
+	int32_t target; /* from the page's start */
+};
+
+struct far_target {
+	gva_t from; /* cpu->jit.code_page */
+	uint64_t key;
+	gva_t to; /* cpu->jit.code_page is that then */
+	const uint8_t *code;
+};
+
+#define FAR_BITS 5
+#define FAR_MAX  (512 * KIB)
+
+_Static_assert(sizeof(struct far_target) == 1 << FAR_BITS, "translated code scales");
 
 /* Sets what depends on RIP, mode and address space. Before code is entered from C. */
 void jit_arrive(struct cpu *cpu);
@@ -41,6 +62,12 @@ const void *jit_next(struct cpu *cpu);
 
 /* The same where the code that the vCPU knows for RIP is void. */
 const void *jit_next_anew(struct cpu *cpu);
+
+/*
+ * The same for the target of a direct jump out of the page, which is done but for RIP; remembers
+ * where it leads. A target that is not canonical raises #GP, with the jump undone.
+ */
+const void *jit_far(struct cpu *cpu, struct far_target *known);
 
 /* The same for the target of a direct jump in the page that runs; patches the jump. */
 const void *jit_link(struct cpu *cpu, struct jit_link *link);

@@ -27,6 +27,7 @@ extern const uint8_t thunk_poll[] __asm__("jit_thunk_poll");
 extern const uint8_t thunk_bail[] __asm__("jit_thunk_bail");
 extern const uint8_t thunk_fit[] __asm__("jit_thunk_fit");
 extern const uint8_t thunk_cross[] __asm__("jit_thunk_cross");
+extern const uint8_t thunk_far[] __asm__("jit_thunk_far");
 extern const uint8_t thunk_stop[] __asm__("jit_thunk_stop");
 
 void jit_set_thunks(struct cpu *cpu)
@@ -41,6 +42,7 @@ void jit_set_thunks(struct cpu *cpu)
 	cpu->jit.thunk[THUNK_BAIL] = thunk_bail;
 	cpu->jit.thunk[THUNK_FIT] = thunk_fit;
 	cpu->jit.thunk[THUNK_CROSS] = thunk_cross;
+	cpu->jit.thunk[THUNK_FAR] = thunk_far;
 	cpu->jit.thunk[THUNK_STOP] = thunk_stop;
 }
 
@@ -166,6 +168,12 @@ __attribute__((used)) static void thunks(void)
 		"jit_thunk_link:\n\t" WRITE_ALL "mov %%gs:%c[self], %%rdi\n\t"
 		"mov %%r9, %%rsi\n\t"
 		"call jit_link\n\t"
+		"jmp go_or_leave\n"
+
+		".globl jit_thunk_far\n"
+		"jit_thunk_far:\n\t" WRITE_ALL "mov %%gs:%c[self], %%rdi\n\t"
+		"mov %%r10, %%rsi\n\t"
+		"call jit_far\n\t"
 		"jmp go_or_leave\n"
 
 		".globl jit_thunk_poll\n"

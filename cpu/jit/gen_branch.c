@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Near branches of 64-bit mode. Direct ones in the page are linked, all others find their target's
- * code in the cache of branches; what is not there, and targets that are not canonical, go the
- * slow way, so an instruction moves RSP only when it knows where it goes.
+ * Near branches of 64-bit mode. Direct ones in the page are linked, those out of it go where the
+ * vCPU remembers, indirect ones find their target's code in the cache of branches; what is not
+ * there, and targets that are not canonical, go the slow way, so they move RSP only when they know
+ * where they go.
  */
 #include "cpu/jit/gen.h"
 
@@ -135,13 +136,10 @@ bool gen_call(struct gen *g)
 		if (!load_target(g))
 			return false;
 		call_found(g);
-	} else if (gen_is_linked(target_offset(g))) {
+	} else {
 		reach_stack(g, -CALL_BYTES, true);
 		push_return(g);
 		gen_jump(g, target_offset(g));
-	} else {
-		gen_linear(g, R9, target_offset(g));
-		call_found(g);
 	}
 	return true;
 }

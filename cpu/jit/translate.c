@@ -139,7 +139,7 @@ static void decode(struct gen *g)
 static bool emit_natively(struct gen *g)
 {
 	uint8_t *at = g->e.at;
-	unsigned colds = g->colds, links = g->links, where = g->where;
+	unsigned colds = g->colds, links = g->links, fars = g->fars, where = g->where;
 	unsigned sites = g->sites, ready = g->ready;
 	unsigned checked = g->groups.checked, r11 = g->groups.r11, based = g->bases.checked;
 
@@ -153,6 +153,7 @@ static bool emit_natively(struct gen *g)
 	g->e.at = at;
 	g->colds = colds;
 	g->links = links;
+	g->fars = fars;
 	g->sites = sites;
 	g->ready = (uint8_t)ready;
 	g->where = (uint8_t)where;
@@ -225,7 +226,7 @@ static void emit_insns(struct gen *g, const uint8_t *live)
 	if (!guest || g->e.failed)
 		return;
 	store_le(guest, block->count - is_terminator(&block->insn[block->count - 1]), 4);
-	store_le(host, count_insns(g->jit, start, g->e.at), 4);
+	store_le(host, count_insns(g->jit, start, g->e.at) + g->shared_insns, 4);
 }
 
 bool gen_block(struct jit *jit, struct block *block, struct code_room *hot, struct code_room *cold)

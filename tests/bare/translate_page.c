@@ -137,6 +137,30 @@ static void test_crossing(const struct crossing *c)
 	restore();
 }
 
+/* Leaves its page for the one behind, where TARGET waits. */
+CODE(leaves, "xor %eax, %eax; jmp .+14; .org leaves + 16");
+CODE(leaves_by_call, "xor %eax, %eax; call .+14; .org leaves_by_call + 16");
+CODE(leaves_if, "xor %eax, %eax; jz .+14; .org leaves_if + 16");
+CODE(target, "mov $1, %eax; ud2");
+
+/* One page of code at two addresses: behind each lies another page. */
+static void test_alias(const char *name, const uint8_t *code, const uint8_t *end)
+{
+	unsigned good = 0;
+
+	place_code(next_page - 16, code, end);
+	PLACE(next_page, target);
+	PLACE(spare, target);
+	spare[1] = 2;
+	map(other, page, 0);
+	for (unsigned i = 0; i < WARM; i++) {
+		good += run_with(next_page - 16, 0, 0) == UD && frame.rax == 1;
+		good += run_with(spare - 16, 0, 0) == UD && frame.rax == 2;
+	}
+	check(good == 2 * WARM, "%s, from two addresses of one page: %u", name, good);
+	restore();
+}
+
 /* ---- the page of running code ---- */
 
 /* Stores RSI to the entry (RDI) of its own page, INVLPG; the next instruction is of the new page.
@@ -391,6 +415,9 @@ void test_main(void)
 	spare = page_alloc();
 	for (unsigned i = 0; i < sizeof(crossings) / sizeof(*crossings); i++)
 		test_crossing(&crossings[i]);
+	test_alias("a jump out of the page", leaves, leaves_end);
+	test_alias("a call out of the page", leaves_by_call, leaves_by_call_end);
+	test_alias("a branch out of the page", leaves_if, leaves_if_end);
 	test_own_page("INVLPG of the running page", remaps_itself, remaps_itself_end);
 	test_own_page("MOV CR3 under running code", loads_cr3, loads_cr3_end);
 	test_rights();
