@@ -5,23 +5,16 @@
  * mode only and SYSENTER in all of protected mode; AMD has SYSCALL everywhere and SYSENTER in
  * legacy mode only. SDM2 and APM3: the instructions' own pages.
  */
+#include "cpu/exec/syscall.h"
+
 #include "cpu/exec/exec.h"
 #include "cpu/exec/privileged.h"
 #include "cpu/flags.h"
 #include "cpu/segment.h"
 #include "cpu/soft.h"
 
-#define FLAT_LIMIT   0xffffffffu
-#define FLAT_CODE    (SEG_P | SEG_S | SEG_G | SEG_CODE | SEG_WRITABLE | SEG_ACCESSED)
-#define FLAT_STACK   (SEG_P | SEG_S | SEG_G | SEG_DB | SEG_WRITABLE | SEG_ACCESSED)
-#define SELECTOR     0xfffcu
-#define SYSRET_FLAGS 0x3c7fd7ull
-#define STAR_SYSCALL 32
-#define STAR_SYSRET  48
-#define USER         3
-#define TO_SS        8 /* the stack's selector follows the code's */
-#define SYSEXIT_32   16
-#define SYSEXIT_64   32
+#define SYSEXIT_32 16
+#define SYSEXIT_64 32
 
 static bool is_amd(const struct cpu *cpu)
 {
@@ -31,8 +24,8 @@ static bool is_amd(const struct cpu *cpu)
 static void set_code(struct cpu *cpu, uint64_t selector, unsigned dpl, bool is_64bit)
 {
 	cpu->seg[CS] = (struct segment){
-		.limit = FLAT_LIMIT,
-		.ar = (uint32_t)(FLAT_CODE | dpl << SEG_DPL_SHIFT | (is_64bit ? SEG_L : SEG_DB)),
+		.limit = SYSCALL_LIMIT,
+		.ar = (uint32_t)(SYSCALL_CODE | dpl << SEG_DPL_SHIFT | (is_64bit ? SEG_L : SEG_DB)),
 		.selector = (uint16_t)selector,
 	};
 	cpu->cpl = (uint8_t)dpl;
@@ -41,8 +34,8 @@ static void set_code(struct cpu *cpu, uint64_t selector, unsigned dpl, bool is_6
 static void set_stack(struct cpu *cpu, uint64_t selector, unsigned dpl)
 {
 	cpu->seg[SS] = (struct segment){
-		.limit = FLAT_LIMIT,
-		.ar = (uint32_t)(FLAT_STACK | dpl << SEG_DPL_SHIFT),
+		.limit = SYSCALL_LIMIT,
+		.ar = (uint32_t)(SYSCALL_STACK | dpl << SEG_DPL_SHIFT),
 		.selector = (uint16_t)selector,
 	};
 }
@@ -87,7 +80,7 @@ static void enter_legacy(struct cpu *cpu, uint64_t next_rip)
 void syscall_syscall(struct cpu *cpu, const struct insn *insn)
 {
 	uint64_t next_rip = insn_next_rip(cpu, insn);
-	uint64_t selector = cpu->msr.star >> STAR_SYSCALL & SELECTOR;
+	uint64_t selector = cpu->msr.star >> STAR_SYSCALL & SYSCALL_SELECTOR;
 
 	check_syscall(cpu);
 	if (cpu_in_long_mode(cpu))
@@ -95,7 +88,7 @@ void syscall_syscall(struct cpu *cpu, const struct insn *insn)
 	else
 		enter_legacy(cpu, next_rip);
 	set_code(cpu, selector, 0, cpu_in_long_mode(cpu));
-	set_stack(cpu, selector + TO_SS, 0);
+	set_stack(cpu, selector + SYSCALL_TO_SS, 0);
 	cpu_update_derived(cpu);
 	settle_step(cpu);
 }
@@ -106,7 +99,7 @@ static void sysret_stack(struct cpu *cpu, uint64_t selector)
 	if (is_amd(cpu))
 		cpu->seg[SS].selector = (uint16_t)selector;
 	else
-		set_stack(cpu, selector, USER);
+		set_stack(cpu, selector, SYSCALL_USER);
 }
 
 static void return_flags(struct cpu *cpu)
@@ -119,7 +112,7 @@ static void return_flags(struct cpu *cpu)
 
 void syscall_sysret(struct cpu *cpu, const struct insn *insn)
 {
-	uint64_t selector = (cpu->msr.star >> STAR_SYSRET & 0xffff) | USER;
+	uint64_t selector = (cpu->msr.star >> STAR_SYSRET & 0xffff) | SYSCALL_USER;
 	bool to_64bit = cpu_in_64bit_mode(cpu) && insn->size == 8;
 	uint64_t rip = to_64bit ? cpu->gpr[RCX] : (uint32_t)cpu->gpr[RCX];
 
@@ -128,8 +121,9 @@ void syscall_sysret(struct cpu *cpu, const struct insn *insn)
 	if (!is_amd(cpu) && !is_canonical(rip))
 		cpu_raise_code(cpu, EXC_GP, 0);
 	return_flags(cpu);
-	set_code(cpu, to_64bit ? (selector + 16) | USER : selector, USER, to_64bit);
-	sysret_stack(cpu, (selector + TO_SS) | USER);
+	set_code(cpu, to_64bit ? (selector + SYSRET_64) | SYSCALL_USER : selector, SYSCALL_USER,
+		 to_64bit);
+	sysret_stack(cpu, (selector + SYSCALL_TO_SS) | SYSCALL_USER);
 	cpu->rip = rip;
 	cpu_update_derived(cpu);
 	settle_step(cpu);
@@ -141,13 +135,13 @@ static void check_sysenter(struct cpu *cpu)
 {
 	if (is_amd(cpu) && cpu_in_long_mode(cpu))
 		cpu_raise(cpu, EXC_UD);
-	if (cpu_in_real_mode(cpu) || !(cpu->msr.sysenter_cs & SELECTOR))
+	if (cpu_in_real_mode(cpu) || !(cpu->msr.sysenter_cs & SYSCALL_SELECTOR))
 		cpu_raise_code(cpu, EXC_GP, 0);
 }
 
 void syscall_sysenter(struct cpu *cpu, const struct insn *insn)
 {
-	uint64_t selector = cpu->msr.sysenter_cs & SELECTOR;
+	uint64_t selector = cpu->msr.sysenter_cs & SYSCALL_SELECTOR;
 	bool is_long = cpu_in_long_mode(cpu);
 
 	(void)insn;
@@ -156,14 +150,14 @@ void syscall_sysenter(struct cpu *cpu, const struct insn *insn)
 	cpu->gpr[RSP] = is_long ? cpu->msr.sysenter_esp : (uint32_t)cpu->msr.sysenter_esp;
 	cpu->rip = is_long ? cpu->msr.sysenter_eip : (uint32_t)cpu->msr.sysenter_eip;
 	set_code(cpu, selector, 0, is_long);
-	set_stack(cpu, selector + TO_SS, 0);
+	set_stack(cpu, selector + SYSCALL_TO_SS, 0);
 	cpu_update_derived(cpu);
 }
 
 void syscall_sysexit(struct cpu *cpu, const struct insn *insn)
 {
 	bool to_64bit = cpu_in_64bit_mode(cpu) && insn->size == 8;
-	uint64_t selector = cpu->msr.sysenter_cs & SELECTOR;
+	uint64_t selector = cpu->msr.sysenter_cs & SYSCALL_SELECTOR;
 	uint64_t rip = to_64bit ? cpu->gpr[RDX] : (uint32_t)cpu->gpr[RDX];
 	uint64_t rsp = to_64bit ? cpu->gpr[RCX] : (uint32_t)cpu->gpr[RCX];
 
@@ -172,8 +166,8 @@ void syscall_sysexit(struct cpu *cpu, const struct insn *insn)
 	if (!is_canonical(rip) || !is_canonical(rsp))
 		cpu_raise_code(cpu, EXC_GP, 0);
 	selector += to_64bit ? SYSEXIT_64 : SYSEXIT_32;
-	set_code(cpu, selector | USER, USER, to_64bit);
-	set_stack(cpu, (selector + TO_SS) | USER, USER);
+	set_code(cpu, selector | SYSCALL_USER, SYSCALL_USER, to_64bit);
+	set_stack(cpu, (selector + SYSCALL_TO_SS) | SYSCALL_USER, SYSCALL_USER);
 	cpu->rip = rip;
 	cpu->gpr[RSP] = rsp;
 	cpu_update_derived(cpu);

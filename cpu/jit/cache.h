@@ -22,6 +22,7 @@ struct jit {
 	bool has_bmi2;
 	bool counts;          /* translations count what they execute */
 	bool has_exact_flags; /* no flag is ever dead */
+	bool is_amd;          /* the vendor whose ways the model has */
 	const uint8_t *arena; /* of the block that is being translated */
 	struct jit_stats stats;
 	/* What all blocks share, at the start of the memory: cold_emit_shared. */

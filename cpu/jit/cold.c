@@ -241,7 +241,7 @@ void gen_linear(struct gen *g, unsigned dst, int64_t target)
  * more of those than needed make it forget. With a function for this `indirect` of guestbench took
  * 1.6 times as long.
  */
-void gen_lookup(struct gen *g)
+void gen_lookup_as(struct gen *g, struct host_mem key)
 {
 	struct emitter *e = &g->e;
 
@@ -253,10 +253,15 @@ void gen_lookup(struct gen *g)
 	emit_alu_rm(e, ALU_ADD, 8, R10, mem_gs(offsetof(struct cpu, jit.branches)));
 	emit_alu_rm(e, ALU_CMP, 8, R9, mem_at(R10, offsetof(struct branch_entry, addr)));
 	gen_slow_if(g, COND_NE);
-	emit_mov_rm(e, 8, R11, mem_gs(offsetof(struct cpu, jit.key)));
+	emit_mov_rm(e, 8, R11, key);
 	emit_alu_rm(e, ALU_CMP, 8, R11, mem_at(R10, offsetof(struct branch_entry, key)));
 	gen_slow_if(g, COND_NE);
 	emit_mov_rm(e, 8, R11, mem_at(R10, offsetof(struct branch_entry, code)));
+}
+
+void gen_lookup(struct gen *g)
+{
+	gen_lookup_as(g, mem_gs(offsetof(struct cpu, jit.key)));
 }
 
 void gen_go(struct gen *g)

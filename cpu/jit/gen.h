@@ -25,4 +25,7 @@ gen_fn gen_push, gen_pop, gen_leave, gen_pushf;
 /* gen_system.c */
 gen_fn gen_cli, gen_sti, gen_cld, gen_std, gen_stac, gen_clac, gen_swapgs, gen_popf;
 
+/* gen_syscall.c */
+gen_fn gen_syscall, gen_sysret;
+
 #endif

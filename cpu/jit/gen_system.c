@@ -146,8 +146,7 @@ bool gen_swapgs(struct gen *g)
 /* Besides the status flags and IF. */
 #define POPF_RARE (RFLAGS_TF | RFLAGS_DF | RFLAGS_IOPL | RFLAGS_NT | RFLAGS_AC | RFLAGS_ID)
 
-/* cpu->status of the flags in R9; uses R10. */
-static void set_status(struct gen *g)
+void gen_status_set(struct gen *g)
 {
 	emit_mov_rr(&g->e, 4, R10, R9);
 	emit_shift_ri(&g->e, SHIFT_SHR, 4, R10, 11);
@@ -173,7 +172,7 @@ bool gen_popf(struct gen *g)
 	gen_slow_if(g, COND_NE);
 	emit_alu_ri(&g->e, ALU_AND, 4, R10, (int32_t)RFLAGS_IF);
 	emit_alu_mr(&g->e, ALU_XOR, 4, rflags(), R10);
-	set_status(g);
+	gen_status_set(g);
 	emit_lea(&g->e, 8, HOST_RSP_HOME, mem_at(HOST_RSP_HOME, 8));
 	gen_jump(g, (int64_t)g->page_offset + g->insn->next);
 	return true;

@@ -109,6 +109,10 @@ static const struct gen_row rows[] = {
 	GEN(CLAC, gen_clac),
 	GEN(SWAPGS, gen_swapgs),
 
+	/* gen_syscall.c */
+	GEN(SYSCALL, gen_syscall),
+	SETS(SYSRET, gen_sysret),
+
 	/* gen_string.c */
 	GEN(MOVSB, gen_movs),
 	GEN(MOVSW, gen_movs),

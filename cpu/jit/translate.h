@@ -125,6 +125,8 @@ bool gen_block(struct jit *jit, struct block *block, struct code_room *hot, stru
 /* Between the host's flags and cpu->status; `scratch` keeps RAX meanwhile. */
 void gen_status_store(struct emitter *e, unsigned scratch);
 void gen_status_load(struct emitter *e, unsigned scratch);
+/* cpu->status of the flags in R9, which it destroys as it does R10 and the host's flags. */
+void gen_status_set(struct gen *g);
 /* The host's flags are about to be destroyed. Uses R9. */
 void gen_flags_spare(struct gen *g);
 /* The instruction needs the host's flags as the guest left them. Uses R11. */
@@ -250,6 +252,8 @@ void gen_linear(struct gen *g, unsigned dst, int64_t target);
  * code in R11, so that the instruction can still fail; gen_go goes there. Flags are in cpu->status.
  */
 void gen_lookup(struct gen *g);
+/* The same among the entries that have another key, which is in memory. */
+void gen_lookup_as(struct gen *g, struct host_mem key);
 void gen_go(struct gen *g);
 
 #endif

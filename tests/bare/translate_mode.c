@@ -317,9 +317,54 @@ CODE(handler, "swapgs; mov %rsp, %gs:0; mov %gs:8, %rsp; push %rcx; push %r11; a
 CODE(user, "mov $300, %ebx; xor %eax, %eax; mov $5, %edi\n"
 	   "1: syscall; dec %ebx; jnz 1b; stc; syscall; setc %dl; ud2");
 
+/* Keeps what SYSCALL has made of the registers. */
+CODE(recorder,
+     "swapgs; mov %rsp, %gs:0; mov %gs:8, %rsp; pushf; pop %gs:16; mov %rcx, %gs:24\n"
+     "mov %r11, %gs:32; mov %cs, %eax; mov %rax, %gs:40; mov %ss, %eax; mov %rax, %gs:48\n"
+     "mov %gs:0, %rsp; swapgs; sysretq");
+CODE(one_call, "syscall; ud2");
+
+/* Flags that user code may have, in every combination, with masks of every kind. */
+static void test_call_flags(uint8_t *text, uint64_t *area)
+{
+	static const uint16_t bit[] = { 0, 2, 4, 6, 7, 10, 11, 14, 18, 21 };
+	unsigned good = 0;
+
+	wrmsr(MSR_LSTAR, (uintptr_t)PLACE(code, recorder));
+	PLACE(text, one_call);
+	for (unsigned i = 0; i < 1u << 10; i++) {
+		struct frame frame = user_frame_at(text, SEL_USER_CODE64);
+		uint64_t flags = frame.rflags & ~STATUS, mask = IF | ((i * 0x9e3779b1u) >> 8 & ~1u);
+
+		for (unsigned n = 0; n < 10; n++)
+			flags |= (uint64_t)(i >> n & 1) << bit[n];
+		wrmsr(MSR_FMASK, mask);
+		frame.rflags = flags;
+		run_frame(&frame);
+		good += frame.vector == UD && frame.rip == (uintptr_t)text + 2 &&
+			(frame.rflags & 0x247fd7) == (flags & 0x247fd7) &&
+			area[2] == ((flags & ~mask) | 2) && area[3] == (uintptr_t)text + 2 &&
+			area[4] == flags && area[5] == SEL_CODE64 && area[6] == SEL_DATA &&
+			frame.cs == SEL_USER_CODE64;
+	}
+	check(good == 1u << 10, "system calls with all flags, all kinds of masks: %u", good);
+}
+
+/* What is hot already, without EFER.SCE. */
+static void test_disabled_calls(uint8_t *text)
+{
+	struct frame frame = user_frame_at(text, SEL_USER_CODE64);
+
+	wrmsr(MSR_EFER, rdmsr(MSR_EFER) & ~1ull);
+	run_frame(&frame);
+	check(frame.vector == UD && frame.rip == (uintptr_t)text && frame.cs == SEL_USER_CODE64,
+	      "a hot SYSCALL without EFER.SCE: #UD");
+	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | 1);
+}
+
 static void test_system_calls(void)
 {
-	static uint64_t area[2];
+	static uint64_t area[7];
 	uint8_t *text = page_alloc(), *kernel_stack = page_alloc();
 	unsigned good = 0;
 
@@ -340,6 +385,8 @@ static void test_system_calls(void)
 			frame.rdx == 1 && rdmsr(MSR_KERNEL_GS_BASE) == (uintptr_t)area;
 	}
 	check(good == WARM, "301 system calls a run: %u", good);
+	test_call_flags(text, area);
+	test_disabled_calls(text);
 	wrmsr(MSR_EFER, rdmsr(MSR_EFER) & ~1ull);
 }
 
