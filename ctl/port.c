@@ -106,13 +106,17 @@ int port_prepare(struct call *call, struct machine *machine)
 
 /* --- while it runs --- */
 
-/* The port is new to the switch, which has not read it from the store. */
-static int open_port(struct store *store, const json_t *adapter, struct error *err)
+/*
+ * The switch knows the port as it is here, which is not in the store yet. needs_switch: one that
+ * does not run, or was killed, is started.
+ */
+static int open_port(struct store *store, const json_t *adapter, bool needs_switch,
+		     struct error *err)
 {
 	json_t *definition = switch_of(store, adapter);
 	int ret = 0;
 
-	if (definition)
+	if (definition && needs_switch)
 		ret = switchprocess_start(store, definition, err);
 	if (definition && !ret)
 		ret = switchprocess_request(store, value_text_of(definition, "Id"), "set_port",
@@ -136,7 +140,7 @@ int port_move(struct call *call, struct machine *machine, const json_t *adapter)
 {
 	struct store *store = call->shell->store;
 	struct error err = { "" };
-	int ret = open_port(store, adapter, &err);
+	int ret = open_port(store, adapter, true, &err);
 
 	if (!ret)
 		ret = move_cable(store, machine, adapter, &err);
@@ -150,15 +154,11 @@ int port_move(struct call *call, struct machine *machine, const json_t *adapter)
 
 int port_apply(struct call *call, const struct machine *machine, const json_t *adapter)
 {
-	json_t *definition = switch_of(call->shell->store, adapter);
+	bool is_needed = machine->process.state != PROCESS_OFF;
 	struct error err = { "" };
-	int ret = 0;
+	int ret = open_port(call->shell->store, adapter, is_needed, &err);
 
-	if (definition)
-		ret = switchprocess_request(call->shell->store, value_text_of(definition, "Id"),
-					    "set_port", switchprocess_policy(adapter), NULL, &err);
-	json_decref(definition);
-	if (!ret || switchprocess_is_gone(ret))
+	if (!ret || (switchprocess_is_gone(ret) && !is_needed))
 		return 0;
 	return call_error(call, ERROR_FAILED, machine->name,
 			  "The virtual switch does not take the settings of the network adapter "

@@ -20,7 +20,10 @@ int port_prepare(struct call *call, struct machine *machine);
 /* A running VM's adapter leads elsewhere: its process moves the cable. -1 after call_error. */
 int port_move(struct call *call, struct machine *machine, const json_t *adapter);
 
-/* A setting of an adapter has changed: its switch is told, where one runs. -1 after call_error. */
+/*
+ * A setting of an adapter has changed: its switch is told, where one runs or the VM needs one. -1
+ * after call_error.
+ */
 int port_apply(struct call *call, const struct machine *machine, const json_t *adapter);
 
 /*
