@@ -3,6 +3,7 @@
  * Get-VMSwitchDrop: what switches dropped last, why, and the cmdlet that would allow it. A switch
  * knows its ports by the Ids of adapters; whose they are the definitions say.
  */
+#include "ctl/hostadapter.h"
 #include "ctl/machine.h"
 #include "ctl/nouns.h"
 #include "ctl/shell.h"
@@ -19,9 +20,10 @@
 /* An adapter on a switch. The texts are borrowed from the definitions, or NULL where unknown. */
 struct owner {
 	const char *vm, *adapter;
+	bool is_host;
 };
 
-/* Of the adapter whose member has that value: its Id, its MacAddress. */
+/* Whose member has that value: its Id, its MacAddress. */
 static struct owner find_owner(const json_t *machines, const char *member, const char *value)
 {
 	json_t *definition, *adapter;
@@ -35,10 +37,25 @@ static struct owner find_owner(const json_t *machines, const char *member, const
 
 			if (own && *own && !strcmp(own, value))
 				return (struct owner){ value_text_of(definition, "Name"),
-						       value_text_of(adapter, "Name") };
+						       value_text_of(adapter, "Name"), false };
 		}
 	}
-	return (struct owner){ NULL, NULL };
+	return (struct owner){ NULL, NULL, false };
+}
+
+/* The adapter that dropped it, or the one that it was for. */
+static struct owner owner_of(const json_t *drop, const json_t *definition, const json_t *machines,
+			     bool is_receiver)
+{
+	const char *mac = value_text_of(definition, "MacAddress");
+	const char *destination = value_text_of(drop, "destination");
+	bool is_host = is_receiver ? mac && destination && !strcmp(mac, destination)
+				   : !strcmp(value_text_of(drop, "port"), HOSTADAPTER_PORT);
+
+	if (is_host)
+		return (struct owner){ "", value_text_of(definition, "Name"), true };
+	return is_receiver ? find_owner(machines, "MacAddress", destination)
+			   : find_owner(machines, "Id", value_text_of(drop, "port"));
 }
 
 /* --- the object --- */
@@ -81,8 +98,11 @@ static json_t *whole_remedy(const char *remedy, const struct owner *owner)
 	if (!remedy)
 		return json_string("");
 	text_add_n(&text, remedy, cmdlet);
-	add_quoted(&text, "-VMName", owner->vm);
-	if (owner->vm)
+	if (owner->is_host)
+		text_add(&text, " -ManagementOS");
+	else
+		add_quoted(&text, "-VMName", owner->vm);
+	if (owner->adapter)
 		add_quoted(&text, "-VMNetworkAdapterName", owner->adapter);
 	text_add(&text, remedy + cmdlet);
 	taken = text_take(&text);
@@ -91,23 +111,21 @@ static json_t *whole_remedy(const char *remedy, const struct owner *owner)
 	return value;
 }
 
-static json_t *drop_object(const json_t *drop, const char *switch_name, const json_t *machines)
+static json_t *drop_object(const json_t *drop, const json_t *definition, const json_t *machines)
 {
 	static const char *const copied[][2] = {
 		{ "Frames", "frames" },           { "Bytes", "bytes" },    { "Source", "source" },
 		{ "Destination", "destination" }, { "EtherType", "type" }, { "VlanId", "vlan" },
 		{ "ReasonName", "reason" },       { "Reason", "words" }
 	};
-	struct owner owner = find_owner(machines, "Id", value_text_of(drop, "port"));
 	bool is_receiver = json_is_true(json_object_get(drop, "remedy_is_for_receiver"));
-	struct owner to =
-		is_receiver ? find_owner(machines, "MacAddress", value_text_of(drop, "destination"))
-			    : owner;
+	struct owner owner = owner_of(drop, definition, machines, false);
+	struct owner to = owner_of(drop, definition, machines, is_receiver);
 	json_t *object = value_object("VMSwitchDrop");
 
 	json_object_set_new(object, "Time",
 			    time_text(json_integer_value(json_object_get(drop, "time_ns"))));
-	json_object_set_new(object, "SwitchName", json_string(switch_name));
+	json_object_set(object, "SwitchName", json_object_get(definition, "Name"));
 	json_object_set_new(object, "VMName", json_string(owner.vm ? owner.vm : ""));
 	json_object_set_new(
 		object, "VMNetworkAdapterName",
@@ -152,8 +170,7 @@ static void add_drops(struct call *call, struct search *search, const json_t *de
 							     sizeof(*search->found));
 	json_array_foreach(drops, i, drop)
 	{
-		json_t *object =
-			drop_object(drop, value_text_of(definition, "Name"), search->machines);
+		json_t *object = drop_object(drop, definition, search->machines);
 
 		if (fits(call, object, "VMName") && fits(call, object, "VMNetworkAdapterName"))
 			search->found[search->count++] = (struct found){

@@ -3,6 +3,7 @@
 #include "ctl/switchprocess.h"
 
 #include "ctl/child.h"
+#include "ctl/hostadapter.h"
 #include "ctl/process.h"
 #include "ctl/switchhost.h"
 #include "ctl/text.h"
@@ -84,12 +85,24 @@ static int tell_ports_of(struct store *store, const json_t *definition, const js
 	return ret;
 }
 
+static int tell_host_port(struct store *store, const json_t *definition, struct error *err)
+{
+	json_t *adapter = hostadapter_of(definition);
+	int ret = 0;
+
+	if (adapter)
+		ret = switchprocess_request(store, value_text_of(definition, "Id"), "set_port",
+					    switchprocess_policy(adapter), NULL, err);
+	json_decref(adapter);
+	return ret;
+}
+
 /* Whoever runs already finds its port again when a switch comes back. */
 static int tell_ports(struct store *store, const json_t *definition, struct error *err)
 {
 	json_t *machines = store_list(store, STORE_VMS, NULL, NULL), *machine;
 	size_t i;
-	int ret = 0;
+	int ret = tell_host_port(store, definition, err);
 
 	json_array_foreach(machines, i, machine)
 	{

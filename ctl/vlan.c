@@ -7,6 +7,7 @@
 #include "ctl/vlan.h"
 
 #include "ctl/adapter.h"
+#include "ctl/hostadapter.h"
 #include "ctl/nouns.h"
 #include "ctl/port.h"
 #include "ctl/text.h"
@@ -156,8 +157,17 @@ static int get_of_machine(struct call *call, struct machine *machine)
 	return adapter_each(call, machine, get_vlan);
 }
 
+static int get_of_host(struct call *call, const json_t *definition, const json_t *adapter)
+{
+	(void)definition;
+	call_emit(call, vlan_object("", adapter));
+	return 0;
+}
+
 static int get_vlans(struct call *call)
 {
+	if (call_switch(call, "ManagementOS"))
+		return hostadapter_each(call, get_of_host);
 	return machine_each(call, "VMNetworkAdapter", get_of_machine);
 }
 
@@ -236,6 +246,18 @@ static int set_of_machine(struct call *call, struct machine *machine)
 	return adapter_each(call, machine, set_vlan);
 }
 
+static int set_of_host(struct call *call, json_t *settings)
+{
+	return json_object_set(settings, VLAN_SETTING, call->private);
+}
+
+static int set_host_vlans(struct call *call)
+{
+	if (hostadapter_change(call, set_of_host))
+		return -1;
+	return call_switch(call, "Passthru") ? hostadapter_each(call, get_of_host) : 0;
+}
+
 static int set_vlans(struct call *call)
 {
 	json_t *wanted = vlan_wanted(call);
@@ -244,8 +266,10 @@ static int set_vlans(struct call *call)
 	if (!wanted)
 		return -1;
 	call->private = wanted;
-	ret = machine_change(call, "VMNetworkAdapter", "configure the network adapters of",
-			     set_of_machine);
+	ret = call_switch(call, "ManagementOS")
+		      ? set_host_vlans(call)
+		      : machine_change(call, "VMNetworkAdapter",
+				       "configure the network adapters of", set_of_machine);
 	json_decref(wanted);
 	return ret;
 }
@@ -257,7 +281,8 @@ static const struct param get_params[] = {
 	  .flags = MANY | BY_VALUE },
 	PARAM_VM,
 	PARAM_ADAPTER(2),
-	{ "VMNetworkAdapterName", NULL, PARAM_STRING, .sets = SET(0) | SET(1) },
+	{ "ManagementOS", NULL, PARAM_SWITCH, .sets = SET(3), .flags = REQUIRED },
+	{ "VMNetworkAdapterName", NULL, PARAM_STRING, .sets = SET(0) | SET(1) | SET(3) },
 	PARAM_END,
 };
 
@@ -265,7 +290,8 @@ static const struct param set_params[] = {
 	PARAM_VMNAME,
 	PARAM_VM,
 	PARAM_ADAPTER(2),
-	{ "VMNetworkAdapterName", NULL, PARAM_STRING, .sets = SET(0) | SET(1) },
+	{ "ManagementOS", NULL, PARAM_SWITCH, .sets = SET(3), .flags = REQUIRED },
+	{ "VMNetworkAdapterName", NULL, PARAM_STRING, .sets = SET(0) | SET(1) | SET(3) },
 	{ "Access", "a", PARAM_SWITCH },
 	{ "AllowedVlanIdList", NULL, PARAM_STRING },
 	{ "NativeVlanId", NULL, PARAM_INT, .min = 0, .max = VLAN_ID_MAX },
@@ -278,9 +304,9 @@ static const struct param set_params[] = {
 
 static const struct cmdlet cmdlets[] = {
 	{ "Get-VMNetworkAdapterVlan", NULL, "Gets the VLANs of network adapters.", get_params,
-	  "VMName VMObject ResourceObject", CMDLET_HOST, get_vlans },
+	  "VMName VMObject ResourceObject ManagementOS", CMDLET_HOST, get_vlans },
 	{ "Set-VMNetworkAdapterVlan", NULL, "Configures the VLANs of network adapters.", set_params,
-	  "VMName VMObject ResourceObject", CMDLET_CHANGES | CMDLET_HOST, set_vlans },
+	  "VMName VMObject ResourceObject ManagementOS", CMDLET_CHANGES | CMDLET_HOST, set_vlans },
 	{ NULL },
 };
 

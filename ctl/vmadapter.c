@@ -5,11 +5,11 @@
  */
 #include "ctl/adapter.h"
 #include "ctl/guestnet.h"
+#include "ctl/hostadapter.h"
 #include "ctl/nouns.h"
 #include "ctl/port.h"
 #include "ctl/shell.h"
 #include "ctl/text.h"
-#include "ctl/vmswitch.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -54,12 +54,20 @@ static int get_of_machine(struct call *call, struct machine *machine)
 	return ret;
 }
 
+static int get_of_host(struct call *call, const json_t *definition, const json_t *adapter)
+{
+	call_emit(call, hostadapter_object(definition, adapter));
+	return 0;
+}
+
 static int get_adapters(struct call *call)
 {
+	int ret = 0;
+
 	if (call_switch(call, "ManagementOS") || call_switch(call, "All"))
-		vmswitch_emit_host_adapters(call);
+		ret = hostadapter_each(call, get_of_host);
 	if (call_switch(call, "ManagementOS"))
-		return 0;
+		return ret;
 	return machine_each(call, NULL, get_of_machine);
 }
 
@@ -98,6 +106,31 @@ static int check_mac(struct call *call, char mac[ADAPTER_MAC_SIZE])
 		"'%s' is no MAC address for an adapter: it has 12 hexadecimal digits, and "
 		"names one card.",
 		given);
+}
+
+/* Two adapters with one address in one network get each other's frames, or none. */
+static void warn_of_twin(struct call *call, const json_t *adapter, const char *mac)
+{
+	json_t *machines = store_list(call->shell->store, STORE_VMS, NULL, NULL), *machine, *other;
+	const char *id = value_text_of(adapter, "Id");
+	size_t i, k;
+
+	json_array_foreach(machines, i, machine)
+	{
+		json_array_foreach(json_object_get(machine, "NetworkAdapters"), k, other)
+		{
+			const char *own = value_text_of(other, "MacAddress");
+
+			if (own && !strcmp(own, mac) && strcmp(value_text_of(other, "Id"), id) != 0)
+				call_warn(call,
+					  "The network adapter \"%s\" of the virtual machine "
+					  "\"%s\" has the address %s, too. On one switch only one "
+					  "of them gets its frames.",
+					  value_text_of(other, "Name"),
+					  value_text_of(machine, "Name"), mac);
+		}
+	}
+	json_decref(machines);
 }
 
 /* --- Set-VMNetworkAdapter --- */
@@ -141,6 +174,8 @@ static int set_mac(struct call *call, struct machine *machine, json_t *adapter)
 		return -1;
 	if (!machine_is_off(machine))
 		return machine_state_error(call, machine, ADAPTER_DEFAULT_NAME);
+	if (!dynamic)
+		warn_of_twin(call, adapter, mac);
 	if (dynamic && !json_is_true(json_object_get(adapter, "DynamicMacAddressEnabled"))) {
 		adapter_free_mac(call->shell->store, fresh);
 		json_object_set_new(adapter, "MacAddress", json_string(fresh));
@@ -166,11 +201,23 @@ static int set_of_machine(struct call *call, struct machine *machine)
 	return adapter_each(call, machine, set_adapter);
 }
 
+static int set_of_host(struct call *call, json_t *adapter_settings)
+{
+	call_copy(call, adapter_settings, settings);
+	return 0;
+}
+
+static int set_host_adapters(struct call *call)
+{
+	if (hostadapter_change(call, set_of_host))
+		return -1;
+	return call_switch(call, "Passthru") ? hostadapter_each(call, get_of_host) : 0;
+}
+
 static int set_adapters(struct call *call)
 {
 	if (call_switch(call, "ManagementOS"))
-		return call_error(call, ERROR_NOT_YET, "",
-				  "Settings of this host's own adapters are not available yet.");
+		return set_host_adapters(call);
 	return machine_change(call, "VMNetworkAdapter", "configure the network adapters of",
 			      set_of_machine);
 }
@@ -201,6 +248,7 @@ static int add_to_machine(struct call *call, struct machine *machine)
 	if (call_switch(call, "IsLegacy"))
 		json_object_set_new(adapter, "IsLegacy", json_true());
 	if (*mac) {
+		warn_of_twin(call, adapter, mac);
 		json_object_set_new(adapter, "MacAddress", json_string(mac));
 		json_object_set_new(adapter, "DynamicMacAddressEnabled", json_false());
 	}
@@ -271,7 +319,7 @@ static int connect_adapter(struct call *call, struct machine *machine, json_t *a
 	int ret = adapter_connect(call, adapter, wanted_switch(call));
 	bool stays = text_same(old, value_text_of(adapter, "SwitchName"));
 
-	if (!ret && !stays && machine->process.state != PROCESS_OFF)
+	if (!ret && machine->process.state != PROCESS_OFF) /* a switch that ended starts anew */
 		ret = port_move(call, machine, adapter);
 	if (!ret && !stays)
 		port_forget(call->shell->store, old, adapter);

@@ -90,32 +90,6 @@ json_t *vmswitch_object(const json_t *definition)
 	return object;
 }
 
-void vmswitch_emit_host_adapters(struct call *call)
-{
-	const char *only = call_string(call, "SwitchName");
-	json_t *all = store_list(call->shell->store, STORE_SWITCHES, complain, call), *definition;
-	size_t i;
-
-	json_array_foreach(all, i, definition)
-	{
-		const char *name = value_text_of(definition, "Name");
-		json_t *object;
-
-		if (!vmswitch_has_host_adapter(definition) || (only && !value_like(name, only)))
-			continue;
-		object = value_object("VMInternalNetworkAdapter");
-		json_object_set_new(object, "Name", json_string(name));
-		json_object_set_new(object, "IsManagementOs", json_true());
-		json_object_set_new(object, "VMName", json_string(""));
-		json_object_set_new(object, "SwitchName", json_string(name));
-		json_object_set(object, "MacAddress", json_object_get(definition, "MacAddress"));
-		json_object_set_new(object, "Status", json_pack("[s]", "Ok"));
-		json_object_set_new(object, "IPAddresses", json_array());
-		call_emit(call, object);
-	}
-	json_decref(all);
-}
-
 /* --- which switches --- */
 
 /* The definitions that the arguments select. Names that fit nothing are errors. */

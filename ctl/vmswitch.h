@@ -32,9 +32,6 @@ bool vmswitch_is_default(const json_t *definition);
 /* As Get-VMSwitch gives it. */
 json_t *vmswitch_object(const json_t *definition);
 
-/* The host's adapters on switches, as Get-VMNetworkAdapter -ManagementOS gives them. */
-void vmswitch_emit_host_adapters(struct call *call);
-
 /* Whether the host has an adapter on it: vEthernet (NAME). */
 bool vmswitch_has_host_adapter(const json_t *definition);
 
