@@ -65,7 +65,7 @@ int block_cache_create(struct block_cache **out, struct soft *soft)
 		return -ENOMEM;
 	cache->soft = soft;
 	pthread_mutex_init(&cache->lock, NULL);
-	cache->page = calloc(mem->top / PAGE_BYTES, sizeof(*cache->page));
+	cache->page = calloc(mem->end / PAGE_BYTES, sizeof(*cache->page));
 	cache->arena = huge_map(ARENA_BYTES);
 	if (!cache->page || !cache->arena) {
 		block_cache_destroy(cache);
@@ -246,7 +246,7 @@ static void empty_cache(struct cpu *cpu)
 	}
 	pthread_mutex_lock(&cache->lock);
 	memset(cache->bucket, 0, sizeof(cache->bucket));
-	for (uint64_t i = 0; i < mem->top / PAGE_BYTES; i++) {
+	for (uint64_t i = 0; i < mem->end / PAGE_BYTES; i++) {
 		if (!cache->page[i].blocks)
 			continue;
 		cache->page[i] = (struct code_page){ 0 };

@@ -2,14 +2,18 @@
 /* Get-VMMemory and Set-VMMemory: see ctl/vmmemory.h. */
 #include "ctl/vmmemory.h"
 
+#include "ctl/agent.h"
 #include "ctl/host.h"
 #include "ctl/nouns.h"
 #include "ctl/shell.h"
+
+#include <unistd.h>
 
 #define MEMORY_ALIGN_BYTES (2 * MIB)
 #define MEMORY_MIN_BYTES   (32 * MIB)
 #define MEMORY_MAX_BYTES   (1024 * 1024 * MIB) /* of the property Maximum, as Hyper-V has it */
 #define REQUEST_MS         5000
+#define AGENT_MS           2000
 #define DEFAULT_BUFFER     20
 #define DEFAULT_PRIORITY   50
 
@@ -151,7 +155,30 @@ static int check_running(struct call *call, struct machine *machine, const json_
 			       : "maximum memory can only be made more");
 }
 
-static int tell_process(struct call *call, struct machine *machine, const json_t *memory)
+/*
+ * Linux leaves memory that is plugged offline until somebody says what it is for, which the stock
+ * kernels of some distributions leave to the operator. Movable: so it can be unplugged again. A
+ * guest whose operator has decided is left alone. False: nobody answers in it.
+ */
+static bool prepare_guest(struct call *call, const struct machine *machine)
+{
+	static const char script[] = "cd /sys/devices/system/memory || exit 0\n"
+				     "read policy <auto_online_blocks\n"
+				     "[ \"$policy\" != offline ] || "
+				     "echo online_movable >auto_online_blocks\n";
+	struct agent_exec exec = { .out = NULL };
+	struct error err = { "" };
+	int fd = agent_open(call->shell->store, machine->id, AGENT_MS, &err), ret;
+
+	if (fd < 0)
+		return false;
+	ret = agent_run(fd, script, NULL, REQUEST_MS, &exec, &err);
+	agent_exec_free(&exec);
+	close(fd);
+	return !ret;
+}
+
+static int request_memory(struct call *call, struct machine *machine, const json_t *memory)
 {
 	json_t *arguments =
 		is_dynamic(memory)
@@ -168,6 +195,23 @@ static int tell_process(struct call *call, struct machine *machine, const json_t
 		"Failed to modify device 'Memory'.\nThe memory of virtual machine " MACHINE_TITLE
 		" cannot be changed: %s.",
 		MACHINE_LABELS(machine), err.text);
+}
+
+static int tell_process(struct call *call, struct machine *machine, const json_t *memory)
+{
+	bool grows = !is_dynamic(memory) &&
+		     number(memory, "Startup") > (int64_t)machine->process.memory_bytes;
+	bool is_prepared = !grows || prepare_guest(call, machine);
+
+	if (request_memory(call, machine, memory))
+		return -1;
+	if (!is_prepared)
+		call_warn(
+			call,
+			"No guest agent answers in %s: what its kernel does with new memory is up "
+			"to it (auto_online_blocks).",
+			machine->name);
+	return 0;
 }
 
 int vmmemory_change(struct call *call, struct machine *machine, const json_t *wish)

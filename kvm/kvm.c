@@ -91,22 +91,35 @@ static struct kvm_msr_list *msr_list(int device)
 	return NULL;
 }
 
+/* Each piece of RAM is a slot of its own; see MEMORY_GROW_STEPS for how many there can be. */
+static int add_memory(void *self, gpa_t gpa, uint64_t len)
+{
+	struct kvm *kvm = self;
+	struct kvm_userspace_memory_region region = {
+		.slot = kvm->slots,
+		.guest_phys_addr = gpa,
+		.memory_size = len,
+		.userspace_addr = (uintptr_t)(kvm->config.memory->base + gpa),
+	};
+
+	if (ioctl(kvm->fd, KVM_SET_USER_MEMORY_REGION, &region))
+		return -errno;
+	kvm->slots++;
+	return 0;
+}
+
 static int map_memory(struct kvm *kvm)
 {
-	const struct memory *memory = kvm->config.memory;
+	struct memory *memory = kvm->config.memory;
+	int ret = 0;
 
-	for (unsigned i = 0; i < memory->ranges; i++) {
-		struct kvm_userspace_memory_region region = {
-			.slot = i,
-			.guest_phys_addr = memory->range[i].base,
-			.memory_size = memory->range[i].size_bytes,
-			.userspace_addr = (uintptr_t)(memory->base + memory->range[i].base),
-		};
-
-		if (ioctl(kvm->fd, KVM_SET_USER_MEMORY_REGION, &region))
-			return -errno;
+	for (unsigned i = 0; i < memory->ranges && !ret; i++) {
+		if (memory->range[i].size_bytes)
+			ret = add_memory(kvm, memory->range[i].base, memory->range[i].size_bytes);
 	}
-	return 0;
+	memory->on_grown = add_memory;
+	memory->on_grown_self = kvm;
+	return ret;
 }
 
 int kvm_vm_make(struct kvm *kvm, int device)

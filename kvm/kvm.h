@@ -35,6 +35,7 @@ struct kvm {
 	struct kvm_cpuid2 *cpuid; /* what the host offers */
 	struct kvm_msr_list *msrs;
 	struct kvm_pins pins;
+	unsigned slots; /* of memory */
 };
 
 struct kvm_vcpu {

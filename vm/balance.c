@@ -80,24 +80,46 @@ static int check(struct balance *b, bool is_dynamic, struct error *err)
 	return 0;
 }
 
+static int no_driver(const char *what, const char *name, struct error *err)
+{
+	return error_set(err, -ENODEV, "no driver for %s (%s) answers in it", what, name);
+}
+
+/* More than RAM, or again as much as that: what is plugged. */
+static int plug(struct balance *b, uint64_t bytes, struct error *err)
+{
+	struct virtio_mem_report report = { .has_driver = false };
+	int ret;
+
+	if (b->setup.mem)
+		virtio_mem_report(b->setup.mem, &report);
+	if (bytes == report.requested_bytes)
+		return 0;
+	if (!report.has_driver)
+		return no_driver("memory that is plugged", "virtio_mem", err);
+	ret = virtio_mem_request(b->setup.mem, bytes);
+	return ret ? error_set(err, ret, "the host has no memory for it: %s", strerror(-ret)) : 0;
+}
+
 int balance_resize(struct balance *b, uint64_t bytes, struct error *err)
 {
+	uint64_t ram = b->setup.ram_bytes, most = ram + b->setup.growth_bytes;
 	struct virtio_balloon_report report;
 	int ret = check(b, false, err);
 
 	if (ret)
 		return ret;
 	virtio_balloon_report(b->setup.balloon, &report);
-	if (bytes > b->setup.ram_bytes)
+	if (bytes > most)
 		return error_set(err, -ERANGE,
-				 "until it is switched off it can have no more than the %llu MB "
-				 "that it started with",
-				 (unsigned long long)(b->setup.ram_bytes / MIB));
-	if (!report.has_driver)
-		return error_set(err, -ENODEV,
-				 "no driver for the memory balloon (virtio_balloon) answers in it");
-	assign(b, bytes);
-	return 0;
+				 "until it is switched off it can have no more than %llu MB",
+				 (unsigned long long)(most / MIB));
+	if (!report.has_driver && bytes < ram)
+		return no_driver("the memory balloon", "virtio_balloon", err);
+	ret = plug(b, MAX(bytes, ram) - ram, err);
+	if (!ret)
+		assign(b, MIN(bytes, ram));
+	return ret;
 }
 
 int balance_set_limits(struct balance *b, const struct balance_limits *limits, struct error *err)
@@ -117,15 +139,20 @@ int balance_set_limits(struct balance *b, const struct balance_limits *limits, s
 void balance_report(struct balance *b, struct balance_report *out)
 {
 	struct virtio_balloon_report report;
+	struct virtio_mem_report mem;
 
 	virtio_balloon_report(b->setup.balloon, &report);
 	*out = (struct balance_report){
 		.assigned_bytes = b->setup.ram_bytes - report.held_bytes,
-		.ram_bytes = b->setup.ram_bytes,
+		.ram_bytes = b->setup.ram_bytes + b->setup.growth_bytes,
 	};
 	/* Before the driver is there the guest is meant to have what it starts with. */
 	if (!report.has_driver)
 		out->assigned_bytes = MIN(out->assigned_bytes, b->setup.startup_bytes);
+	if (b->setup.mem) {
+		virtio_mem_report(b->setup.mem, &mem);
+		out->assigned_bytes += mem.plugged_bytes;
+	}
 	out->demand_bytes = b->demand_bytes ? b->demand_bytes : out->assigned_bytes;
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * How much memory the guest has while it runs: RAM less what the balloon holds. A machine with
- * static memory has what it started with until the operator resizes it. One with dynamic memory
+ * How much memory the guest has while it runs: RAM less what the balloon holds, and what is plugged
+ * beyond it. A machine with static memory has what it started with until the operator resizes it:
+ * less is the balloon's part, more is plugged. One with dynamic memory
  * starts with some of its RAM and then gets what it needs and a buffer, between a minimum and all
  * of its RAM. Neither changes while a hypervisor runs in the guest: pages that the balloon took
  * might be its guests'.
@@ -25,6 +26,8 @@ struct balance_limits {
 
 struct balance_setup {
 	struct virtio_balloon *balloon; /* outlives it */
+	struct virtio_mem *mem;         /* the same; NULL: nothing can be plugged */
+	uint64_t growth_bytes;          /* the most that can be plugged */
 	uint64_t ram_bytes, startup_bytes;
 	bool is_dynamic;
 	struct balance_limits limits; /* of dynamic memory, which is looked at */
@@ -51,7 +54,7 @@ void balance_report(struct balance *balance, struct balance_report *report);
 
 /*
  * Static memory: the guest is to have that much. -EBUSY while a hypervisor runs in it, -ENOTSUP for
- * dynamic memory, -ERANGE for more than its RAM, -ENODEV where no driver in the guest answers.
+ * dynamic memory, -ERANGE for more than it can have, -ENODEV where no driver in the guest answers.
  */
 int balance_resize(struct balance *balance, uint64_t bytes, struct error *err);
 

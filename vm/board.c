@@ -9,6 +9,7 @@
  *            4-11    network adapters, in the order of the command line
  *            12-27   disks, likewise
  *            28      memory balloon
+ *            29      memory to plug, where that can grow
  *   GSI 0 PIT, 1 keyboard, 3 COM2, 4 COM1, 8 RTC, 9 ACPI, 16-23 PCI INTx
  *
  * Ports and memory are in the table below. The local APICs' page, fee00000h, is no bus address: the
@@ -38,6 +39,7 @@
 #define SLOT_NET     4
 #define SLOT_DISK    12
 #define SLOT_BALLOON 28
+#define SLOT_MEM     29
 
 #define GSI_COM1 4
 #define GSI_COM2 3
@@ -57,7 +59,7 @@ struct card {
 	void *self;
 };
 
-#define CARDS_MAX (4 + CONFIG_NETS_MAX + CONFIG_DISKS_MAX)
+#define CARDS_MAX (5 + CONFIG_NETS_MAX + CONFIG_DISKS_MAX)
 
 /* An adapter, the cable in it, and the name by which the operator finds it (borrowed; may be "").
  */
@@ -79,6 +81,7 @@ struct board {
 	struct debug_exit *debug_exit; /* NULL without --debug-exit */
 	struct uart *com1, *com2;
 	struct virtio_balloon *balloon; /* a card */
+	struct virtio_mem *mem;         /* another; or NULL */
 	struct card card[CARDS_MAX];
 	unsigned cards;
 	/* What devices are plugged into. */
@@ -304,6 +307,16 @@ static int create_balloon(struct board *b, const struct config *config)
 	return ret;
 }
 
+static int create_mem(struct board *b)
+{
+	const struct virtio_place place = { b->pci, SLOT_MEM, b->base.memory };
+	int ret = virtio_mem_create(&b->mem, &place);
+
+	if (!ret)
+		add_card(b, &virtio_mem_dev_ops, b->mem);
+	return ret;
+}
+
 static int create_console_card(struct board *b, unsigned slot, struct console *end,
 			       const char *name, struct virtio_console **card)
 {
@@ -337,6 +350,8 @@ static int create_cards(struct board *b, const struct config *config)
 		ret = create_console_card(b, SLOT_AGENT, b->agent_end, AGENT_PORT, &b->agent);
 	if (!ret)
 		ret = create_balloon(b, config);
+	if (!ret && b->base.memory->growth)
+		ret = create_mem(b);
 	for (unsigned i = 0; i < config->nets && !ret; i++)
 		ret = create_net_card(b, i, &config->net[i]);
 	for (unsigned i = 0; i < config->disks && !ret; i++)
@@ -453,6 +468,11 @@ int board_move_net(struct board *b, const struct config_net *to, struct error *e
 	net_plug_move(&b->net[i].net, &network);
 	virtio_net_set_link(b->net[i].card, to->kind != CONFIG_NET_NONE);
 	return 0;
+}
+
+struct virtio_mem *board_mem(struct board *b)
+{
+	return b->mem;
 }
 
 void board_press_power_button(struct board *b)

@@ -41,6 +41,8 @@ void board_destroy(struct board *board);
 int board_reset(struct board *board, struct error *err);
 
 /* The memory balloon. Borrowed. */
+/* NULL: the memory of this machine cannot grow. */
+struct virtio_mem *board_mem(struct board *board);
 struct virtio_balloon *board_balloon(struct board *board);
 
 /* Whether a guest agent listens on its port. */

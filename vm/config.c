@@ -10,7 +10,8 @@
 #define DEFAULT_MEMORY_BYTES GIB
 #define MEMORY_MIN_BYTES     (2 * MIB)
 #define DEFAULT_BUFFER       20
-#define MEMORY_GROWTH        8 /* times what the machine starts with */
+#define MEMORY_GROWTH        8          /* times what the machine starts with */
+#define GROWTH_BYTES         (16 * GIB) /* or so much, where that is more */
 /* Address space that RAM loses to the hole below 4 GiB. */
 #define MEMORY_MAX_BYTES (PCI_WINDOW64_BASE - (MEMORY_HIGH_BASE - MEMORY_LOW_TOP))
 
@@ -67,6 +68,17 @@ uint64_t config_ram_bytes(const struct config *config)
 
 	most = MIN(MIN(most, start * MEMORY_GROWTH), MIN(host_memory_bytes(), MEMORY_MAX_BYTES));
 	return MAX(start, most / MIB * MIB);
+}
+
+uint64_t config_growth_bytes(const struct config *config)
+{
+	uint64_t start = config->memory_bytes;
+	uint64_t most = MIN(MAX(start * MEMORY_GROWTH, GROWTH_BYTES), host_memory_bytes());
+
+	if (!config->control || config->memory_maximum_bytes)
+		return 0;
+	most = MIN(most, MEMORY_MAX_BYTES - MEMORY_GROW_ALIGN);
+	return most > start ? most - start : 0;
 }
 
 int config_check(const struct config *config, struct error *err)

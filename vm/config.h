@@ -90,6 +90,12 @@ int config_check(const struct config *config, struct error *err);
  */
 uint64_t config_ram_bytes(const struct config *config);
 
+/*
+ * How much more than that it can be given while it runs: static memory, of a machine that can be
+ * told (--control), up to a multiple of what it starts with and the host's own.
+ */
+uint64_t config_growth_bytes(const struct config *config);
+
 /* Decimal digits with an optional K, M or G. -EINVAL for anything else, -ERANGE above 2^63. */
 int config_parse_size(const char *text, uint64_t *bytes);
 

@@ -25,11 +25,39 @@ static void lay_out(struct memory *mem)
 		mem->range[mem->ranges++] =
 			(struct memory_range){ MEMORY_HIGH_BASE, mem->size_bytes - low_top };
 	mem->top = mem->range[mem->ranges - 1].base + mem->range[mem->ranges - 1].size_bytes;
+	mem->end = mem->top;
+}
+
+static void lay_out_growth(struct memory *mem, uint64_t bytes)
+{
+	uint64_t step =
+		MAX(align_up(bytes / MEMORY_GROW_STEPS, MEMORY_GROW_STEP), MEMORY_GROW_STEP);
+
+	bytes -= bytes % step;
+	if (!bytes)
+		return;
+	mem->growth = &mem->range[mem->ranges++];
+	mem->growth->base = align_up(MAX(mem->top, MEMORY_HIGH_BASE), MEMORY_GROW_ALIGN);
+	mem->growth_max_bytes = bytes;
+	mem->growth_step_bytes = step;
+	mem->end = mem->growth->base + bytes;
+}
+
+/* Anonymous memory in the place of reserved addresses: -errno. */
+static int map_range(const struct memory *mem, gpa_t base, uint64_t bytes)
+{
+	void *p = mmap(mem->base + base, bytes, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
+
+	if (p == MAP_FAILED)
+		return -errno;
+	madvise(p, bytes, MADV_HUGEPAGE); /* a wish */
+	return 0;
 }
 
 static int map(struct memory *mem, struct error *err)
 {
-	void *p = mmap(NULL, mem->top + HUGE_PAGE_BYTES, PROT_NONE,
+	void *p = mmap(NULL, mem->end + HUGE_PAGE_BYTES, PROT_NONE,
 		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	if (p == MAP_FAILED)
@@ -39,20 +67,23 @@ static int map(struct memory *mem, struct error *err)
 	mem->base = (uint8_t *)(uintptr_t)align_up((uintptr_t)p, HUGE_PAGE_BYTES);
 	for (unsigned i = 0; i < mem->ranges; i++) {
 		const struct memory_range *r = &mem->range[i];
+		int ret = r->size_bytes ? map_range(mem, r->base, r->size_bytes) : 0;
 
-		p = mmap(mem->base + r->base, r->size_bytes, PROT_READ | PROT_WRITE,
-			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
-		if (p == MAP_FAILED)
-			return error_set(err, -errno, "guest memory: cannot map %llu MiB: %s",
-					 (unsigned long long)(r->size_bytes / MIB),
-					 strerror(errno));
-		madvise(p, r->size_bytes, MADV_HUGEPAGE); /* a wish */
+		if (ret)
+			return error_set(err, ret, "guest memory: cannot map %llu MiB: %s",
+					 (unsigned long long)(r->size_bytes / MIB), strerror(-ret));
 	}
-	mem->watched = calloc(1, mem->top / PAGE_BYTES);
+	mem->watched = calloc(1, mem->end / PAGE_BYTES);
 	return mem->watched ? 0 : error_set(err, -ENOMEM, "guest memory: out of memory");
 }
 
 int memory_create(struct memory **out, uint64_t size_bytes, struct error *err)
+{
+	return memory_create_growing(out, size_bytes, 0, err);
+}
+
+int memory_create_growing(struct memory **out, uint64_t size_bytes, uint64_t growth_bytes,
+			  struct error *err)
 {
 	struct memory *mem;
 	int ret;
@@ -66,6 +97,7 @@ int memory_create(struct memory **out, uint64_t size_bytes, struct error *err)
 		return error_set(err, -ENOMEM, "guest memory: out of memory");
 	mem->size_bytes = size_bytes;
 	lay_out(mem);
+	lay_out_growth(mem, growth_bytes);
 	ret = map(mem, err);
 	if (ret) {
 		memory_destroy(mem);
@@ -80,18 +112,39 @@ void memory_destroy(struct memory *mem)
 	if (!mem)
 		return;
 	if (mem->reserved)
-		munmap(mem->reserved, mem->top + HUGE_PAGE_BYTES);
+		munmap(mem->reserved, mem->end + HUGE_PAGE_BYTES);
 	free(mem->watched);
 	free(mem);
+}
+
+int memory_grow(struct memory *mem, uint64_t bytes)
+{
+	uint64_t now = mem->growth ? mem->growth->size_bytes : 0, step = mem->growth_step_bytes,
+		 add, at;
+	int ret;
+
+	if (bytes <= now)
+		return 0;
+	if (bytes > mem->growth_max_bytes)
+		return -ERANGE;
+	add = (bytes + step - 1) / step * step - now;
+	at = mem->growth->base + now;
+	ret = map_range(mem, at, add);
+	if (!ret && mem->on_grown)
+		ret = mem->on_grown(mem->on_grown_self, at, add);
+	if (!ret)
+		__atomic_store_n(&mem->growth->size_bytes, now + add, __ATOMIC_RELEASE);
+	return ret;
 }
 
 bool memory_is_ram(const struct memory *mem, gpa_t gpa, uint64_t len)
 {
 	for (unsigned i = 0; i < mem->ranges; i++) {
 		const struct memory_range *r = &mem->range[i];
+		uint64_t size_bytes = __atomic_load_n(&r->size_bytes, __ATOMIC_ACQUIRE);
 
-		if (gpa >= r->base && gpa - r->base < r->size_bytes)
-			return len <= r->size_bytes - (gpa - r->base);
+		if (gpa >= r->base && gpa - r->base < size_bytes)
+			return len <= size_bytes - (gpa - r->base);
 	}
 	return false;
 }

@@ -357,8 +357,11 @@ static int create_loop(struct vm *vm)
 
 static int create_core(struct vm *vm, struct error *err)
 {
-	int ret = memory_create(&vm->memory, config_ram_bytes(vm->config), err);
+	uint64_t ram = config_ram_bytes(vm->config), more = config_growth_bytes(vm->config);
+	int ret = memory_create_growing(&vm->memory, ram, more, err);
 
+	if (ret == -ENOMEM && more) /* under a limit of address space */
+		ret = memory_create(&vm->memory, ram, err);
 	if (ret)
 		return ret;
 	ret = create_loop(vm);
@@ -391,6 +394,8 @@ static int create_balance(struct vm *vm, struct error *err)
 	uint64_t minimum = config->memory_minimum_bytes;
 	const struct balance_setup setup = {
 		.balloon = board_balloon(vm->board),
+		.mem = board_mem(vm->board),
+		.growth_bytes = vm->memory->growth_max_bytes,
 		.ram_bytes = vm->memory->size_bytes,
 		.startup_bytes = config->memory_bytes,
 		.is_dynamic = config->memory_maximum_bytes > 0,

@@ -20,6 +20,7 @@ struct console;
 struct virtio_balloon;
 struct virtio_blk;
 struct virtio_console;
+struct virtio_mem;
 struct virtio_net;
 struct virtio_rng;
 
@@ -75,9 +76,28 @@ void virtio_balloon_report(struct virtio_balloon *balloon, struct virtio_balloon
 /* Asks the driver for numbers; a later report has them. */
 void virtio_balloon_ask(struct virtio_balloon *balloon);
 
+/* For memory that can grow (memory->growth), which is all this device's. */
+int virtio_mem_create(struct virtio_mem **out, const struct virtio_place *place);
+
+/*
+ * How much the guest is to have beyond what it started with, from now on, also after a reset: whole
+ * blocks of 2 MiB. As memory_grow; nothing has changed after an error. Main thread.
+ */
+int virtio_mem_request(struct virtio_mem *mem, uint64_t bytes);
+
+struct virtio_mem_report {
+	bool has_driver;
+	uint64_t requested_bytes;
+	uint64_t plugged_bytes; /* what the guest has of it */
+};
+
+/* Any thread. */
+void virtio_mem_report(struct virtio_mem *mem, struct virtio_mem_report *report);
+
 /* self = what create gave */
 extern const struct dev_ops virtio_balloon_dev_ops;
 extern const struct dev_ops virtio_blk_dev_ops;
+extern const struct dev_ops virtio_mem_dev_ops;
 extern const struct dev_ops virtio_net_dev_ops;
 extern const struct dev_ops virtio_console_dev_ops;
 extern const struct dev_ops virtio_rng_dev_ops;

@@ -25,6 +25,9 @@
 #ifndef DRIVER_MEMORY
 #define DRIVER_MEMORY (8 * MIB)
 #endif
+#ifndef DRIVER_GROWTH
+#define DRIVER_GROWTH 0
+#endif
 #define DRIVER_SLOT        4
 #define DRIVER_QUEUES      4
 #define DRIVER_QUEUE_SIZE  16
@@ -141,7 +144,7 @@ static inline void driver_open(struct driver *d)
 	memset(d, 0, sizeof(*d));
 	pthread_mutex_init(&d->irq.lock, NULL);
 	d->power.request = driver_ignore_power;
-	assert_int_equal(memory_create(&d->memory, DRIVER_MEMORY, NULL), 0);
+	assert_int_equal(memory_create_growing(&d->memory, DRIVER_MEMORY, DRIVER_GROWTH, NULL), 0);
 	assert_int_equal(pci_create(&d->host, &d->irq, &d->power), 0);
 	d->place = (struct virtio_place){ d->host, DRIVER_SLOT, d->memory };
 }
