@@ -15,7 +15,6 @@
 #include "cpu/soft.h"
 #include "cpu/virt.h"
 
-#define APIC_BASE_X2APIC BIT(10)
 #define APIC_BASE_ENABLE BIT(11)
 #define APIC_BASE_PAGE   (~0xfffull)
 

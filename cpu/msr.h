@@ -9,6 +9,7 @@
 #include "cpu/cpu.h"
 #include "cpu/soft.h"
 
+#define APIC_BASE_X2APIC    BIT(10) /* of IA32_APIC_BASE */
 #define MISC_ENABLE_MONITOR BIT(18) /* of IA32_MISC_ENABLE: there are MONITOR and MWAIT */
 
 /* RDMSR and WRMSR without the privilege check. false: #GP(0), nothing changed. */

@@ -7,6 +7,7 @@
  * A write to a register takes effect, or causes its exit, at the boundary behind the instruction.
  * SDM3: "APIC Virtualization and Virtual Interrupts".
  */
+#include "cpu/msr.h"
 #include "cpu/soft.h"
 #include "vmx/vmx.h"
 
@@ -34,7 +35,6 @@
 #define VECTORS        256u
 #define MSR_X2APIC     0x800u
 #define MSR_X2APIC_END 0x900u
-#define APIC_BASE_X2   BIT(10)
 
 /* Sets of registers: one bit each. */
 #define ONE(offset)          BIT((offset) / REGISTER_BYTES)
@@ -372,7 +372,7 @@ static void end_of_interrupt(struct cpu *cpu)
 	struct irq *irq = cpu->soft->config.irq;
 	struct dev_access access = { .offset = APIC_EOI, .size = 4, .is_write = true };
 
-	if (irq_apic_base(irq, cpu->index) & APIC_BASE_X2)
+	if (irq_apic_base(irq, cpu->index) & APIC_BASE_X2APIC)
 		irq_apic_wrmsr(irq, cpu->index, MSR_X2APIC + APIC_EOI / REGISTER_BYTES, 0);
 	else
 		irq_apic_mmio(irq, cpu->index, &access);

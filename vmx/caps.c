@@ -166,18 +166,16 @@ bool vmx_caps_has_field(const struct cpu *cpu, enum vmcs_field field)
 	return true;
 }
 
-uint64_t vmx_caps_ept_vpid(const struct cpu *cpu)
+uint64_t vmx_caps_ept_vpid(void)
 {
-	(void)cpu;
 	return EPT_EXECUTE_ONLY | EPT_4_LEVELS | EPT_UC | EPT_WB | EPT_2M | EPT_1G | EPT_INVEPT |
 	       EPT_ACCESSED | EPT_ADVANCED | EPT_INVEPT_TYPES | VPID_INVVPID | VPID_TYPES;
 }
 
-bool vmx_caps_cr0_valid(const struct cpu *cpu, uint64_t cr0, bool is_unrestricted)
+bool vmx_caps_cr0_valid(uint64_t cr0, bool is_unrestricted)
 {
 	uint64_t must = CR0_FIXED0;
 
-	(void)cpu;
 	if (is_unrestricted)
 		must &= ~(CR0_PE | CR0_PG);
 	return (cr0 & must) == must && !(cr0 & ~CR0_FIXED1);
@@ -242,21 +240,19 @@ static uint64_t constant(uint32_t msr)
 	}
 }
 
-bool vmx_caps_msr(const struct cpu *cpu, uint32_t msr, uint64_t *value)
+uint64_t vmx_caps_msr(const struct cpu *cpu, uint32_t msr)
 {
 	unsigned controls = controls_of(msr);
 
 	if (controls != VMCS_FIELDS && msr < MSR_VMX_TRUE_PINBASED_CTLS)
-		*value = control_msr(cpu, controls, fixed_of(controls)->basic);
-	else if (controls != VMCS_FIELDS)
-		*value = vmx_caps_controls(cpu, controls);
-	else if (msr == MSR_VMX_CR4_FIXED1)
-		*value = control_cr4_offered(cpu);
-	else if (msr == MSR_VMX_VMCS_ENUM)
-		*value = vmcs_enum(cpu);
-	else if (msr == MSR_VMX_EPT_VPID_CAP)
-		*value = vmx_caps_ept_vpid(cpu);
-	else
-		*value = constant(msr);
-	return true;
+		return control_msr(cpu, controls, fixed_of(controls)->basic);
+	if (controls != VMCS_FIELDS)
+		return vmx_caps_controls(cpu, controls);
+	if (msr == MSR_VMX_CR4_FIXED1)
+		return control_cr4_offered(cpu);
+	if (msr == MSR_VMX_VMCS_ENUM)
+		return vmcs_enum(cpu);
+	if (msr == MSR_VMX_EPT_VPID_CAP)
+		return vmx_caps_ept_vpid();
+	return constant(msr);
 }

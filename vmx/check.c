@@ -10,15 +10,13 @@
 #include "cpu/control.h"
 #include "cpu/mtrr.h"
 
-#define QUALIFICATION_PDPTE 2
-#define QUALIFICATION_LINK  4
+#define QUALIFICATION_LINK 4
 
 #define FLAGS_ZERO 0xffffffffffc08028ull
 
 #define INTERRUPTIBILITY_RESERVED 0xfffffff0u
 #define INTERRUPTIBILITY_SHADOWS  (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS)
 #define PENDING_RESERVED          0xffffffffffffaff0ull
-#define REVISION_SHADOW           BIT(31)
 
 static bool is_ia32e(const struct vmx_check *c)
 {
@@ -32,8 +30,8 @@ static bool check_control_registers(struct vmx_check *c)
 	uint64_t cr0 = field(c, GUEST_CR0), cr4 = field(c, GUEST_CR4);
 	bool loads_debug = c->entry_ctls & ENTRYC_LOAD_DEBUG;
 
-	return must(c, vmx_caps_cr0_valid(c->cpu, cr0, c->proc2 & PROC2_UNRESTRICTED_GUEST),
-		    GUEST_CR0, "bits fixed in VMX operation must have their values") &&
+	return must(c, vmx_caps_cr0_valid(cr0, c->proc2 & PROC2_UNRESTRICTED_GUEST), GUEST_CR0,
+		    "bits fixed in VMX operation must have their values") &&
 	       must(c, !(cr0 & CR0_PG) || (cr0 & CR0_PE), GUEST_CR0, "PG needs PE") &&
 	       must(c, vmx_caps_cr4_valid(c->cpu, cr4), GUEST_CR4,
 		    "bits fixed in VMX operation must have their values") &&
@@ -187,15 +185,9 @@ static bool check_pending_debug(struct vmx_check *c)
 /* The VMCS that the link pointer names: of this revision, shadow or not as the control says. */
 static bool is_link_valid(const struct vmx_check *c)
 {
-	uint32_t want = VMX_REVISION;
-	uint32_t revision;
+	uint32_t shadow = c->proc2 & PROC2_VMCS_SHADOWING ? VMCS_SHADOW : 0;
 
-	if (memory_read(c->cpu->soft->config.memory, field(c, VMCS_LINK_POINTER), &revision,
-			sizeof(revision)) < 0)
-		return false;
-	if (c->proc2 & PROC2_VMCS_SHADOWING)
-		want |= REVISION_SHADOW;
-	return revision == want;
+	return vmx_region_revision(c->cpu, field(c, VMCS_LINK_POINTER)) == (VMX_REVISION | shadow);
 }
 
 static bool check_link(struct vmx_check *c)

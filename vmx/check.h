@@ -11,7 +11,6 @@
 #include "cpu/soft.h"
 #include "vmx/vmx.h"
 
-#define PAGE_ALIGN_BITS     12
 #define MSR_LIST_ALIGN_BITS 4
 
 #define RULE_RESERVED  "reserved bits must be as the capability MSRs say"
@@ -72,8 +71,7 @@ static inline bool is_physical(const struct vmx_check *check, unsigned index, un
 
 static inline bool must_be_page(struct vmx_check *check, bool is_used, unsigned index)
 {
-	return must(check, !is_used || is_physical(check, index, PAGE_ALIGN_BITS), index,
-		    RULE_PAGE);
+	return must(check, !is_used || is_physical(check, index, PAGE_BITS), index, RULE_PAGE);
 }
 
 static inline bool must_be_canonical(struct vmx_check *check, unsigned index)
@@ -86,7 +84,8 @@ enum { ENTRY_OTHER = 7, ENTRY_NONE = 8 };
 
 static inline unsigned entry_type(const struct vmx_check *check)
 {
-	return check->info & INTERRUPTION_VALID ? (check->info >> 8 & 7) : ENTRY_NONE;
+	return check->info & INTERRUPTION_VALID ? (check->info >> INTERRUPTION_TYPE_SHIFT & 7)
+						: ENTRY_NONE;
 }
 
 static inline uint8_t entry_vector(const struct vmx_check *check)

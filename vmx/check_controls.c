@@ -115,7 +115,7 @@ static bool check_ept(struct vmx_check *c)
 	bool has_ept = c->proc2 & PROC2_EPT, has_pml = c->proc2 & PROC2_PML;
 
 	return must(c, !(c->proc2 & PROC2_VPID) || field(c, VPID), VPID, "must not be 0") &&
-	       must(c, !has_ept || vmx_eptp_valid(c->cpu, field(c, EPT_POINTER)), EPT_POINTER,
+	       must(c, !has_ept || vmx_eptp_valid(field(c, EPT_POINTER)), EPT_POINTER,
 		    "memory type, walk length, flags and address must be supported") &&
 	       must(c, has_ept || !has_pml, PROC_CONTROLS2, "PML needs EPT") &&
 	       must_be_page(c, has_pml, PML_ADDRESS) &&
@@ -127,13 +127,13 @@ static bool check_ept(struct vmx_check *c)
 
 static bool check_vm_functions(struct vmx_check *c)
 {
-	uint64_t functions = field(c, VM_FUNCTION_CONTROLS), supported = 0;
+	uint64_t functions = field(c, VM_FUNCTION_CONTROLS);
 	bool has_list = functions & VMFUNC_EPTP_SWITCHING;
 
 	if (!(c->proc2 & PROC2_VMFUNC))
 		return true;
-	vmx_caps_msr(c->cpu, MSR_VMX_VMFUNC, &supported);
-	return must(c, !(functions & ~supported), VM_FUNCTION_CONTROLS, RULE_RESERVED) &&
+	return must(c, !(functions & ~vmx_caps_msr(c->cpu, MSR_VMX_VMFUNC)), VM_FUNCTION_CONTROLS,
+		    RULE_RESERVED) &&
 	       must(c, !has_list || (c->proc2 & PROC2_EPT), PROC_CONTROLS2,
 		    "EPTP switching needs EPT") &&
 	       must_be_page(c, has_list, EPTP_LIST);

@@ -20,7 +20,7 @@ static bool is_efer_valid(const struct vmx_check *c)
 static bool check_registers(struct vmx_check *c)
 {
 	c->heading = "Checks on Host Control Registers, MSRs, and SSP";
-	return must(c, vmx_caps_cr0_valid(c->cpu, field(c, HOST_CR0), false), HOST_CR0,
+	return must(c, vmx_caps_cr0_valid(field(c, HOST_CR0), false), HOST_CR0,
 		    "bits fixed in VMX operation must have their values") &&
 	       must(c, vmx_caps_cr4_valid(c->cpu, field(c, HOST_CR4)), HOST_CR4,
 		    "bits fixed in VMX operation must have their values") &&

@@ -13,16 +13,11 @@
 #include "cpu/mmu/mmu.h"
 #include "vmx/state.h"
 
-#define PENDING_ENABLED                                                           \
-	BIT(12) /* of the pending debug exceptions: an enabled breakpoint was met \
-		 */
-#define PENDING_HITS        0xfull
-#define DR7_LOADED          (0xffff0000ull | DR7_GD | 0x3ff) /* of the field */
-#define QUALIFICATION_PDPTE 2
+#define PENDING_HITS 0xfull
+#define DR7_LOADED   (0xffff0000ull | DR7_GD | 0x3ff) /* of the field */
 
-#define INTERRUPTION_VECTOR     0xffu
-#define INTERRUPTION_TYPE_SHIFT 8
-#define INTERRUPTION_OTHER      7 /* type: pending monitor trap */
+#define INTERRUPTION_VECTOR 0xffu
+#define INTERRUPTION_OTHER  7 /* type: pending monitor trap */
 
 /* --verbose: which check failed. */
 static void report(const struct cpu *cpu, const struct vmx_failure *failure)

@@ -40,10 +40,6 @@
 #define EPTP_LENGTH_4 (3ull << 3)
 #define EPTP_AD       BIT(6)
 #define EPTP_RESERVED (~(BIT(PHYSICAL_BITS) - 1) | (BIT(12) - BIT(7)))
-#define CAP_LENGTH_4  BIT(6)
-#define CAP_UC        BIT(8)
-#define CAP_WB        BIT(14)
-#define CAP_AD        BIT(21)
 
 /* Exit qualification. SDM3: "Exit Qualification for EPT Violations" */
 #define QUAL_READ            BIT(0)
@@ -85,18 +81,13 @@ _Static_assert(offsetof(struct ve_information, busy) == 4 &&
 
 enum walk_result { WALK_DONE, WALK_NOT_PRESENT, WALK_MISCONFIGURED };
 
-bool vmx_eptp_valid(const struct cpu *cpu, uint64_t eptp)
+/* Lengths, types and flags as vmx_caps_ept_vpid offers them. */
+bool vmx_eptp_valid(uint64_t eptp)
 {
-	uint64_t caps = vmx_caps_ept_vpid(cpu), type = eptp & EPTP_TYPE;
+	uint64_t type = eptp & EPTP_TYPE;
 
-	if ((eptp & EPTP_LENGTH) != EPTP_LENGTH_4 || !(caps & CAP_LENGTH_4))
-		return false;
-	if (!(type == EPTP_TYPE_UC && (caps & CAP_UC)) &&
-	    !(type == EPTP_TYPE_WB && (caps & CAP_WB)))
-		return false;
-	if ((eptp & EPTP_AD) && !(caps & CAP_AD))
-		return false;
-	return !(eptp & EPTP_RESERVED);
+	return (eptp & EPTP_LENGTH) == EPTP_LENGTH_4 &&
+	       (type == EPTP_TYPE_UC || type == EPTP_TYPE_WB) && !(eptp & EPTP_RESERVED);
 }
 
 static uint64_t page_bytes_at(unsigned level)

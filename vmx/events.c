@@ -16,9 +16,8 @@
 #include "cpu/run.h"
 #include "vmx/vmx.h"
 
-#define INTERRUPTION_TYPE_SHIFT 8
-#define TSC_SCALE_ONE           BIT(48)
-#define TIMER_TICK              BIT(VMX_TIMER_RATE)
+#define TSC_SCALE_ONE BIT(48)
+#define TIMER_TICK    BIT(VMX_TIMER_RATE)
 
 /* ---- what an event looks like in the VMCS ---- */
 
@@ -248,15 +247,6 @@ static void exit_exception(struct cpu *cpu, const struct event *event)
 	vmx_exit(cpu, EXIT_EXCEPTION_NMI, has_payload ? event->payload : 0);
 }
 
-/* The NMI that causes the exit holds back others in root operation. */
-static _Noreturn void exit_nmi(struct cpu *cpu, const struct event *event)
-{
-	record_interruption(cpu, event);
-	vmx_exit_at_boundary(cpu, EXIT_EXCEPTION_NMI, 0);
-	cpu->nmi_blocked = true;
-	cpu_unwind_exit(cpu);
-}
-
 /*
  * Acknowledged on exit, or left pending for the hypervisor to take. Returns where the request has
  * gone away or was a notification of posted ones.
@@ -292,8 +282,10 @@ void vmx_event(struct cpu *cpu, const struct event *event)
 			exit_interrupt(cpu);
 		break;
 	case EVENT_NMI:
-		if (vmx->pin & PIN_NMI)
-			exit_nmi(cpu, event);
+		if (vmx->pin & PIN_NMI) {
+			record_interruption(cpu, event);
+			vmx_exit(cpu, EXIT_EXCEPTION_NMI, 0);
+		}
 		break;
 	case EVENT_SOFT_INT:
 		break;
@@ -363,8 +355,7 @@ bool vmx_boundary(struct cpu *cpu, enum virt_boundary stage)
 		vmx_apic_boundary(cpu, stage);
 		return false;
 	case BOUNDARY_BEFORE_NMI:
-		if (is_timer_due(cpu))
-			vmx_exit(cpu, EXIT_PREEMPTION_TIMER, 0);
+		vmx_timer_check(cpu);
 		if ((vmx->proc & PROC_NMI_WINDOW) && is_nmi_window(cpu))
 			vmx_exit(cpu, EXIT_NMI_WINDOW, 0);
 		return false;

@@ -16,12 +16,7 @@
 #define HOST_AR_DATA  (SEG_P | SEG_S | SEG_WRITABLE | SEG_ACCESSED | SEG_DB | SEG_G)
 #define HOST_AR_CODE  (SEG_P | SEG_S | SEG_CODE | SEG_WRITABLE | SEG_ACCESSED | SEG_G)
 
-#define INTERRUPTION_TYPE_SHIFT 8
-#define INTERRUPTION_TYPE       (7u << INTERRUPTION_TYPE_SHIFT)
-
-#define PENDING_ENABLED                                                           \
-	BIT(12) /* of the pending debug exceptions: an enabled breakpoint was met \
-		 */
+#define INTERRUPTION_TYPE (7u << INTERRUPTION_TYPE_SHIFT)
 
 /* SDM3: "VMX Aborts" */
 enum vmx_abort { ABORT_SAVING_MSRS = 1, ABORT_HOST_PDPTES = 2, ABORT_LOADING_MSRS = 4 };
@@ -245,7 +240,7 @@ static bool is_nmi_exit(const struct cpu *cpu, uint32_t reason)
 		       EVENT_NMI << INTERRUPTION_TYPE_SHIFT;
 }
 
-void vmx_exit_at_boundary(struct cpu *cpu, uint32_t reason, uint64_t qualification)
+void vmx_exit(struct cpu *cpu, enum vmx_exit_reason reason, uint64_t qualification)
 {
 	bool is_stored;
 
@@ -271,11 +266,6 @@ void vmx_exit_at_boundary(struct cpu *cpu, uint32_t reason, uint64_t qualificati
 	load_host(cpu);
 	if (!is_stored)
 		abort_vmx(cpu, ABORT_SAVING_MSRS);
-}
-
-void vmx_exit(struct cpu *cpu, enum vmx_exit_reason reason, uint64_t qualification)
-{
-	vmx_exit_at_boundary(cpu, reason, qualification);
 	cpu_unwind_exit(cpu);
 }
 

@@ -154,10 +154,12 @@ enum vmcs_field { VMCS_FIELD_TABLE(VMCS_FIELD_INDEX) VMCS_FIELDS };
 #define INTERRUPTION_VALID       BIT(31)
 #define INTERRUPTION_ERROR       BIT(11)
 #define INTERRUPTION_NMI_UNBLOCK BIT(12)
+#define INTERRUPTION_TYPE_SHIFT  8
 #define INTERRUPTIBILITY_STI     BIT(0)
 #define INTERRUPTIBILITY_MOV_SS  BIT(1)
 #define INTERRUPTIBILITY_SMI     BIT(2)
 #define INTERRUPTIBILITY_NMI     BIT(3)
+#define PENDING_ENABLED          BIT(12) /* debug exceptions: an enabled breakpoint was met */
 
 /* Parts of an encoding */
 #define VMCS_HIGH  1u     /* access to the upper half of a 64-bit field */
@@ -192,11 +194,6 @@ static inline uint64_t vmcs_field_mask(uint32_t encoding)
 	default:
 		return ~0ull;
 	}
-}
-
-static inline bool vmcs_field_is_read_only(uint32_t encoding)
-{
-	return (encoding >> 10 & 3) == 1;
 }
 
 #endif

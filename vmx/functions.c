@@ -21,7 +21,7 @@ static bool read_list(struct cpu *cpu, uint32_t index, uint64_t *eptp)
 
 	return index < EPTP_LIST_ENTRIES &&
 	       !memory_read(cpu->soft->config.memory, entry, eptp, sizeof(*eptp)) &&
-	       vmx_eptp_valid(cpu, *eptp);
+	       vmx_eptp_valid(*eptp);
 }
 
 /* SDM3: "EPTP Switching" */

@@ -10,6 +10,7 @@
 
 #include "cpu/control.h"
 #include "cpu/exec/exec.h"
+#include "cpu/exec/privileged.h"
 #include "cpu/flags.h"
 #include "cpu/segment.h"
 #include "cpu/soft.h"
@@ -71,7 +72,7 @@ static void check_vmxon(struct cpu *cpu)
 {
 	const uint64_t enabled = FEATURE_CONTROL_LOCKED | FEATURE_CONTROL_VMXON;
 
-	if (cpu->cpl || !vmx_caps_cr0_valid(cpu, cpu->cr0, false) ||
+	if (cpu->cpl || !vmx_caps_cr0_valid(cpu->cr0, false) ||
 	    !vmx_caps_cr4_valid(cpu, cpu->cr4) ||
 	    (vmx_of(cpu)->feature_control & enabled) != enabled)
 		cpu_raise_code(cpu, EXC_GP, 0);
@@ -150,7 +151,7 @@ static void vmresume(struct cpu *cpu, const struct insn *insn)
 
 static uint64_t type_operand(struct cpu *cpu, const struct insn *insn)
 {
-	return reg_read(cpu, insn->dst, cpu_in_64bit_mode(cpu) ? 8 : 4);
+	return reg_read(cpu, insn->dst, native_size(cpu));
 }
 
 static void read_descriptor(struct cpu *cpu, const struct insn *insn, struct descriptor *d)
@@ -162,7 +163,7 @@ static bool invalidate_ept(struct cpu *cpu, uint64_t type, const struct descript
 {
 	if (type == INVEPT_ALL)
 		mmu_flush_roots(cpu);
-	else if (vmx_eptp_valid(cpu, d->key))
+	else if (vmx_eptp_valid(d->key))
 		mmu_flush_root(cpu, d->key);
 	else
 		return false;
@@ -263,7 +264,7 @@ static void check_guest(struct cpu *cpu, const struct insn *insn, const struct v
 		return;
 	if (insn->mnemonic == ZYDIS_MNEMONIC_VMWRITE && vmcs_is_shadowed(cpu, insn, true))
 		return;
-	vmx_exit_vmx_insn(cpu, insn, row->reason);
+	vmx_exit_with_operands(cpu, row->reason);
 }
 
 static void check_root(struct cpu *cpu, const struct insn *insn)

@@ -93,10 +93,8 @@ static uint32_t table_information(const struct insn *insn, enum vmx_exit_reason 
 	       identity;
 }
 
-uint32_t vmx_insn_information(const struct cpu *cpu, const struct insn *insn,
-			      enum vmx_exit_reason reason)
+static uint32_t insn_information(const struct insn *insn, enum vmx_exit_reason reason)
 {
-	(void)cpu;
 	switch (reason) {
 	case EXIT_GDTR_IDTR:
 	case EXIT_LDTR_TR:
@@ -136,17 +134,10 @@ static uint64_t displacement(const struct cpu *cpu, const struct insn *insn)
 	return (insn->base == REG_RIP ? cpu->rip : 0) + (uint64_t)insn->disp;
 }
 
-/* Exits with the information that the operands of the current instruction give. */
-static _Noreturn void exit_with_operands(struct cpu *cpu, enum vmx_exit_reason reason)
+void vmx_exit_with_operands(struct cpu *cpu, enum vmx_exit_reason reason)
 {
-	vmcs_set(cpu, EXIT_INSTRUCTION_INFORMATION, vmx_insn_information(cpu, cpu->insn, reason));
+	vmcs_set(cpu, EXIT_INSTRUCTION_INFORMATION, insn_information(cpu->insn, reason));
 	vmx_exit(cpu, reason, displacement(cpu, cpu->insn));
-}
-
-void vmx_exit_vmx_insn(struct cpu *cpu, const struct insn *insn, enum vmx_exit_reason reason)
-{
-	(void)insn;
-	exit_with_operands(cpu, reason);
 }
 
 /* ---- MSRs ---- */
@@ -161,7 +152,7 @@ static bool is_msr_intercepted(const struct cpu *cpu, uint32_t msr, bool is_writ
 	const struct vmx *vmx = vmx_of(cpu);
 	const uint8_t *map = vmx->msr_bitmap;
 
-	if (!(vmx->proc & PROC_MSR_BITMAPS) || !map)
+	if (!map)
 		return true;
 	if (is_write)
 		map += MSR_MAP_WRITE;
@@ -217,8 +208,7 @@ static void intercept_io(struct cpu *cpu, const struct virt_io *io)
 		return;
 	if (io->is_string) {
 		vmcs_set(cpu, GUEST_LINEAR_ADDRESS, io->linear);
-		vmcs_set(cpu, EXIT_INSTRUCTION_INFORMATION,
-			 vmx_insn_information(cpu, cpu->insn, EXIT_IO));
+		vmcs_set(cpu, EXIT_INSTRUCTION_INFORMATION, insn_information(cpu->insn, EXIT_IO));
 	}
 	vmx_exit(cpu, EXIT_IO,
 		 (io->size - 1u) | (unsigned)io->is_in << IO_IN_SHIFT |
@@ -287,7 +277,7 @@ static uint64_t write_masked(struct cpu *cpu, unsigned n, uint64_t value, unsign
 
 static bool is_cr3_target(const struct cpu *cpu, uint64_t value)
 {
-	unsigned count = (unsigned)MIN(vmcs_get(cpu, CR3_TARGET_COUNT), 4u);
+	unsigned count = (unsigned)MIN(vmcs_get(cpu, CR3_TARGET_COUNT), (uint64_t)VMX_CR3_TARGETS);
 
 	for (unsigned i = 0; i < count; i++)
 		if (vmcs_get(cpu, CR3_TARGET0 + i) == value)
@@ -446,7 +436,7 @@ static void intercept_simple(struct cpu *cpu, const struct simple *s, uint64_t i
 	if ((s->proc || s->proc2) && !(vmx->proc & s->proc) && !(vmx->proc2 & s->proc2))
 		return;
 	if (s->has_operands)
-		exit_with_operands(cpu, s->reason);
+		vmx_exit_with_operands(cpu, s->reason);
 	vmx_exit(cpu, s->reason, s->has_qualification ? info : 0);
 }
 
@@ -466,7 +456,7 @@ static void intercept_table(struct cpu *cpu)
 			   cpu->insn->mnemonic == ZYDIS_MNEMONIC_STR;
 
 	if (vmx_of(cpu)->proc2 & PROC2_DESCRIPTOR_TABLE)
-		exit_with_operands(cpu, is_selector ? EXIT_LDTR_TR : EXIT_GDTR_IDTR);
+		vmx_exit_with_operands(cpu, is_selector ? EXIT_LDTR_TR : EXIT_GDTR_IDTR);
 }
 
 void vmx_intercept(struct cpu *cpu, enum virt_intercept what, uint64_t info)

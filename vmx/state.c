@@ -16,7 +16,6 @@
 #define MSR_FS_BASE        0xc0000100
 #define MSR_GS_BASE        0xc0000101
 #define X2APIC_MSRS        8 /* bits 31:8 of their numbers */
-#define APIC_BASE_X2APIC   BIT(10)
 #define DR7_ENABLES        0xffull
 
 /* What is wrong with an entry before its MSR is touched. */

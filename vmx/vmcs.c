@@ -10,6 +10,7 @@
  * SDM2: "VMCLEAR", "VMPTRLD", "VMPTRST", "VMREAD", "VMWRITE"; SDM3: "VMCS Types: Ordinary and
  * Shadow", "Software Use of Virtual-Machine Control Structures"
  */
+#include "cpu/exec/privileged.h"
 #include "cpu/segment.h"
 #include "cpu/soft.h"
 #include "vmx/vmx.h"
@@ -157,11 +158,6 @@ static bool check_field(struct cpu *cpu, const struct insn *insn, int field)
 	else if (field < 0)
 		vmx_fail(cpu, insn, VMXERR_UNSUPPORTED_FIELD);
 	return subject(cpu) != NO_VMCS && field >= 0;
-}
-
-static unsigned native_size(const struct cpu *cpu)
-{
-	return cpu_in_64bit_mode(cpu) ? 8 : 4;
 }
 
 void vmcs_read(struct cpu *cpu, const struct insn *insn)

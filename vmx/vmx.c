@@ -62,7 +62,9 @@ static bool msr(struct cpu *cpu, uint32_t number, bool is_write, uint64_t *value
 	}
 	if (number < MSR_VMX_BASIC || number > MSR_VMX_VMFUNC)
 		return false;
-	*is_valid = !is_write && vmx_caps_msr(cpu, number, value);
+	*is_valid = !is_write;
+	if (!is_write)
+		*value = vmx_caps_msr(cpu, number);
 	return true;
 }
 
@@ -73,8 +75,7 @@ static bool cr_allowed(const struct cpu *cpu, unsigned n, uint64_t value)
 
 	if (!vmx->is_on)
 		return true;
-	return n == 0 ? vmx_caps_cr0_valid(cpu, value, is_unrestricted)
-		      : vmx_caps_cr4_valid(cpu, value);
+	return n == 0 ? vmx_caps_cr0_valid(value, is_unrestricted) : vmx_caps_cr4_valid(cpu, value);
 }
 
 static bool is_active(const struct cpu *cpu)

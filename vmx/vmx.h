@@ -100,6 +100,8 @@ enum vmx_exit_reason {
 
 #define EXIT_ENTRY_FAILURE BIT(31)
 
+#define QUALIFICATION_PDPTE 2 /* of a failed entry */
+
 /* VM-instruction error numbers. SDM3: "VM-Instruction Error Numbers". */
 enum vmx_error {
 	VMXERR_VMCALL_IN_ROOT = 1,
@@ -114,7 +116,6 @@ enum vmx_error {
 	VMXERR_VMPTRLD_VMXON_POINTER = 10,
 	VMXERR_VMPTRLD_REVISION = 11,
 	VMXERR_UNSUPPORTED_FIELD = 12,
-	VMXERR_READ_ONLY_FIELD = 13,
 	VMXERR_VMXON_IN_ROOT = 15,
 	VMXERR_ENTRY_MOV_SS = 26,
 	VMXERR_INVEPT_INVVPID_OPERAND = 28,
@@ -162,14 +163,14 @@ static inline void vmcs_set(struct cpu *cpu, enum vmcs_field field, uint64_t val
 }
 
 /* ---- caps.c ---- */
-bool vmx_caps_msr(const struct cpu *cpu, uint32_t msr, uint64_t *value); /* 480h to 491h */
+uint64_t vmx_caps_msr(const struct cpu *cpu, uint32_t msr); /* 480h to 491h */
 /* Bits that must be one in the low half, bits that may be one in the high half: of the TRUE MSRs.
  */
 uint64_t vmx_caps_controls(const struct cpu *cpu, enum vmcs_field controls);
 /* Whether this processor has the field: those of controls that it lacks do not exist. */
 bool vmx_caps_has_field(const struct cpu *cpu, enum vmcs_field field);
-uint64_t vmx_caps_ept_vpid(const struct cpu *cpu);
-bool vmx_caps_cr0_valid(const struct cpu *cpu, uint64_t cr0, bool is_unrestricted);
+uint64_t vmx_caps_ept_vpid(void);
+bool vmx_caps_cr0_valid(uint64_t cr0, bool is_unrestricted);
 bool vmx_caps_cr4_valid(const struct cpu *cpu, uint64_t cr4);
 
 /* ---- vmcs.c ---- */
@@ -223,9 +224,6 @@ void vmx_enter(struct cpu *cpu, const struct insn *insn, bool is_launch);
  * GUEST_LINEAR_ADDRESS, GUEST_PHYSICAL_ADDRESS.
  */
 _Noreturn void vmx_exit(struct cpu *cpu, enum vmx_exit_reason reason, uint64_t qualification);
-/* The same at an instruction boundary, to a caller that is not inside an instruction and wants to
- * go on. */
-void vmx_exit_at_boundary(struct cpu *cpu, uint32_t reason, uint64_t qualification);
 /* Entry failed behind the checks of controls and host state: no guest state is saved. */
 void vmx_exit_failed_entry(struct cpu *cpu, enum vmx_exit_reason reason, uint64_t qualification);
 
@@ -261,19 +259,15 @@ void vmx_timer_check(struct cpu *cpu);
 void vmx_intercept(struct cpu *cpu, enum virt_intercept what, uint64_t info);
 uint64_t vmx_cr_write(struct cpu *cpu, unsigned n, uint64_t value, unsigned gpr, bool is_lmsw);
 uint64_t vmx_cr_read(struct cpu *cpu, unsigned n);
-/* VMX instructions in non-root operation: the exit, with instruction information. */
-_Noreturn void vmx_exit_vmx_insn(struct cpu *cpu, const struct insn *insn,
-				 enum vmx_exit_reason reason);
-/* The VM-exit instruction-information field for the instruction. SDM3: "Information for VM Exits
- * Due to Instruction Execution" */
-uint32_t vmx_insn_information(const struct cpu *cpu, const struct insn *insn,
-			      enum vmx_exit_reason reason);
+/* Exits with the information that the operands of the current instruction give: VMX instructions
+ * in non-root operation, and others. */
+_Noreturn void vmx_exit_with_operands(struct cpu *cpu, enum vmx_exit_reason reason);
 
 /* ---- ept.c ---- */
 void vmx_translate(struct cpu *cpu, l2pa_t addr, const struct virt_access *access,
 		   struct virt_page *out);
 /* VMCS field EPT pointer: valid for entry, and for INVEPT of one context. */
-bool vmx_eptp_valid(const struct cpu *cpu, uint64_t eptp);
+bool vmx_eptp_valid(uint64_t eptp);
 
 /* ---- functions.c ---- */
 /* VMFUNC, at any privilege level and in any mode: #UD, an exit, or the function. */
@@ -288,7 +282,7 @@ uint64_t vmx_apic_cr8(const struct cpu *cpu);
 void vmx_apic_set_cr8(struct cpu *cpu, uint64_t value);
 /*
  * Part of vmx_boundary: exits (APIC writes, TPR below threshold, EOI), injects a virtual interrupt,
- * or returns whether ATTENTION_VIRT must stay set, for one that the guest holds back.
+ * or returns whether one is held back, for which ATTENTION_INTERRUPT must be set.
  */
 bool vmx_apic_boundary(struct cpu *cpu, enum virt_boundary stage);
 /*

@@ -309,14 +309,13 @@ static void test_virtualization_exceptions(void **state)
 
 static void test_pointer(void **state)
 {
-	struct bench *b = *state;
-
-	assert_true(vmx_eptp_valid(b->cpu, EPTP));
-	assert_true(vmx_eptp_valid(b->cpu, EPTP_AD & ~7ull));
-	assert_false(vmx_eptp_valid(b->cpu, EPTP | 1));
-	assert_false(vmx_eptp_valid(b->cpu, EPTP | BIT(7)));
-	assert_false(vmx_eptp_valid(b->cpu, EPTP | BIT(46)));
-	assert_false(vmx_eptp_valid(b->cpu, EPTP ^ BIT(5)));
+	(void)state;
+	assert_true(vmx_eptp_valid(EPTP));
+	assert_true(vmx_eptp_valid(EPTP_AD & ~7ull));
+	assert_false(vmx_eptp_valid(EPTP | 1));
+	assert_false(vmx_eptp_valid(EPTP | BIT(7)));
+	assert_false(vmx_eptp_valid(EPTP | BIT(46)));
+	assert_false(vmx_eptp_valid(EPTP ^ BIT(5)));
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, set_up, tear_down)

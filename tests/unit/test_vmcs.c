@@ -111,7 +111,7 @@ static void read_only_fields_can_be_written(void **state)
 	assert_true(msr_read(v->cpu, MSR_VMX_MISC, &misc));
 	assert_true(misc & BIT(29));
 	for (unsigned i = 0; i < VMCS_FIELDS; i++)
-		if (vmcs_field_is_read_only(vmcs_fields[i].encoding))
+		if ((vmcs_fields[i].encoding >> 10 & 3) == 1) /* VM-exit information */
 			assert_int_equal(vmwrite(v, vmcs_fields[i].encoding, 1), SUCCEED);
 }
 
