@@ -66,8 +66,8 @@ static unsigned ask(struct fixture *f, unsigned type, uint64_t addr, unsigned bl
 
 static unsigned state_of(struct fixture *f, uint64_t addr, unsigned blocks)
 {
-	struct virtio_mem_resp response = ask_part(f, VIRTIO_MEM_REQ_STATE, addr, blocks,
-						   sizeof(struct virtio_mem_req));
+	struct virtio_mem_resp response =
+		ask_part(f, VIRTIO_MEM_REQ_STATE, addr, blocks, sizeof(struct virtio_mem_req));
 
 	assert_int_equal(response.type, VIRTIO_MEM_RESP_ACK);
 	return response.u.state.state;
