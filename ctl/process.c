@@ -16,7 +16,7 @@
 #define SOCKET_NAME     "control"
 #define LOG_NAME        "log"
 #define QUERY_MS        2000
-#define REPLY_MAX_BYTES (1 * MIB)
+#define REPLY_MAX_BYTES (32 * MIB) /* what a switch with many ports has dropped */
 #define LOG_TAIL_BYTES  4096
 
 /* --- the socket --- */

@@ -13,7 +13,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define NS_PER_MS 1000000ull
+#define NS_PER_MS    1000000ull
+#define NAMELESS_MAX 64
 
 struct link {
 	struct server *server;
@@ -55,8 +56,10 @@ static void leave_dirty(struct link *link)
 
 static void leave_port(struct link *link)
 {
-	if (!link->port)
+	if (!link->port) {
+		link->server->nameless--;
 		return;
+	}
 	link->port->link = NULL;
 	switch_port_connect(link->port->port, false);
 	server_count_clients(link->server, -1);
@@ -92,6 +95,17 @@ static void watch(struct link *link)
 		link_destroy(link);
 }
 
+static struct link *oldest_nameless(const struct server *server)
+{
+	struct link *oldest = NULL;
+
+	for (struct link *link = server->links; link; link = link->next) {
+		if (!link->port)
+			oldest = link;
+	}
+	return oldest;
+}
+
 void link_create(struct server *server, int fd)
 {
 	struct link *link = calloc(1, sizeof(*link));
@@ -115,7 +129,10 @@ void link_create(struct server *server, int fd)
 	if (link->next)
 		link->next->back = &link->next;
 	server->links = link;
+	server->nameless++;
 	watch(link);
+	if (server->nameless > NAMELESS_MAX)
+		link_destroy(oldest_nameless(server));
 }
 
 /* --- out --- */
@@ -191,6 +208,7 @@ static void greet(struct link *link, const char *line)
 			  port ? "another client at" : "no", id ? id : "");
 		refuse(link, err.text);
 	} else {
+		link->server->nameless--;
 		port->link = link;
 		link->port = port;
 		switch_port_connect(port->port, true);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * A connection to the switch: first nobody's, then, by its hello, the client of a port. A client
- * that does not read loses its frames and no one else's; one that breaks the stream is cut off.
+ * that does not read loses its frames and no one else's; one that breaks the stream is cut off. Of
+ * connections that do not say who they are, only so many are kept.
  */
 #ifndef SWITCH_LINK_H
 #define SWITCH_LINK_H

@@ -6,6 +6,7 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <sys/resource.h>
 
 #define LINGER_MS   3000  /* a machine that is reset or starts anew finds it still there */
 #define PATIENCE_MS 60000 /* as long as a VM may take to start */
@@ -70,6 +71,17 @@ static void on_signal(uv_signal_t *handle, int number)
 	uv_stop(handle->loop);
 }
 
+/* A descriptor for each port: as many as this process may have. */
+static void raise_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 static int run(uv_loop_t *loop, const struct server_options *given)
 {
 	struct server *server;
@@ -99,6 +111,7 @@ int switch_command(int argc, char *const argv[])
 
 	if (parse(argc, argv, &given))
 		return STATUS_USAGE;
+	raise_limit();
 	signal(SIGPIPE, SIG_IGN); /* a client that goes away is no reason to end */
 	if (uv_loop_init(&loop))
 		return STATUS_FAILED;

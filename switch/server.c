@@ -13,6 +13,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#define DEAF_MS 100
+
 /* --- ports --- */
 
 struct server_port *server_find_port(struct server *server, const char *id)
@@ -178,6 +180,22 @@ void server_flush_soon(struct server *server)
 	uv_idle_start(&server->idle, on_idle);
 }
 
+static void on_connection(uv_poll_t *poll, int status, int events);
+
+static void on_deaf_over(uv_timer_t *timer)
+{
+	struct server *server = timer->data;
+
+	uv_poll_start(&server->listener, UV_READABLE, on_connection);
+}
+
+/* There is no descriptor for who knocks: not to be told of it again and again. */
+static void be_deaf(struct server *server)
+{
+	uv_poll_stop(&server->listener);
+	uv_timer_start(&server->deaf, on_deaf_over, DEAF_MS, 0);
+}
+
 static void on_connection(uv_poll_t *poll, int status, int events)
 {
 	struct server *server = poll->data;
@@ -187,8 +205,11 @@ static void on_connection(uv_poll_t *poll, int status, int events)
 	if (status < 0)
 		return;
 	fd = accept4(server->listener_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	if (fd < 0)
+	if (fd < 0) {
+		if (errno != EAGAIN && errno != ECONNABORTED && errno != EINTR)
+			be_deaf(server);
 		return;
+	}
 	if (socket_is_heard(fd))
 		link_create(server, fd);
 	else
@@ -220,9 +241,10 @@ static int start_handles(struct server *server)
 	uv_prepare_init(server->loop, &server->prepare);
 	uv_idle_init(server->loop, &server->idle);
 	uv_timer_init(server->loop, &server->end);
-	server->listener.data = server->prepare.data = server->idle.data = server->end.data =
-		server;
-	server->open_handles = 4;
+	uv_timer_init(server->loop, &server->deaf);
+	server->listener.data = server->prepare.data = server->idle.data = server;
+	server->end.data = server->deaf.data = server;
+	server->open_handles = 5;
 	uv_prepare_start(&server->prepare, on_prepare);
 	wait_for_clients(server, server->options.patience_ms);
 	return uv_poll_start(&server->listener, UV_READABLE, on_connection);
@@ -283,6 +305,7 @@ void server_destroy(struct server *server)
 		uv_close((uv_handle_t *)&server->prepare, on_closed);
 		uv_close((uv_handle_t *)&server->idle, on_closed);
 		uv_close((uv_handle_t *)&server->end, on_closed);
+		uv_close((uv_handle_t *)&server->deaf, on_closed);
 	}
 	if (server->listener_fd >= 0)
 		close(server->listener_fd);

@@ -48,11 +48,13 @@ struct server {
 	uv_prepare_t prepare; /* before the loop waits: what is queued goes out */
 	uv_idle_t idle;       /* keeps the loop from waiting before that */
 	uv_timer_t end;
+	uv_timer_t deaf; /* until it listens again */
 	struct control *control;
 	struct switch_core *core;
 	struct server_port *ports;
 	struct link *links, *dirty;       /* all; those with something queued */
 	unsigned connected;               /* ports with a client */
+	unsigned nameless;                /* links that have not said which port they are */
 	struct capture *capture;          /* NULL: none */
 	struct server_port *capture_port; /* whose frames alone are captured; NULL: all */
 	uint8_t whole[FRAME_BYTES_MAX];   /* a frame put together from its parts */

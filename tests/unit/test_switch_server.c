@@ -5,7 +5,9 @@
 
 #include "switch/wire.h"
 
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <time.h>
 
 static int setup(void **state)
 {
@@ -257,6 +259,84 @@ static void greetings_may_be_nonsense(void **state)
 	assert_string_equal(send_from(f, 1, 2), "2");
 }
 
+/* Connections that never say who they are take nothing from those that do. */
+static void the_silent_are_forgotten(void **state)
+{
+	struct fixture *f = *state;
+	int fd[200];
+	char byte;
+
+	add_two(f);
+	for (unsigned i = 0; i < ARRAY_SIZE(fd); i++) {
+		fd[i] = socket_connect(f->ports);
+		assert_true(fd[i] >= 0);
+		fixture_turn(f);
+	}
+	assert_int_equal(recv(fd[0], &byte, 1, MSG_DONTWAIT), 0); /* cut off */
+	assert_int_equal(recv(fd[199], &byte, 1, MSG_DONTWAIT), -1);
+	fixture_add(f, 3, "");
+	assert_string_equal(send_from(f, 1, 3), "3");
+	for (unsigned i = 0; i < ARRAY_SIZE(fd); i++)
+		close(fd[i]);
+	fixture_turn(f);
+	assert_int_equal(f->server->nameless, 0);
+	assert_string_equal(send_from(f, 1, 2), "2");
+}
+
+/* Where there are no descriptors left, who knocks waits, and the rest goes on. */
+static void no_descriptors_is_no_end(void **state)
+{
+	struct fixture *f = *state;
+	struct rlimit before, few;
+	int fd, free_fd;
+
+	add_two(f);
+	fixture_tell(f, "set_port", "{'port': '3', 'mac': '00155D000003'}");
+	fd = socket_connect(f->ports);
+	free_fd = dup(fd);
+	close(free_fd);
+	getrlimit(RLIMIT_NOFILE, &before);
+	few = before;
+	few.rlim_cur = (rlim_t)free_fd;
+	setrlimit(RLIMIT_NOFILE, &few);
+	assert_string_equal(send_from(f, 1, 2), "2");
+	assert_int_equal(f->server->nameless, 0);
+	assert_true(uv_is_active((uv_handle_t *)&f->server->deaf));
+	setrlimit(RLIMIT_NOFILE, &before);
+	while (!f->server->nameless)
+		fixture_turn(f);
+	close(fd);
+	fixture_plug(f, 3);
+	assert_string_equal(send_from(f, 1, 3), "3");
+}
+
+/* Whatever comes, it is counted or refused. */
+static void noise_disturbs_nobody(void **state)
+{
+	struct fixture *f = *state;
+	uint8_t noise[4096];
+	unsigned seed = (unsigned)time(NULL);
+
+	print_message("seed %u\n", seed);
+	srand(seed);
+	add_two(f);
+	fixture_tell(f, "set_port", "{'port': '3', 'mac': '00155D000003', 'spoofing': true}");
+	for (unsigned i = 0; i < 200; i++) {
+		fixture_plug(f, 3);
+		for (unsigned k = 0; k < sizeof(noise); k++)
+			noise[k] = k % 64 < 3 ? 0 : (uint8_t)rand();
+		send(switch_client_fd(f->station[3].client), noise, 1 + (size_t)rand() % 4096,
+		     MSG_NOSIGNAL);
+		uv_run(&f->loop, UV_RUN_NOWAIT);
+		switch_client_close(f->station[3].client);
+		memset(&f->station[3], 0, sizeof(f->station[3]));
+		fixture_turn(f);
+	}
+	assert_string_equal(send_from(f, 1, 2), "2");
+	assert_string_equal(send_from(f, 2, 1), "1");
+	assert_true(counter(f, 3, "in_dropped") > 0);
+}
+
 static void a_removed_port_is_cut_off(void **state)
 {
 	struct fixture *f = *state;
@@ -415,6 +495,9 @@ int main(void)
 		S(who_leaves_may_come_back),
 		S(ports_are_for_those_they_belong_to),
 		S(greetings_may_be_nonsense),
+		S(the_silent_are_forgotten),
+		S(no_descriptors_is_no_end),
+		S(noise_disturbs_nobody),
 		S(a_removed_port_is_cut_off),
 		S(requests_may_be_wrong),
 		S(captures_hold_what_comes_in),
