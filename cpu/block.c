@@ -178,7 +178,7 @@ static void drop_block(struct block_cache *cache, struct block *block, gpa_t pag
 
 	__atomic_store_n(&block->is_valid, false, __ATOMIC_RELEASE);
 	cache->drops++;
-	jit_block_dropped(block);
+	jit_block_dropped(cache->soft->jit, block);
 	unlink_from_bucket(cache, block);
 	if (other == NO_PAGE)
 		return;

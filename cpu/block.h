@@ -28,7 +28,6 @@
 struct jit_link {
 	uint8_t *site;    /* its displacement: emit_patch */
 	uint16_t target;  /* offset in the page */
-	bool is_backward; /* it may close a loop, which must look for attention */
 	bool keeps_flags; /* it leaves them in the host's, not in cpu->status */
 };
 
@@ -36,12 +35,8 @@ struct jit_link {
 
 /* Host code of a block: cpu/jit. Addresses are those of the writable mapping. */
 struct jit_code {
-	uint8_t *entry; /* flags in cpu->status, looks for attention */
-	uint8_t *
-		flags_entry; /* flags in the host's; does not look, where it differs from `entry` */
-	uint8_t *loop_entry; /* flags in the host's, looks for attention */
-	/* Jumps that the entries become when the block is dropped. */
-	uint8_t *bail, *flags_bail;
+	uint8_t *entry;       /* flags in cpu->status */
+	uint8_t *flags_entry; /* flags in the host's; the same where no flag matters */
 	struct jit_link link[JIT_LINKS];
 	/* How often a group of accesses could not be made as one, and what came of it. */
 	uint16_t misfits;

@@ -26,11 +26,10 @@
 #define ARENA_BYTES      (64 * MIB)
 #define SITES_MAX        (2 * MIB)
 #define FITS_MAX         MIB
+#define STARTS_MAX       MIB
 #define HOT_BYTES        (43 * MIB) /* for main paths, of all that: their share, measured */
 #define BLOCK_ROOM_BYTES (16 * KIB) /* neither part of a block's code is longer */
 
-#define ENTRY_BYTES 8    /* what is patched at once */
-#define JMP_REL32   0xe9 /* 5 bytes */
 #define CPUID7_BMI2 BIT(8)
 
 /* From its interpretations on a block is worth the translation. */
@@ -70,7 +69,8 @@ static bool map_tables(struct jit *jit)
 	jit->sites = map_table(SITES_MAX * sizeof(*jit->sites));
 	jit->fits = map_table(FITS_MAX * sizeof(*jit->fits));
 	jit->fars = map_table(FAR_MAX * sizeof(*jit->fars));
-	return jit->sites && jit->fits && jit->fars;
+	jit->starts = map_table(STARTS_MAX * sizeof(*jit->starts));
+	return jit->sites && jit->fits && jit->fars && jit->starts;
 }
 
 static bool host_has_bmi2(void)
@@ -85,7 +85,7 @@ static void forget_code(struct jit *jit)
 {
 	jit->hot = (struct code_room){ jit->shared_end, jit->writable + HOT_BYTES };
 	jit->cold = (struct code_room){ jit->writable + HOT_BYTES, jit->writable + ARENA_BYTES };
-	jit->site_count = jit->fit_count = jit->far_count = 0;
+	jit->site_count = jit->fit_count = jit->far_count = jit->start_count = 0;
 }
 
 int jit_create(struct jit **out, const struct engine_config *config)
@@ -122,6 +122,7 @@ void jit_destroy(struct jit *jit)
 	unmap_table(jit->sites, SITES_MAX * sizeof(*jit->sites));
 	unmap_table(jit->fits, FITS_MAX * sizeof(*jit->fits));
 	unmap_table(jit->fars, FAR_MAX * sizeof(*jit->fars));
+	unmap_table(jit->starts, STARTS_MAX * sizeof(*jit->starts));
 	free(jit);
 }
 
@@ -173,10 +174,10 @@ static bool is_roomy(const struct code_room *room)
 
 bool jit_has_room(const struct jit *jit)
 {
-	return !jit ||
-	       (is_roomy(&jit->hot) && is_roomy(&jit->cold) &&
-		SITES_MAX - jit->site_count >= BLOCK_MAX_INSNS &&
-		FITS_MAX - jit->fit_count >= COLD_MAX && FAR_MAX - jit->far_count >= JIT_LINKS);
+	return !jit || (is_roomy(&jit->hot) && is_roomy(&jit->cold) &&
+			SITES_MAX - jit->site_count >= BLOCK_MAX_INSNS &&
+			FITS_MAX - jit->fit_count >= COLD_MAX &&
+			FAR_MAX - jit->far_count >= JIT_LINKS && jit->start_count < STARTS_MAX);
 }
 
 void jit_emptied(struct cpu *cpu)
@@ -228,6 +229,30 @@ static unsigned code_bytes(const struct block *block)
 	return bytes;
 }
 
+static void publish_start(struct jit *jit, const uint8_t *start, const struct block *block)
+{
+	jit->starts[jit->start_count] =
+		(struct jit_start){ (uint32_t)(start - jit->writable),
+				    (uint32_t)((const uint8_t *)block - jit->arena) };
+	__atomic_store_n(&jit->start_count, jit->start_count + 1, __ATOMIC_RELEASE);
+}
+
+const struct block *jit_block_at(const struct jit *jit, const uint8_t *code)
+{
+	uint32_t at = (uint32_t)(code - jit->executable);
+	uint32_t low = 0, high = __atomic_load_n(&jit->start_count, __ATOMIC_ACQUIRE);
+
+	while (high - low > 1) {
+		uint32_t middle = low + (high - low) / 2;
+
+		if (jit->starts[middle].code <= at)
+			low = middle;
+		else
+			high = middle;
+	}
+	return (const struct block *)(const void *)(jit->arena + jit->starts[low].block);
+}
+
 void jit_translate(struct jit *jit, struct block *block, const uint8_t *arena)
 {
 	struct code_room before = jit->hot, cold_before = jit->cold;
@@ -236,6 +261,7 @@ void jit_translate(struct jit *jit, struct block *block, const uint8_t *arena)
 	if (!gen_block(jit, block, &jit->hot, &jit->cold))
 		return;
 	publish_sites(jit, before.at);
+	publish_start(jit, before.at, block);
 	jit->fit_count += jit->gen.fits;
 	jit->far_count += jit->gen.fars;
 	jit->stats.blocks++;
@@ -254,37 +280,22 @@ void jit_run(struct cpu *cpu, struct block *block)
 /* --- changes to code that runs -------------------------------------------------------------------
  */
 
-/* Makes the instruction at `entry`, of 8 bytes at least and aligned to 8, a jump. */
-static void patch_entry(uint8_t *entry, const uint8_t *target)
-{
-	uint64_t code = 0;
-	int32_t distance = (int32_t)(target - (entry + 5));
-
-	store_le(&code, JMP_REL32, 1);
-	store_le((uint8_t *)&code + 1, (uint32_t)distance, 4);
-	__atomic_store_n((uint64_t *)(void *)entry, code, __ATOMIC_SEQ_CST);
-}
-
-void jit_block_dropped(struct block *block)
+void jit_block_dropped(const struct jit *jit, const struct block *block)
 {
 	const struct jit_code *code = &block->jit;
 
 	if (!block->code)
 		return;
-	patch_entry(code->entry, code->bail);
-	if (code->flags_entry == code->entry)
-		return;
-	patch_entry(code->flags_entry, code->flags_bail);
-	patch_entry(code->loop_entry, code->flags_bail);
+	emit_patch_call(code->entry, jit->thunk[THUNK_BAIL]);
+	if (code->flags_entry != code->entry)
+		emit_patch_call(code->flags_entry, jit->storing_thunk[THUNK_BAIL]);
 }
 
 void jit_replace(const struct jit_code *before, const struct jit_code *now)
 {
-	patch_entry(before->entry, now->entry);
-	if (before->flags_entry == before->entry)
-		return;
-	patch_entry(before->flags_entry, now->flags_entry);
-	patch_entry(before->loop_entry, now->loop_entry);
+	emit_patch_jmp(before->entry, now->entry);
+	if (before->flags_entry != before->entry)
+		emit_patch_jmp(before->flags_entry, now->flags_entry);
 }
 
 void jit_patch_link(const struct jit_link *link, const struct block *target)
@@ -293,8 +304,5 @@ void jit_patch_link(const struct jit_link *link, const struct block *target)
 
 	if (!target->code)
 		return;
-	if (!link->keeps_flags)
-		emit_patch(link->site, code->entry);
-	else
-		emit_patch(link->site, link->is_backward ? code->loop_entry : code->flags_entry);
+	emit_patch(link->site, link->keeps_flags ? code->flags_entry : code->entry);
 }

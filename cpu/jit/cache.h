@@ -15,6 +15,12 @@ struct decoded {
 	ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
 };
 
+/* Where the code of a block begins, in the order of that. */
+struct jit_start {
+	uint32_t code;  /* in the code cache, in its main part */
+	uint32_t block; /* its distance from the arena */
+};
+
 struct jit {
 	/* The same memory, writable and executable. */
 	uint8_t *writable, *executable;
@@ -29,7 +35,8 @@ struct jit {
 	/* Jumps to the thunks, where what R9 points to is given as R9 = its distance from the
 	 * arena; the second ones store the flags, with R10, before. */
 	const uint8_t *thunk[JIT_THUNKS], *storing_thunk[JIT_THUNKS];
-	const uint8_t *load_status; /* a function: gen_status_load with R11 */
+	const uint8_t *load_status;  /* a function: gen_status_load with R11 */
+	const uint8_t *store_status; /* a function: gen_status_store with R9 */
 	/* For where the check of a group fails: R9 has the address in its lowest 12 bits, R10 = the
 	 * distance of its struct jit_fit from jit->fits. */
 	const uint8_t *fit;
@@ -47,12 +54,17 @@ struct jit {
 	uint32_t fit_count;
 	struct jit_far *fars;
 	uint32_t far_count;
-	ZydisDecoder zydis; /* of 64-bit code */
+	struct jit_start *starts;
+	uint32_t start_count; /* atomic */
+	ZydisDecoder zydis;   /* of 64-bit code */
 	const struct gen_row *row[ZYDIS_MNEMONIC_MAX_VALUE + 1];
 	/* For the one translation that there is at a time. */
 	struct gen gen;
 	struct decoded decoded[BLOCK_MAX_INSNS + 1];
 };
+
+/* The block whose main path has the address, which is in the executable mapping. */
+const struct block *jit_block_at(const struct jit *jit, const uint8_t *code);
 
 static inline const uint8_t *jit_executable(const struct jit *jit, const uint8_t *writable)
 {

@@ -374,11 +374,14 @@ static struct check_difference compare(const struct check *check)
 	return difference;
 }
 
-/* The translation looked for attention at its entry, found some, and has done nothing. */
-static bool has_only_polled(const struct cpu *cpu, const struct check *check)
+/* The translation looked for attention, found some, and has done part of the block or nothing. */
+static bool has_left_early(const struct cpu *cpu, const struct check *check)
 {
+	const uint64_t *regs = check->translation.state.regs;
+
 	return cpu_attention_due(cpu) && !check->translation.how &&
-	       !memcmp(check->start.regs, check->translation.state.regs, sizeof(check->start.regs));
+	       (regs[CHECK_RIP] != check->reference.state.regs[CHECK_RIP] ||
+		!memcmp(regs, check->start.regs, sizeof(check->start.regs)));
 }
 
 static void run_reference(struct cpu *cpu, struct block *block)
@@ -508,9 +511,7 @@ static bool try_twice(struct cpu *cpu, struct block *block, struct check_differe
 		accept(cpu, &check->translation);
 		return true;
 	}
-	if (has_only_polled(cpu, check))
-		return true;
-	if (is_open(check, block, difference)) {
+	if (has_left_early(cpu, check) || is_open(check, block, difference)) {
 		journal_redo(&check->journal);
 		give_state(cpu, &check->reference.state);
 		accept(cpu, &check->reference);

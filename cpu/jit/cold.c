@@ -54,17 +54,23 @@ static void emit_shared_fit(struct jit *jit, struct emitter *e)
 	emit_jmp_m(e, thunk_field(THUNK_CROSS));
 }
 
+/* The condition is NE if anything asks for attention, be it masked. */
+static void emit_poll(struct emitter *e)
+{
+	emit_alu_mi(e, ALU_CMP, 4, mem_gs(offsetof(struct cpu, attention)), 0);
+}
+
 static struct host_mem code_page(void)
 {
 	return mem_gs(offsetof(struct cpu, jit.code_page));
 }
 
-#define FAR_INSNS 11 /* of the following, where it returns */
+#define FAR_INSNS 13 /* of the following, where it returns */
 
 /* What the vCPU knows of the jump. */
 static void emit_shared_far(struct jit *jit, struct emitter *e)
 {
-	struct emit_jump is_elsewhere, is_old;
+	struct emit_jump is_elsewhere, is_old, is_wanted;
 
 	jit->far = e->at;
 	emit_alu_rm(e, ALU_ADD, 8, R10, mem_gs(offsetof(struct cpu, jit.far)));
@@ -74,12 +80,15 @@ static void emit_shared_far(struct jit *jit, struct emitter *e)
 	emit_mov_rm(e, 8, R9, mem_gs(offsetof(struct cpu, jit.key)));
 	emit_alu_rm(e, ALU_CMP, 8, R9, mem_at(R10, offsetof(struct far_target, key)));
 	is_old = emit_jcc(e, COND_NE, true);
+	emit_poll(e);
+	is_wanted = emit_jcc(e, COND_NE, true);
 	emit_mov_rm(e, 8, R9, mem_at(R10, offsetof(struct far_target, to)));
 	emit_mov_mr(e, 8, code_page(), R9);
 	emit_mov_rm(e, 8, R11, mem_at(R10, offsetof(struct far_target, code)));
 	emit_ret(e);
 	emit_land(e, is_elsewhere);
 	emit_land(e, is_old);
+	emit_land(e, is_wanted);
 	emit_lea(e, 8, RSP, mem_at(RSP, sizeof(void *)));
 	emit_jmp_m(e, thunk_field(THUNK_FAR));
 }
@@ -95,6 +104,9 @@ void cold_emit_shared(struct jit *jit, uint8_t *end)
 	}
 	jit->load_status = e.at;
 	gen_status_load(&e, R11);
+	emit_ret(&e);
+	jit->store_status = e.at;
+	gen_status_store(&e, R9);
 	emit_ret(&e);
 	emit_shared_fit(jit, &e);
 	emit_shared_far(jit, &e);
@@ -256,6 +268,8 @@ void gen_lookup_as(struct gen *g, struct host_mem key)
 	emit_mov_rm(e, 8, R11, key);
 	emit_alu_rm(e, ALU_CMP, 8, R11, mem_at(R10, offsetof(struct branch_entry, key)));
 	gen_slow_if(g, COND_NE);
+	emit_poll(e);
+	gen_slow_if(g, COND_NE);
 	emit_mov_rm(e, 8, R11, mem_at(R10, offsetof(struct branch_entry, code)));
 }
 
@@ -285,7 +299,6 @@ static void put_off_link(struct gen *g, uint8_t *site, int64_t target)
 		return;
 	*link = (struct jit_link){ .site = site,
 				   .target = (uint16_t)target,
-				   .is_backward = target <= g->page_offset,
 				   .keeps_flags = g->where & IN_HOST };
 	cold->link = link;
 }

@@ -61,7 +61,8 @@ static struct block *find_code(struct cpu *cpu, uint64_t *generation)
 	return jit_prepare(cpu, block) == BLOCK_TRANSLATED ? block : NULL;
 }
 
-const void *jit_next_anew(struct cpu *cpu)
+/* jit_next without what the vCPU remembers. */
+static const void *next_anew(struct cpu *cpu)
 {
 	uint64_t generation;
 	struct block *block = find_code(cpu, &generation);
@@ -91,7 +92,15 @@ const void *jit_next(struct cpu *cpu)
 	entry = find_branch(cpu);
 	if (likely(entry) && likely(!cpu_attention_due(cpu)))
 		return entry->code;
-	return jit_next_anew(cpu);
+	return next_anew(cpu);
+}
+
+const void *jit_bail(struct cpu *cpu, const uint8_t *code)
+{
+	const struct block *block = jit_block_at(cpu->soft->jit, code);
+
+	cpu->rip = cpu->jit.code_page + block->gpa % PAGE_BYTES;
+	return next_anew(cpu);
 }
 
 /* The target is not canonical: has the handler do what the code has done. */

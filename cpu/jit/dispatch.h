@@ -60,8 +60,8 @@ void jit_arrive(struct cpu *cpu);
  */
 const void *jit_next(struct cpu *cpu);
 
-/* The same where the code that the vCPU knows for RIP is void. */
-const void *jit_next_anew(struct cpu *cpu);
+/* The same where the code of a block is void, of which `code` is in its main path. */
+const void *jit_bail(struct cpu *cpu, const uint8_t *code);
 
 /*
  * The same for the target of a direct jump out of the page, which is done but for RIP; remembers

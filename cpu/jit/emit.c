@@ -14,6 +14,9 @@
 #define JMP_SHORT   0xeb
 #define JMP_NEAR    0xe9
 #define CALL_NEAR   0xe8
+#define JRCXZ       0xe3
+#define NO_PREFIX   0x3e /* DS: 64-bit mode ignores it */
+#define WORD_BYTES  8u   /* what one store changes */
 
 static bool has_room(struct emitter *e, size_t len)
 {
@@ -24,10 +27,14 @@ static bool has_room(struct emitter *e, size_t len)
 
 void emit_bytes(struct emitter *e, const void *bytes, unsigned len)
 {
-	if (!has_room(e, len))
+	unsigned more =
+		e->at == e->patchable && len < EMIT_PATCHED_BYTES ? EMIT_PATCHED_BYTES - len : 0;
+
+	if (!has_room(e, more + len))
 		return;
-	memcpy(e->at, bytes, len);
-	e->at += len;
+	memset(e->at, NO_PREFIX, more);
+	memcpy(e->at + more, bytes, len);
+	e->at += more + len;
 }
 
 static void emit_byte(struct emitter *e, unsigned byte)
@@ -359,12 +366,11 @@ void emit_sahf(struct emitter *e)
 static struct emit_jump emit_open(struct emitter *e, const uint8_t *opcode, unsigned len,
 				  unsigned bytes)
 {
-	if (!has_room(e, len + bytes))
-		return (struct emit_jump){ NULL, (uint8_t)bytes };
-	emit_bytes(e, opcode, len);
-	memset(e->at, 0, bytes);
-	e->at += bytes;
-	return (struct emit_jump){ e->at - bytes, (uint8_t)bytes };
+	uint8_t code[2 + REL32_BYTES] = { 0 };
+
+	memcpy(code, opcode, len);
+	emit_bytes(e, code, len + bytes);
+	return (struct emit_jump){ e->failed ? NULL : e->at - bytes, (uint8_t)bytes };
 }
 
 /* False: it does not reach. */
@@ -403,6 +409,11 @@ struct emit_jump emit_jcc(struct emitter *e, enum emit_condition cc, bool is_sho
 			: emit_open(e, opcode, sizeof(opcode), REL32_BYTES);
 }
 
+struct emit_jump emit_jrcxz(struct emitter *e)
+{
+	return emit_open(e, &(uint8_t){ JRCXZ }, 1, REL8_BYTES);
+}
+
 /* Whether a short jump from here reaches. */
 static bool is_near_by(const struct emitter *e, const uint8_t *target)
 {
@@ -422,7 +433,12 @@ void emit_call_to(struct emitter *e, const uint8_t *target)
 /* NOPs, so that what lies `ahead` bytes from here is aligned. */
 static void align_ahead(struct emitter *e, unsigned ahead)
 {
-	emit_nops(e, -(unsigned)((uintptr_t)e->at + ahead) & (REL32_BYTES - 1));
+	unsigned nops = -(unsigned)((uintptr_t)e->at + ahead) & (REL32_BYTES - 1);
+
+	/* There a short one would become longer. */
+	if (nops && e->at == e->patchable)
+		nops += REL32_BYTES;
+	emit_nops(e, nops);
 }
 
 uint8_t *emit_jmp_patchable(struct emitter *e, const uint8_t *target)
@@ -492,7 +508,35 @@ void emit_nops(struct emitter *e, unsigned bytes)
 	}
 }
 
-void emit_align(struct emitter *e, unsigned power_of_two)
+void emit_align(struct emitter *e, unsigned power_of_two, unsigned offset)
 {
-	emit_nops(e, -(unsigned)(uintptr_t)e->at & (power_of_two - 1));
+	emit_nops(e, (offset - (unsigned)(uintptr_t)e->at) & (power_of_two - 1));
+}
+
+void emit_patchable(struct emitter *e)
+{
+	if ((uintptr_t)e->at % WORD_BYTES > WORD_BYTES - EMIT_PATCHED_BYTES)
+		emit_align(e, WORD_BYTES, 0);
+	e->patchable = e->at;
+}
+
+static void patch_branch(uint8_t *at, uint8_t opcode, const uint8_t *target)
+{
+	uint8_t *word = at - (uintptr_t)at % WORD_BYTES, code[WORD_BYTES];
+	int32_t distance = (int32_t)(target - (at + EMIT_PATCHED_BYTES));
+
+	memcpy(code, word, sizeof(code));
+	code[at - word] = opcode;
+	store_le(&code[at - word + 1], (uint32_t)distance, REL32_BYTES);
+	__atomic_store_n((uint64_t *)(void *)word, load_le(code, WORD_BYTES), __ATOMIC_SEQ_CST);
+}
+
+void emit_patch_jmp(uint8_t *at, const uint8_t *target)
+{
+	patch_branch(at, JMP_NEAR, target);
+}
+
+void emit_patch_call(uint8_t *at, const uint8_t *target)
+{
+	patch_branch(at, CALL_NEAR, target);
 }

@@ -20,6 +20,7 @@
 struct emitter {
 	uint8_t *at; /* the next byte */
 	uint8_t *start, *end;
+	const uint8_t *patchable; /* the instruction there, if it is a short one, is made longer */
 	bool failed;
 };
 
@@ -151,6 +152,9 @@ uint8_t *emit_jcc_patchable(struct emitter *e, enum emit_condition cc, const uin
 /* Redirects one (atomically). */
 void emit_patch(uint8_t *at, const uint8_t *target);
 
+/* JRCXZ, which spares the flags; a forward jump within 127 bytes. */
+struct emit_jump emit_jrcxz(struct emitter *e);
+
 void emit_jmp_r(struct emitter *e, unsigned reg);
 void emit_jmp_m(struct emitter *e, struct host_mem mem);
 void emit_ret(struct emitter *e);
@@ -159,8 +163,18 @@ void emit_ret(struct emitter *e);
  */
 
 void emit_nops(struct emitter *e, unsigned bytes);
-/* NOPs up to a multiple of a power of two. */
-void emit_align(struct emitter *e, unsigned power_of_two);
+/* NOPs up to `offset` bytes behind a multiple of a power of two. */
+void emit_align(struct emitter *e, unsigned power_of_two, unsigned offset);
+
+/*
+ * What comes next may become a CALL or a JMP while other threads run it: aligns, with NOPs, and
+ * makes the next instruction so long, with prefixes of no meaning, that one store of 8 bytes does
+ * it and nobody can be in the middle of those that change.
+ */
+#define EMIT_PATCHED_BYTES 5 /* what changes */
+void emit_patchable(struct emitter *e);
+void emit_patch_jmp(uint8_t *at, const uint8_t *target);
+void emit_patch_call(uint8_t *at, const uint8_t *target);
 void emit_bytes(struct emitter *e, const void *bytes, unsigned len);
 
 /*

@@ -99,7 +99,11 @@ void jit_enter(struct cpu *cpu, const void *code)
 	"call *%c[insn_exec](%%r9)\n\t"                   \
 	"add $8, %%rsp\n\t"                               \
 	"cmpq $0, %%gs:%c[block_end]\n\t"                 \
-	"je leave_after_insn\n\t"
+	"je leave_after_insn\n\t"                         \
+	"mov %%gs:%c[rflags], %%r10d\n\t"                 \
+	"or $%c[not_if], %%r10d\n\t"                      \
+	"test %%r10d, %%gs:%c[attention]\n\t"             \
+	"jnz leave_after_insn\n\t"
 
 // clang-format off
 #define GPR(n) "i"(offsetof(struct cpu, gpr[n]))
@@ -189,10 +193,10 @@ __attribute__((used)) static void thunks(void)
 		"jmp leave\n"
 
 		".globl jit_thunk_bail\n"
-		"jit_thunk_bail:\n\t" WRITE_ALL "add %%gs:%c[code_page], %%r9\n\t"
-		"mov %%r9, %%gs:%c[rip]\n\t"
-		"mov %%gs:%c[self], %%rdi\n\t"
-		"call jit_next_anew\n\t"
+		"jit_thunk_bail:\n\t"
+		"pop %%r9\n\t" WRITE_ALL "mov %%gs:%c[self], %%rdi\n\t"
+		"mov %%r9, %%rsi\n\t"
+		"call jit_bail\n\t"
 		"jmp go_or_leave\n"
 
 		".globl jit_thunk_stop\n"

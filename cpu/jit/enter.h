@@ -20,7 +20,7 @@
  * THUNK_POLL          call, R9D = offset of the block in its page: returns if nothing is due
  * THUNK_FIT           jump, R9 = struct jit_fit of a check that has failed: jit_fit
  * THUNK_CROSS         jump, the same: jit_cross
- * THUNK_BAIL          jump, R9D = offset in its page of a block whose code is void: looks again
+ * THUNK_BAIL          call, from an entry of a block whose code is void: looks again
  * THUNK_STOP          jump: leaves, RIP = cpu->jit.stop
  */
 #ifndef CPU_JIT_ENTER_H

@@ -170,6 +170,9 @@ bool gen_popf(struct gen *g)
 	emit_alu_rm(&g->e, ALU_XOR, 4, R10, rflags());
 	emit_test_ri(&g->e, 4, R10, (int32_t)POPF_RARE);
 	gen_slow_if(g, COND_NE);
+	/* What has been held back comes before the next instruction. */
+	emit_alu_mi(&g->e, ALU_CMP, 4, field(offsetof(struct cpu, attention)), 0);
+	gen_slow_if(g, COND_NE);
 	emit_alu_ri(&g->e, ALU_AND, 4, R10, (int32_t)RFLAGS_IF);
 	emit_alu_mr(&g->e, ALU_XOR, 4, rflags(), R10);
 	gen_status_set(g);

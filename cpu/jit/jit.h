@@ -68,7 +68,7 @@ void jit_translate(struct jit *jit, struct block *block, const uint8_t *arena);
 /* Whoever enters the block by its code of before comes to the present one. */
 void jit_replace(const struct jit_code *before, const struct jit_code *now);
 /* Code of the block is not entered any more. */
-void jit_block_dropped(struct block *block);
+void jit_block_dropped(const struct jit *jit, const struct block *block);
 /* All blocks are gone. With the world stopped. */
 void jit_emptied(struct cpu *cpu);
 void jit_patch_link(const struct jit_link *link, const struct block *target);

@@ -3,15 +3,13 @@
  * One block into host code: which flags live where, its entries, its instructions one after the
  * other, and away from them what is rarely run. One pass, no intermediate form.
  *
- * Entries are aligned and begin with an instruction of 8 bytes or more, so that a single store can
- * make them jumps when the block is dropped (cpu/jit/cache.c).
+ * An entry begins with an instruction that a single store can make a CALL or a JMP, for when the
+ * block is dropped or replaced (cpu/jit/cache.c).
  */
 #include "cpu/jit/translate.h"
 
 #include "cpu/jit/cache.h"
 #include "cpu/jit/cold.h"
-
-#define ENTRY_ALIGN 8
 
 static struct host_mem attention(void)
 {
@@ -52,69 +50,113 @@ static void find_live(const struct jit *jit, const struct block *block, uint8_t 
 }
 
 /* --- entries -----------------------------------------------------------------------------------
+ *
+ * Where flags matter before the block, it has two entries: for those that are in cpu->status and
+ * for those in the host's. The block has them where its first instruction that touches them wants
+ * them; the other entry moves them there.
  */
 
-/* Returns where the jump out is. */
-static struct emit_jump emit_poll(struct gen *g)
+/* Whether the first of its instructions that needs flags or destroys the host's needs them. */
+static bool wants_host_flags(const struct gen *g)
 {
-	emit_alu_mi(&g->e, ALU_CMP, 4, attention(), 0);
-	return emit_jcc(&g->e, COND_NE, false);
-}
+	for (unsigned n = 0; n < g->block->count; n++) {
+		const struct insn *insn = &g->block->insn[n];
 
-static void emit_poll_way_out(struct gen *g, struct emit_jump from, const uint8_t *back)
-{
-	emit_land(&g->e, from);
-	emit_mov_ri(&g->e, R9, g->page_offset);
-	emit_call_to(&g->e, g->jit->thunk[THUNK_POLL]);
-	emit_jmp_to(&g->e, back);
-}
-
-/* Both entries' ways to the block that takes this one's place. */
-static void emit_bails(struct gen *g, bool has_flags_entry)
-{
-	struct jit_code *code = &g->block->jit;
-
-	code->flags_bail = g->e.at;
-	if (has_flags_entry) {
-		emit_mov_ri(&g->e, R9, g->page_offset);
-		emit_jmp_to(&g->e, g->jit->storing_thunk[THUNK_BAIL]);
+		if (is_terminator(insn))
+			break;
+		if (!gen_row_of(g->jit, insn))
+			return false;
+		if (insn->status_read || insn->status_written)
+			return true;
+		if ((insn->flags & INSN_MEM) || insn->mnemonic == ZYDIS_MNEMONIC_CALL ||
+		    insn->mnemonic == ZYDIS_MNEMONIC_RET || insn->mnemonic == ZYDIS_MNEMONIC_PUSH ||
+		    insn->mnemonic == ZYDIS_MNEMONIC_POP)
+			return false;
 	}
-	code->bail = g->e.at;
-	emit_mov_ri(&g->e, R9, g->page_offset);
-	emit_jmp_to(&g->e, g->jit->thunk[THUNK_BAIL]);
+	return true;
 }
 
-/* No flag is read before it is written: the entry may destroy them. */
-static void emit_entry(struct gen *g, struct emit_jump *poll, const uint8_t **polled)
+/* The first one's last byte is right before a multiple of what is patched at once. */
+static void emit_entries(struct gen *g)
 {
 	struct jit_code *code = &g->block->jit;
+	struct emitter *e = &g->e;
+	bool in_host = wants_host_flags(g);
 
-	emit_align(&g->e, ENTRY_ALIGN);
-	code->entry = code->flags_entry = code->loop_entry = g->e.at;
-	*poll = emit_poll(g);
-	*polled = g->e.at;
+	emit_align(e, sizeof(uint64_t), sizeof(uint64_t) - EMIT_PATCHED_BYTES);
+	*(in_host ? &code->entry : &code->flags_entry) = e->at;
+	emit_call_to(e, in_host ? g->jit->load_status : g->jit->store_status);
+	emit_patchable(e);
+	*(in_host ? &code->flags_entry : &code->entry) = e->at;
+	g->where = in_host ? IN_HOST : IN_STATUS;
+}
+
+static void emit_entry(struct gen *g)
+{
+	emit_patchable(&g->e);
+	g->block->jit.entry = g->block->jit.flags_entry = g->e.at;
 	g->where = 0;
 }
 
-static void emit_entries(struct gen *g, struct emit_jump *poll, const uint8_t **polled)
-{
-	struct jit_code *code = &g->block->jit;
+/* --- attention ---------------------------------------------------------------------------------
+ *
+ * No loop may run without looking for it. Branches that are looked up look themselves. Of the
+ * others some block in each loop ends with a jump to where it begins or before, so those look.
+ */
 
-	emit_align(&g->e, ENTRY_ALIGN);
-	code->loop_entry = g->e.at;
-	emit_nops(&g->e, ENTRY_ALIGN);
-	g->where = IN_HOST;
-	gen_flags_store(g);
-	emit_align(&g->e, ENTRY_ALIGN);
-	code->entry = g->e.at;
-	*poll = emit_poll(g);
-	*polled = g->e.at;
-	g->where = IN_STATUS;
-	gen_flags_load(g);
-	emit_align(&g->e, ENTRY_ALIGN);
-	code->flags_entry = g->e.at;
-	emit_nops(&g->e, ENTRY_ALIGN);
-	g->where = IN_HOST;
+static bool ends_backward(const struct gen *g)
+{
+	const struct insn *insn = &g->block->insn[g->block->count - 1];
+
+	return (insn->flags & INSN_DIRECT_BRANCH) && insn->next + insn->imm <= 0;
+}
+
+struct poll {
+	struct emit_jump from;
+	const uint8_t *back; /* NULL: the block does not look */
+	bool has_host_flags;
+};
+
+static struct poll emit_poll(struct gen *g)
+{
+	struct poll poll = { .has_host_flags = g->where == IN_HOST };
+	struct emit_jump none;
+
+	if (!ends_backward(g))
+		return poll;
+	if (poll.has_host_flags) {
+		/* As flags and RCX are to be kept. */
+		emit_mov_rr(&g->e, 8, R9, RCX);
+		emit_mov_rm(&g->e, 4, RCX, attention());
+		none = emit_jrcxz(&g->e);
+		poll.from = emit_jmp(&g->e, false);
+		emit_land(&g->e, none);
+		poll.back = g->e.at;
+		emit_mov_rr(&g->e, 8, RCX, R9);
+	} else {
+		emit_alu_mi(&g->e, ALU_CMP, 4, attention(), 0);
+		poll.from = emit_jcc(&g->e, COND_NE, false);
+		poll.back = g->e.at;
+	}
+	return poll;
+}
+
+static void emit_poll_way_out(struct gen *g, const struct poll *poll)
+{
+	if (!poll->back)
+		return;
+	emit_land(&g->e, poll->from);
+	if (poll->has_host_flags) {
+		emit_mov_rr(&g->e, 8, RCX, R9);
+		emit_call_to(&g->e, g->jit->store_status);
+	}
+	emit_mov_ri(&g->e, R9, g->page_offset);
+	emit_call_to(&g->e, g->jit->thunk[THUNK_POLL]);
+	if (poll->has_host_flags) {
+		emit_call_to(&g->e, g->jit->load_status);
+		emit_mov_rr(&g->e, 8, R9, RCX);
+	}
+	emit_jmp_to(&g->e, poll->back);
 }
 
 /* --- instructions ------------------------------------------------------------------------------
@@ -233,9 +275,7 @@ bool gen_block(struct jit *jit, struct block *block, struct code_room *hot, stru
 {
 	struct gen *g = &jit->gen;
 	uint8_t live[BLOCK_MAX_INSNS + 2];
-	struct emit_jump poll;
-	const uint8_t *polled;
-	bool has_flags_entry;
+	struct poll poll;
 	uint8_t *hot_end;
 
 	*g = (struct gen){ .jit = jit,
@@ -247,18 +287,16 @@ bool gen_block(struct jit *jit, struct block *block, struct code_room *hot, stru
 	decode(g);
 	group_find(g);
 	base_find(g);
-	has_flags_entry = live[0];
-	g->live_before = g->live_after = live[0];
-	if (has_flags_entry)
-		emit_entries(g, &poll, &polled);
+	if (live[0])
+		emit_entries(g);
 	else
-		emit_entry(g, &poll, &polled);
+		emit_entry(g);
+	poll = emit_poll(g);
 	emit_insns(g, live);
 	hot_end = g->e.at;
 	emit_move(&g->e, cold->at, cold->end);
-	emit_poll_way_out(g, poll, polled);
+	emit_poll_way_out(g, &poll);
 	cold_emit(g);
-	emit_bails(g, has_flags_entry);
 	if (g->e.failed)
 		return false;
 	hot->at = hot_end;

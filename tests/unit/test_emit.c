@@ -409,8 +409,59 @@ static void plain_instructions(void **state)
 	}
 	emit_nops(&b.e, 21);
 	assert_int_equal(b.e.at - b.e.start, 21);
-	emit_align(&b.e, 16);
+	emit_align(&b.e, 16, 0);
 	assert_int_equal(b.e.at - b.e.start, 32);
+	emit_align(&b.e, 8, 3);
+	assert_int_equal(b.e.at - b.e.start, 35);
+}
+
+/* Whatever comes next can be replaced by a jump at once, and is what it would be elsewhere. */
+static void what_may_be_replaced_is_long_enough(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	bench_init(&b);
+	for (unsigned before = 0; before < 8; before++)
+		for (unsigned kind = 0; kind < 5; kind++) {
+			uint8_t *at, *end;
+
+			emit_nops(&b.e, before);
+			emit_patchable(&b.e);
+			at = b.e.at;
+			assert_true((uintptr_t)at % 8 <= 8 - EMIT_PATCHED_BYTES);
+			switch (kind) {
+			case 0:
+				emit_ret(&b.e);
+				break;
+			case 1:
+				emit_mov_rr(&b.e, 4, RAX, RDX);
+				break;
+			case 2:
+				emit_lea(&b.e, 8, R9, mem_at(R8, -8));
+				break;
+			case 3:
+				emit_land(&b.e, emit_jcc(&b.e, COND_E, true));
+				break;
+			default:
+				assert_int_equal((uintptr_t)emit_jmp_patchable(&b.e, at) % 4, 0);
+				break;
+			}
+			assert_false(b.e.failed);
+			assert_true(ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(
+				&b.decoder, NULL, at, (size_t)(b.e.at - at), &b.insn)));
+			assert_true(b.insn.length >= EMIT_PATCHED_BYTES);
+			end = b.e.at;
+			emit_ret(&b.e);
+			assert_int_equal(b.e.at - end, 1);
+			emit_patch_call(at, at + 64);
+			assert_true(ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(
+				&b.decoder, NULL, at, EMIT_PATCHED_BYTES, &b.insn)));
+			assert_int_equal(b.insn.mnemonic, ZYDIS_MNEMONIC_CALL);
+			assert_int_equal(b.insn.raw.imm[0].value.s, 64 - EMIT_PATCHED_BYTES);
+			assert_int_equal(*end, 0xc3);
+			restart(&b);
+		}
 }
 
 /* Where the jump at `at` goes. */
@@ -545,6 +596,7 @@ int main(void)
 		cmocka_unit_test(jumps_go_where_they_should),
 		cmocka_unit_test(short_jumps_fail_where_they_do_not_reach),
 		cmocka_unit_test(patchable_jumps_are_aligned),
+		cmocka_unit_test(what_may_be_replaced_is_long_enough),
 		cmocka_unit_test(indirect_jumps),
 		cmocka_unit_test(nothing_is_written_beyond_the_end),
 	};
