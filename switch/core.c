@@ -144,8 +144,12 @@ static void send_unicast(struct passage *passage)
 		return;
 	}
 	flood(passage, false);
-	if (!passage->receivers)
-		drop(passage, is_elsewhere ? DROP_VLAN_OTHER : DROP_UNKNOWN);
+	if (passage->receivers)
+		return;
+	if (is_elsewhere)
+		drop(passage, passage->vlan ? DROP_VLAN_OTHER : DROP_VLAN_NONE);
+	else
+		drop(passage, DROP_UNKNOWN);
 }
 
 /* What the port may not send. DROP_REASONS: it may. */

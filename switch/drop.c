@@ -30,6 +30,10 @@ static const struct drop_text texts[DROP_REASONS] = {
 	[DROP_VLAN_OTHER] = { "OtherVlan",
 			      "the network adapter with its destination address is not in VLAN %u",
 			      ACCESS_VLAN, true },
+	[DROP_VLAN_NONE] = { "InVlan",
+			     "the network adapter with its destination address is in a VLAN, and "
+			     "the frame is in none",
+			     "Set-VMNetworkAdapterVlan -Untagged", true },
 	[DROP_UNKNOWN] = { "UnknownDestination",
 			   "no network adapter has its destination address, and none with "
 			   "MacAddressSpoofing On is there to get frames for unknown ones",

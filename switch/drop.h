@@ -17,6 +17,7 @@ enum drop_reason {
 	DROP_UNREADABLE,
 	DROP_VLAN_TAG,   /* a tag on a port that takes none, or of a VLAN that its trunk has not */
 	DROP_VLAN_OTHER, /* to an adapter in another VLAN */
+	DROP_VLAN_NONE,  /* in no VLAN, to an adapter in one */
 	DROP_UNKNOWN,    /* to an address that nobody is known to have */
 	DROP_NOT_CONNECTED,
 	DROP_TRUNCATED,
