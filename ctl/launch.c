@@ -41,6 +41,13 @@ static char *lower(const json_t *value, const char *otherwise)
 	return text_lower(json_is_string(value) ? json_string_value(value) : otherwise);
 }
 
+static void add_number(struct command_line *line, const char *option, const json_t *settings,
+		       const char *name)
+{
+	add(line, option,
+	    text_format("%lld", (long long)json_integer_value(json_object_get(settings, name))));
+}
+
 static void add_processor(struct command_line *line, struct machine *machine)
 {
 	const json_t *processor = machine_part(machine, "Processor");
@@ -53,13 +60,10 @@ static void add_processor(struct command_line *line, struct machine *machine)
 		add(line, "--cpu", lower(json_object_get(processor, "Vendor"), ""));
 	add(line, "--cpus", text_format("%lld", MAX(count, 1ll)));
 	add(line, "--nested", text_copy(nested ? "on" : "off"));
-}
-
-static void add_number(struct command_line *line, const char *option, const json_t *settings,
-		       const char *name)
-{
-	add(line, option,
-	    text_format("%lld", (long long)json_integer_value(json_object_get(settings, name))));
+	if (json_object_get(processor, "Maximum"))
+		add_number(line, "--cpu-maximum", processor, "Maximum");
+	if (json_object_get(processor, "RelativeWeight"))
+		add_number(line, "--cpu-weight", processor, "RelativeWeight");
 }
 
 static void add_memory(struct command_line *line, struct machine *machine)

@@ -6,10 +6,15 @@
 #include "ctl/processor.h"
 
 #include "ctl/nouns.h"
+#include "ctl/shell.h"
 #include "ctl/version.h"
+
+#include <unistd.h>
 
 #define COUNT_MAX           64
 #define PERFMON_MIN_VERSION 9.3
+#define DEFAULT_WEIGHT      100
+#define REQUEST_MS          5000
 
 json_t *processor_create(void)
 {
@@ -17,7 +22,7 @@ json_t *processor_create(void)
 			 "CompatibilityForMigrationEnabled", 0,
 			 "CompatibilityForOlderOperatingSystemsEnabled", 0, "HwThreadCountPerCore",
 			 0, "ExposeVirtualizationExtensions", 0, "Maximum", 100, "Reserve", 0,
-			 "RelativeWeight", 100, "MaximumCountPerNumaNode", COUNT_MAX,
+			 "RelativeWeight", DEFAULT_WEIGHT, "MaximumCountPerNumaNode", COUNT_MAX,
 			 "MaximumCountPerNumaSocket", 1, "EnableHostResourceProtection", 0,
 			 "Vendor", "Auto", "Engine", "Auto", "Perfmon");
 }
@@ -129,6 +134,36 @@ static int check_perfmon(struct call *call, const struct machine *machine, const
 	return 0;
 }
 
+/* What of the settings has no effect here, or may have none. */
+static void warn_effect(struct call *call)
+{
+	if (call_int(call, "Reserve", 0))
+		call_warn(call, "-Reserve is kept, but has no effect: Linux reserves no processor "
+				"time. -RelativeWeight decides where the host is busy.");
+	if (call_int(call, "RelativeWeight", DEFAULT_WEIGHT) > DEFAULT_WEIGHT && geteuid())
+		call_warn(call,
+			  "A -RelativeWeight above %d has an effect only where this user may "
+			  "raise priorities (RLIMIT_NICE).",
+			  DEFAULT_WEIGHT);
+}
+
+/* A process that runs hears of its share at once. */
+static int tell_process(struct call *call, struct machine *machine, const json_t *processor)
+{
+	json_int_t maximum = json_integer_value(json_object_get(processor, "Maximum"));
+	json_int_t weight = json_integer_value(json_object_get(processor, "RelativeWeight"));
+	json_t *request = json_pack("{sss{sIsI}}", "execute", "processor", "arguments", "maximum",
+				    maximum, "weight", weight);
+	struct error err = { "" };
+
+	if (!process_request(call->shell->store, machine->id, request, REQUEST_MS, NULL, &err))
+		return 0;
+	return call_error(call, ERROR_STATE, machine->name,
+			  "Failed to modify device 'Processor'.\nThe share of virtual machine "
+			  "" MACHINE_TITLE " cannot be changed: %s.",
+			  MACHINE_LABELS(machine), err.text);
+}
+
 static int set_one(struct call *call, struct machine *machine)
 {
 	json_t *processor = machine_part(machine, "Processor");
@@ -149,6 +184,10 @@ static int set_one(struct call *call, struct machine *machine)
 	}
 	if (check_perfmon(call, machine, processor))
 		return -1;
+	if ((call_has(call, "Maximum") || call_has(call, "RelativeWeight")) &&
+	    machine->process.state != PROCESS_OFF && tell_process(call, machine, processor))
+		return -1;
+	warn_effect(call);
 	if (call_switch(call, "Passthru"))
 		call_emit(call, processor_object(machine));
 	return 0;
@@ -193,7 +232,7 @@ static const struct param set_params[] = {
 	{ "Engine", NULL, PARAM_ENUM, "Auto|Kvm|Soft" },
 	{ "ExposeVirtualizationExtensions", NULL, PARAM_BOOL },
 	{ "HwThreadCountPerCore", NULL, PARAM_INT, .min = 0, .max = 2 },
-	{ "Maximum", NULL, PARAM_INT, .min = 0, .max = 100 },
+	{ "Maximum", NULL, PARAM_INT, .min = 1, .max = 100 },
 	{ "MaximumCountPerNumaNode", NULL, PARAM_INT, .min = 1, .max = COUNT_MAX },
 	{ "MaximumCountPerNumaSocket", NULL, PARAM_INT, .min = 1, .max = COUNT_MAX },
 	{ "Perfmon", NULL, PARAM_ENUM, "pmu|lbr|pebs|ipt", .flags = MANY },

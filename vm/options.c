@@ -6,6 +6,7 @@
 #include "vm/options.h"
 
 #include "vm/engines.h"
+#include "vm/share.h"
 
 #include <errno.h>
 
@@ -111,6 +112,26 @@ static int set_memory_buffer(struct config *config, const char *value, struct er
 
 	if (!ret)
 		config->memory_buffer_percent = (unsigned)n;
+	return ret;
+}
+
+static int set_cpu_maximum(struct config *config, const char *value, struct error *err)
+{
+	uint64_t n;
+	int ret = parse_number(value, 1, SHARE_MAXIMUM_DEFAULT, &n, err);
+
+	if (!ret)
+		config->cpu_maximum_percent = (unsigned)n;
+	return ret;
+}
+
+static int set_cpu_weight(struct config *config, const char *value, struct error *err)
+{
+	uint64_t n;
+	int ret = parse_number(value, 1, SHARE_WEIGHT_MAX, &n, err);
+
+	if (!ret)
+		config->cpu_weight = (unsigned)n;
 	return ret;
 }
 
@@ -325,6 +346,10 @@ static const struct option options[] = {
 	{ "cpu", "intel|amd", false, set_cpu, 0,
 	  "the processor's vendor (default: the host's with kvm, else intel)" },
 	{ "cpus", "N", false, set_cpus, 0, "number of processors, 1 to 64 (default 1)" },
+	{ "cpu-maximum", "PERCENT", false, set_cpu_maximum, 0,
+	  "of what its processors could use of the host's, 1 to 100 (default 100)" },
+	{ "cpu-weight", "WEIGHT", false, set_cpu_weight, 0,
+	  "against others where the host is busy, 1 to 10000 (default 100)" },
 	{ "memory", "SIZE", false, set_memory, 0, "RAM, such as 512M or 2G (default 1G)" },
 	{ "memory-max", "SIZE", false, set_memory_maximum, 0,
 	  "dynamic memory: the guest gets what it needs, up to SIZE or 8 times\n"

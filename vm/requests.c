@@ -11,6 +11,7 @@
  *   reset              as the reset button does
  *   memory             bytes: what a guest with static memory is to have; or for dynamic memory
  *                      minimum, maximum (bytes) and buffer (percent)
+ *   processor          maximum (percent), weight: what it gets of the host's processors
  *   network            net: where an adapter's cable leads from now on, as --net has it; its id=
  *                      says which adapter
  *   quit               ends the run at once, with status 0
@@ -125,6 +126,20 @@ static int memory(void *self, const json_t *arguments, json_t *answer, struct er
 	return balance_set_limits(vm_balance(self), &limits, err);
 }
 
+static int processor(void *self, const json_t *arguments, json_t *answer, struct error *err)
+{
+	uint64_t maximum, weight;
+	int ret = get_number(arguments, "maximum", &maximum, err);
+
+	(void)answer;
+	if (!ret)
+		ret = get_number(arguments, "weight", &weight, err);
+	if (ret)
+		return ret;
+	return share_set(vm_share(self), (unsigned)MIN(maximum, (uint64_t)SHARE_MAXIMUM_DEFAULT),
+			 (unsigned)MIN(MAX(weight, 1ull), (uint64_t)SHARE_WEIGHT_MAX), err);
+}
+
 static int network(void *self, const json_t *arguments, json_t *answer, struct error *err)
 {
 	const char *text = json_string_value(json_object_get(arguments, "net"));
@@ -141,5 +156,6 @@ static int network(void *self, const json_t *arguments, json_t *answer, struct e
 const struct control_request requests[] = {
 	{ "query", query },      { "powerdown", powerdown }, { "pause", do_pause },
 	{ "resume", do_resume }, { "reset", reset },         { "quit", quit },
-	{ "memory", memory },    { "network", network },     { NULL, NULL },
+	{ "memory", memory },    { "processor", processor }, { "network", network },
+	{ NULL, NULL },
 };

@@ -60,6 +60,7 @@ struct vm {
 	struct engine *engine;
 	struct vcpus *vcpus;
 	struct balance *balance;
+	struct share *share;
 	struct control *control; /* NULL: none */
 	struct engine_registers boot_registers;
 	uint32_t mailbox; /* atomic; any thread puts the first event in */
@@ -67,6 +68,7 @@ struct vm {
 	bool parking;     /* the vCPUs park, or have; from here on all is the main thread's */
 	bool resetting;   /* once they have */
 	bool paused;      /* they stay parked */
+	bool held;        /* so they do for a moment: the machine has had its share */
 	bool ended;       /* `status` says how; what happens later is of no interest */
 	int status;
 	struct error *end_error; /* what to say about it; borrowed by vm_run */
@@ -184,7 +186,7 @@ static void settle(struct vm *vm)
 		return;
 	if (vm->resetting)
 		finish_reset(vm);
-	if (vm->paused || vm->ended)
+	if (vm->paused || vm->held || vm->ended)
 		return;
 	vm->parking = false;
 	vcpus_run(vm->vcpus);
@@ -334,6 +336,22 @@ struct balance *vm_balance(struct vm *vm)
 	return vm->balance;
 }
 
+struct share *vm_share(struct vm *vm)
+{
+	return vm->share;
+}
+
+static void hold(void *self, bool is_held)
+{
+	struct vm *vm = self;
+
+	vm->held = is_held;
+	if (is_held)
+		park(vm);
+	else
+		settle(vm);
+}
+
 /* --- making and unmaking --- */
 
 static int create_loop(struct vm *vm)
@@ -411,6 +429,23 @@ static int create_balance(struct vm *vm, struct error *err)
 	return ret ? error_set(err, ret, "memory: %s", strerror(-ret)) : 0;
 }
 
+static int create_share(struct vm *vm, struct error *err)
+{
+	const struct config *config = vm->config;
+	const struct share_setup setup = { config->cpus, hold, vm };
+	int ret = share_create(&vm->share, &vm->loop, &setup);
+	struct error why = { "" };
+
+	if (ret)
+		return error_set(err, ret, "processors: %s", strerror(-ret));
+	if (config->cpu_maximum_percent == SHARE_MAXIMUM_DEFAULT &&
+	    config->cpu_weight == SHARE_WEIGHT_DEFAULT)
+		return 0;
+	if (share_set(vm->share, config->cpu_maximum_percent, config->cpu_weight, &why))
+		fprintf(stderr, "nidus: --cpu-weight: %s\n", why.text); /* no reason not to run */
+	return 0;
+}
+
 static int create_engine(struct vm *vm, struct error *err)
 {
 	const struct engine_config config = {
@@ -462,6 +497,8 @@ static int create(struct vm *vm, struct error *err)
 		ret = create_board(vm, err);
 	if (!ret)
 		ret = create_balance(vm, err);
+	if (!ret)
+		ret = create_share(vm, err);
 	if (!ret && config->control)
 		ret = control_create(&vm->control, &vm->loop, config->control, requests, vm, err);
 	if (!ret)
@@ -512,6 +549,7 @@ void vm_destroy(struct vm *vm)
 		return;
 	control_destroy(vm->control);
 	balance_destroy(vm->balance);
+	share_destroy(vm->share);
 	clock_destroy(vm->clock);
 	board_destroy(vm->board);
 	vcpus_destroy(vm->vcpus);

@@ -11,6 +11,7 @@
 
 #include "vm/balance.h"
 #include "vm/config.h"
+#include "vm/share.h"
 
 /* How a run ends: the process's exit status. A signal's is 128 + its number, debug-exit's 2V+1. */
 enum vm_status {
@@ -58,6 +59,7 @@ void vm_resume(struct vm *vm);
 void vm_reset(struct vm *vm); /* also while paused, and stays so */
 void vm_quit(struct vm *vm);
 struct balance *vm_balance(struct vm *vm); /* borrowed */
+struct share *vm_share(struct vm *vm);     /* borrowed */
 
 /* Moves an adapter's cable: see board_move_net. */
 int vm_move_net(struct vm *vm, const struct config_net *to, struct error *err);
