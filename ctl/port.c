@@ -68,6 +68,14 @@ static int no_switch(struct call *call, const struct machine *machine, const jso
 			  value_text_of(adapter, "Name"));
 }
 
+/* What switchprocess_start says where it has succeeded. */
+static void warn_of_host(struct call *call, const json_t *adapter, const struct error *err)
+{
+	if (*err->text)
+		call_warn(call, "The virtual switch \"%s\" runs without a part of the host's: %s.",
+			  value_text_of(adapter, "SwitchName"), err->text);
+}
+
 static int prepare(struct call *call, const struct machine *machine, const json_t *adapter)
 {
 	const char *name = value_text_of(adapter, "SwitchName");
@@ -87,6 +95,8 @@ static int prepare(struct call *call, const struct machine *machine, const json_
 			   "'%s' failed to start. (Virtual machine ID %s)\nThe virtual switch "
 			   "\"%s\" of the network adapter \"%s\" does not start: %s.",
 			   MACHINE_LABELS(machine), name, value_text_of(adapter, "Name"), err.text);
+	else
+		warn_of_host(call, adapter, &err);
 	json_decref(definition);
 	return ret ? -1 : 0;
 }
@@ -142,8 +152,10 @@ int port_move(struct call *call, struct machine *machine, const json_t *adapter)
 	struct error err = { "" };
 	int ret = open_port(store, adapter, true, &err);
 
-	if (!ret)
+	if (!ret) {
+		warn_of_host(call, adapter, &err);
 		ret = move_cable(store, machine, adapter, &err);
+	}
 	if (!ret)
 		return 0;
 	return call_error(call, ERROR_FAILED, machine->name,

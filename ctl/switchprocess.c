@@ -135,7 +135,9 @@ static int start_locked(struct store *store, const json_t *definition, struct er
 	if (process.state == PROCESS_OFF)
 		ret = launch(store, definition, err);
 	ret = ret ? ret : tell_ports(store, definition, err);
-	return ret ? ret : switchhost_tell(store, definition, err);
+	if (!ret)
+		switchhost_tell(store, definition, err); /* VMs have each other without it, too */
+	return ret;
 }
 
 int switchprocess_start(struct store *store, const json_t *definition, struct error *err)

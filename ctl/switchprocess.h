@@ -12,7 +12,8 @@
 
 /*
  * Sees to it that the switch runs, and knows the policies of all adapters that are connected to it.
- * -errno with a text.
+ * -errno with a text. 0 with a text: it runs, but without all that it is to have of the host, such
+ * as its card or a port.
  */
 int switchprocess_start(struct store *store, const json_t *definition, struct error *err);
 
