@@ -187,8 +187,7 @@ static void check_range(struct gen *g, unsigned id)
 	g->e.failed |= g->colds != g->first_cold;
 	gen_flags_spare(g);
 	again = g->e.at;
-	gen_read(g, R9, group->reg);
-	emit_lea(&g->e, 8, R9, mem_at(R9, low));
+	gen_sum(g, R9, group->reg, low);
 	gen_probe(g, bytes, group->writes);
 	cold_fit(g, emit_jcc(&g->e, COND_A, false), again,
 		 group_pack(

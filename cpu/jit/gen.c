@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What emitters share: flags, registers, memory operands, and emission of any instruction whose
- * operands are general registers and one ordinary memory operand.
+ * What emitters share: flags, registers, memory operands.
  */
 #include "cpu/jit/gen.h"
 
@@ -93,6 +92,16 @@ void gen_write(struct gen *g, unsigned n, unsigned src)
 		emit_mov_rr(&g->e, 8, gen_pinned(n), src);
 }
 
+void gen_sum(struct gen *g, unsigned dst, unsigned n, int32_t disp)
+{
+	unsigned from = gen_is_homed(n) ? dst : gen_pinned(n);
+
+	if (gen_is_homed(n) || !disp)
+		gen_read(g, dst, n);
+	if (disp)
+		emit_lea(&g->e, 8, dst, mem_at(from, disp));
+}
+
 /* The host register that has an address register; one of R8 to R11 is brought to `scratch`. */
 static unsigned address_register(struct gen *g, unsigned offset, unsigned scratch)
 {
@@ -166,199 +175,4 @@ void gen_check(struct gen *g, unsigned bytes, bool is_write)
 	gen_probe(g, bytes, is_write);
 	gen_slow_if(g, COND_A);
 	emit_mov_rm(&g->e, 8, R10, mem_at(R10, offsetof(struct tlb_entry, host)));
-}
-
-/* --- instructions as they are ------------------------------------------------------------------
- */
-
-/* Fields of an encoding that name registers among R8 to R11, and who stands in for them. */
-struct stand_ins {
-	uint8_t to[16];
-	unsigned used; /* set of guest registers */
-	unsigned next;
-};
-
-/* Which registers are free for them: without a memory operand, with one at R9 and R10 (which
- * one register can hold), and with one on the stack at R11. */
-static const uint8_t free_registers[][3] = {
-	{ R9, R10, R11 }, { R11, R10 }, { R9, R10 }, { R9, R10 }
-};
-
-enum operand_place { NO_MEMORY, CHECKED_MEMORY, STACK_MEMORY, BASE_MEMORY };
-
-static void add_stand_in(struct stand_ins *s, unsigned n, enum operand_place place)
-{
-	if (HOST_IS_HIGH(n) || !gen_is_homed(n) || (s->used & (1u << n)))
-		return;
-	s->used |= 1u << n;
-	s->to[n] = free_registers[place][s->next++];
-}
-
-static void find_stand_ins(const struct encoding *enc, enum operand_place place,
-			   struct stand_ins *s)
-{
-	*s = (struct stand_ins){ .next = 0 };
-	for (unsigned n = 0; n < ARRAY_SIZE(s->to); n++)
-		s->to[n] = (uint8_t)gen_pinned(n);
-	if (enc->flags & ENCODING_GPR_REG)
-		add_stand_in(s, enc->reg, place);
-	if (enc->flags & ENCODING_GPR_RM)
-		add_stand_in(s, enc->rm, place);
-	if (enc->flags & ENCODING_GPR_VVVV)
-		add_stand_in(s, enc->vvvv, place);
-}
-
-static void load_stand_ins(struct gen *g, const struct stand_ins *s)
-{
-	for (unsigned n = R8; n <= R11; n++)
-		if (s->used & (1u << n))
-			emit_mov_rm(&g->e, 8, s->to[n], gen_home(n));
-}
-
-/* Writes back those of R8 to R11 that the instruction may have written. */
-static void store_stand_ins(struct gen *g, const struct stand_ins *s)
-{
-	unsigned written = 0;
-
-	for (unsigned i = 0; i < g->zydis.operand_count; i++) {
-		const ZydisDecodedOperand *operand = &g->operands[i];
-
-		if (operand->type == ZYDIS_OPERAND_TYPE_REGISTER &&
-		    (operand->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE))
-			written |= 1u << gen_register_number(operand->reg.value) % 32;
-	}
-	for (unsigned n = R8; n <= R11; n++)
-		if (s->used & written & (1u << n))
-			emit_mov_mr(&g->e, 8, gen_home(n), s->to[n]);
-}
-
-/* Whether the instruction needs the flags of before: to read, or to keep some. */
-static bool needs_flags(const struct gen *g, unsigned set)
-{
-	return g->insn->status_read || (g->insn->status_written && (g->live_after & ~set));
-}
-
-static bool writes_memory(const struct gen *g)
-{
-	for (unsigned i = 0; i < g->zydis.operand_count; i++)
-		if (g->operands[i].type == ZYDIS_OPERAND_TYPE_MEMORY)
-			return g->operands[i].actions & ZYDIS_OPERAND_ACTION_MASK_WRITE;
-	return false;
-}
-
-/* The copy, which comes next, may fault. */
-static void note_site(struct gen *g)
-{
-	g->site[g->sites++] = (struct fault_site){ .offset = (uint32_t)(g->e.at - g->e.start),
-						   .has_host_flags = g->where == IN_HOST,
-						   .insn = g->insn };
-}
-
-/* Where the memory operand is found. */
-static enum operand_place operand_place(const struct gen *g, const struct encoding *enc)
-{
-	if (!(enc->flags & ENCODING_MEM))
-		return NO_MEMORY;
-	if (gen_is_grouped(g))
-		return STACK_MEMORY;
-	return gen_is_based(g) ? BASE_MEMORY : CHECKED_MEMORY;
-}
-
-/* Checks the memory operand; *mem is it. */
-static bool reach_operand(struct gen *g, enum operand_place place, struct host_mem *mem)
-{
-	if (place == STACK_MEMORY) {
-		gen_reach_stack(g);
-		*mem = gen_on_stack((int32_t)g->insn->disp);
-	} else if (place == BASE_MEMORY) {
-		*mem = gen_reach_base(g);
-	} else if (place == CHECKED_MEMORY) {
-		gen_flags_spare(g);
-		if (!gen_address(g))
-			return false;
-		gen_check(g, g->insn->mem_bytes, writes_memory(g));
-		*mem = gen_checked(0);
-	}
-	return true;
-}
-
-bool gen_general(struct gen *g)
-{
-	unsigned set = gen_flags_set(g->insn, g->row);
-	struct host_mem mem = mem_at(R9, 0);
-	enum operand_place place;
-	struct stand_ins stand_ins;
-	struct encoding enc;
-
-	if (!encoding_take_apart(&g->zydis, g->operands, g->insn->bytes, &enc))
-		return false;
-	place = operand_place(g, &enc);
-	find_stand_ins(&enc, place, &stand_ins);
-	if (!reach_operand(g, place, &mem))
-		return false;
-	if (place == CHECKED_MEMORY && stand_ins.next > 1) {
-		emit_lea(&g->e, 8, R9, mem);
-		mem = mem_at(R9, 0);
-	}
-	if (needs_flags(g, set))
-		gen_flags_load(g);
-	if (place == STACK_MEMORY)
-		gen_reach_stack(g);
-	else if (place == BASE_MEMORY)
-		gen_reach_base(g);
-	else if (stand_ins.next)
-		gen_take_r11(g);
-	load_stand_ins(g, &stand_ins);
-	encoding_map_gprs(&enc, stand_ins.to);
-	if (g->row->may_fault)
-		note_site(g);
-	if (!emit_encoding(&g->e, &enc, mem))
-		return false;
-	store_stand_ins(g, &stand_ins);
-	if (g->insn->status_written)
-		gen_flags_written(g);
-	return true;
-}
-
-/* BT and its kin with a register reach beyond a memory operand. */
-bool gen_bit(struct gen *g)
-{
-	bool is_string =
-		(g->insn->flags & INSN_MEM) && g->operands[1].type == ZYDIS_OPERAND_TYPE_REGISTER;
-
-	return !is_string && gen_general(g);
-}
-
-/* Between general registers and memory only. */
-bool gen_mov(struct gen *g)
-{
-	for (unsigned i = 0; i < 2; i++) {
-		ZydisRegisterClass class = ZydisRegisterGetClass(g->operands[i].reg.value);
-
-		if (g->operands[i].type == ZYDIS_OPERAND_TYPE_REGISTER &&
-		    (class < ZYDIS_REGCLASS_GPR8 || class > ZYDIS_REGCLASS_GPR64))
-			return false;
-	}
-	return gen_general(g);
-}
-
-bool gen_nop(struct gen *g)
-{
-	(void)g;
-	return true;
-}
-
-/* The address itself; nothing is accessed. */
-bool gen_lea(struct gen *g)
-{
-	unsigned n = g->insn->dst / REG_OFFSET(1), size = g->insn->size;
-	unsigned dst = gen_is_homed(n) ? R9 : gen_pinned(n);
-	struct host_mem mem;
-
-	if (size < 4 || !gen_operand(g, &mem))
-		return false;
-	emit_lea(&g->e, size, dst, mem);
-	if (gen_is_homed(n))
-		gen_write(g, n, dst);
-	return true;
 }

@@ -23,7 +23,7 @@
 	GEN(prefix##NLE, gen)
 
 static const struct gen_row rows[] = {
-	/* gen.c */
+	/* gen_general.c */
 	SETS(ADD, gen_general),
 	SETS(OR, gen_general),
 	SETS(ADC, gen_general),
@@ -32,7 +32,7 @@ static const struct gen_row rows[] = {
 	SETS(SUB, gen_general),
 	SETS(XOR, gen_general),
 	SETS(CMP, gen_general),
-	SETS(TEST, gen_general),
+	SETS(TEST, gen_test),
 	SETS(INC, gen_general),
 	SETS(DEC, gen_general),
 	SETS(NEG, gen_general),
@@ -169,6 +169,6 @@ void gen_rows_index(struct jit *jit)
 
 bool gen_row_is_general(const struct gen_row *row)
 {
-	return row->gen == gen_general || row->gen == gen_mov || row->gen == gen_bit ||
-	       row->gen == gen_hosted;
+	return row->gen == gen_general || row->gen == gen_mov || row->gen == gen_test ||
+	       row->gen == gen_bit || row->gen == gen_hosted;
 }

@@ -161,6 +161,8 @@ static inline unsigned gen_pinned(unsigned n)
 /* dst = guest register n, 8 bytes. */
 void gen_read(struct gen *g, unsigned dst, unsigned n);
 void gen_write(struct gen *g, unsigned n, unsigned src);
+/* dst = guest register n + disp. Leaves the flags alone. */
+void gen_sum(struct gen *g, unsigned dst, unsigned n, int32_t disp);
 
 /*
  * The memory operand without its segment: as an operand of the host, with R9 and R10 as far as they
