@@ -59,7 +59,8 @@ static void add_interface(const json_t *interface, json_t *addresses)
 json_t *guestnet_addresses(struct store *store, const struct machine *machine)
 {
 	json_t *addresses = json_object(), *reply = NULL, *interface;
-	int fd = machine->process.has_agent ? agent_open(store, machine->id, AGENT_MS, NULL) : -1;
+	bool may_answer = machine_is_running(machine) && machine->process.has_agent;
+	int fd = may_answer ? agent_open(store, machine->id, AGENT_MS, NULL) : -1;
 	size_t i;
 
 	if (fd < 0)

@@ -10,6 +10,7 @@
 #include "ctl/port.h"
 #include "ctl/shell.h"
 #include "ctl/text.h"
+#include "ctl/vlan.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -36,6 +37,7 @@ static int get_adapter(struct call *call, struct machine *machine, json_t *adapt
 	object = adapter_object(machine, adapter);
 	if (machine->process.state != PROCESS_OFF)
 		port_show(call->shell->store, adapter, object);
+	json_object_set_new(object, "VlanSetting", vlan_object(machine->name, adapter));
 	addresses = json_object_get(call->private, value_text_of(adapter, "MacAddress"));
 	if (addresses)
 		json_object_set(object, "IPAddresses", addresses);
