@@ -76,6 +76,7 @@ static void add_memory(struct command_line *line, struct machine *machine)
 	add_number(line, "--memory-min", memory, "Minimum");
 	add_number(line, "--memory-max", memory, "Maximum");
 	add_number(line, "--memory-buffer", memory, "Buffer");
+	add_number(line, "--memory-priority", memory, "Priority");
 }
 
 static void add_boot(struct command_line *line, struct machine *machine)

@@ -97,13 +97,14 @@ static bool changes(const json_t *memory, const json_t *wish, const char *name)
 	return value && !json_equal(value, json_object_get(memory, name));
 }
 
-/* Whether the process has to hear of it; the rest of the settings have no effect for now. */
+/* Whether the process has to hear of it: the rest is for when the VM is off, or for dynamic memory.
+ */
 static bool changes_process(const json_t *memory, const json_t *wish)
 {
 	if (!is_dynamic(memory))
 		return changes(memory, wish, "Startup");
 	return changes(memory, wish, "Minimum") || changes(memory, wish, "Maximum") ||
-	       changes(memory, wish, "Buffer");
+	       changes(memory, wish, "Buffer") || changes(memory, wish, "Priority");
 }
 
 static int nested_error(struct call *call, const struct machine *machine, const char *why)
@@ -182,8 +183,9 @@ static int request_memory(struct call *call, struct machine *machine, const json
 {
 	json_t *arguments =
 		is_dynamic(memory)
-			? json_pack("{sIsIsI}", "minimum", number(memory, "Minimum"), "maximum",
-				    number(memory, "Maximum"), "buffer", number(memory, "Buffer"))
+			? json_pack("{sIsIsIsI}", "minimum", number(memory, "Minimum"), "maximum",
+				    number(memory, "Maximum"), "buffer", number(memory, "Buffer"),
+				    "priority", number(memory, "Priority"))
 			: json_pack("{sI}", "bytes", number(memory, "Startup"));
 	json_t *request = json_pack("{ssso}", "execute", "memory", "arguments", arguments);
 	struct error err = { "" };

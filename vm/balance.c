@@ -3,10 +3,12 @@
 #include "vm/balance.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define STEP_FRACTION 8          /* of what is too much goes at a time */
 #define SLACK_BYTES   (16 * MIB) /* that is not worth moving */
+#define KEPT_FRACTION 16         /* of the host's memory that the lowest priority leaves */
 
 struct balance {
 	uv_timer_t timer; /* freed with it */
@@ -20,13 +22,25 @@ static uint64_t clamp(const struct balance_limits *limits, uint64_t bytes)
 	return MAX(limits->minimum_bytes, MIN(bytes, limits->maximum_bytes));
 }
 
-uint64_t balance_next(const struct balance_limits *limits, uint64_t assigned, uint64_t demand)
+uint64_t balance_spare(unsigned priority, const struct balance_host *host)
 {
-	uint64_t wanted = clamp(limits, demand * (100 + limits->buffer_percent) / 100);
+	uint64_t kept = host->total_bytes / KEPT_FRACTION * (BALANCE_PRIORITY_MAX - priority) /
+			BALANCE_PRIORITY_MAX;
+
+	return host->available_bytes - MIN(host->available_bytes, kept);
+}
+
+uint64_t balance_next(const struct balance_limits *limits, uint64_t assigned, uint64_t demand,
+		      uint64_t spare)
+{
+	unsigned buffer_percent = spare ? limits->buffer_percent : 0;
+	uint64_t wanted = clamp(limits, demand * (100 + buffer_percent) / 100), growth;
 
 	assigned = clamp(limits, assigned);
-	if (wanted > assigned)
-		return wanted - assigned > SLACK_BYTES ? wanted : assigned;
+	if (wanted > assigned) {
+		growth = MIN(wanted - assigned, spare);
+		return growth > SLACK_BYTES ? assigned + growth : assigned;
+	}
 	if (assigned - wanted <= SLACK_BYTES)
 		return assigned;
 	return assigned - MAX((assigned - wanted) / STEP_FRACTION, SLACK_BYTES);
@@ -39,13 +53,41 @@ static void assign(struct balance *b, uint64_t bytes)
 
 /* --- dynamic memory, once a period --- */
 
+static void read_host(struct balance_host *host)
+{
+	FILE *file = fopen("/proc/meminfo", "re");
+	unsigned long long kib;
+	char line[128];
+
+	*host = (struct balance_host){ UINT64_MAX, UINT64_MAX }; /* not known: no reason to save */
+	while (file && fgets(line, sizeof(line), file)) {
+		if (sscanf(line, "MemTotal: %llu", &kib) == 1)
+			host->total_bytes = kib * KIB;
+		else if (sscanf(line, "MemAvailable: %llu", &kib) == 1)
+			host->available_bytes = kib * KIB;
+	}
+	if (file)
+		fclose(file);
+}
+
+static uint64_t spare(const struct balance *b)
+{
+	struct balance_host host;
+
+	if (b->setup.host)
+		b->setup.host(b->setup.self, &host);
+	else
+		read_host(&host);
+	return balance_spare(b->setup.limits.priority, &host);
+}
+
 static void take_sample(struct balance *b, const struct virtio_balloon_report *report)
 {
 	uint64_t had = b->setup.ram_bytes - report->sample_held_bytes;
 
 	b->samples = report->samples;
 	b->demand_bytes = had - MIN(report->available_bytes, had);
-	assign(b, balance_next(&b->setup.limits, had, b->demand_bytes));
+	assign(b, balance_next(&b->setup.limits, had, b->demand_bytes, spare(b)));
 }
 
 static void on_timer(uv_timer_t *timer)

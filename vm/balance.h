@@ -22,6 +22,15 @@
 struct balance_limits {
 	uint64_t minimum_bytes, maximum_bytes;
 	unsigned buffer_percent; /* of what the guest needs, on top of it */
+	unsigned priority;       /* 0 to BALANCE_PRIORITY_MAX: see balance_spare */
+};
+
+#define BALANCE_PRIORITY_MAX     100
+#define BALANCE_PRIORITY_DEFAULT 50
+
+/* What the host has, and has left without swapping. */
+struct balance_host {
+	uint64_t total_bytes, available_bytes;
 };
 
 struct balance_setup {
@@ -33,6 +42,7 @@ struct balance_setup {
 	struct balance_limits limits; /* of dynamic memory, which is looked at */
 	unsigned period_ms;           /* so often */
 	bool (*nested_active)(void *self);
+	void (*host)(void *self, struct balance_host *host); /* NULL: /proc/meminfo */
 	void *self;
 };
 
@@ -63,9 +73,18 @@ int balance_set_limits(struct balance *balance, const struct balance_limits *lim
 		       struct error *err);
 
 /*
- * What a guest that has `assigned` bytes and needs `demand` of them is to have next. Growth is
- * immediate, to shrink takes steps: a guest that has just freed memory may want it again.
+ * What a machine of that priority may take of what the host has left: all but a part that is kept
+ * for those of higher priority, a sixteenth of the host's memory for priority 0 and nothing for the
+ * highest. So where memory is short, the last of it goes to the highest.
  */
-uint64_t balance_next(const struct balance_limits *limits, uint64_t assigned, uint64_t demand);
+uint64_t balance_spare(unsigned priority, const struct balance_host *host);
+
+/*
+ * What a guest that has `assigned` bytes and needs `demand` of them is to have next, where the host
+ * has `spare` for it. Growth is immediate, to shrink takes steps: a guest that has just freed
+ * memory may want it again. Without anything to spare there is no buffer.
+ */
+uint64_t balance_next(const struct balance_limits *limits, uint64_t assigned, uint64_t demand,
+		      uint64_t spare);
 
 #endif

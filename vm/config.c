@@ -3,6 +3,7 @@
 #include "vm/config.h"
 
 #include "dev/pci/pci.h"
+#include "vm/balance.h"
 #include "vm/share.h"
 
 #include <errno.h>
@@ -23,6 +24,7 @@ void config_init(struct config *config)
 		.cpus = 1,
 		.memory_bytes = DEFAULT_MEMORY_BYTES,
 		.memory_buffer_percent = DEFAULT_BUFFER,
+		.memory_priority = BALANCE_PRIORITY_DEFAULT,
 		.cpu_maximum_percent = SHARE_MAXIMUM_DEFAULT,
 		.cpu_weight = SHARE_WEIGHT_DEFAULT,
 		.append = "",

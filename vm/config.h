@@ -55,7 +55,7 @@ struct config {
 	uint64_t memory_bytes;         /* at the start */
 	uint64_t memory_minimum_bytes; /* of dynamic memory; 0: not said, what it starts with */
 	uint64_t memory_maximum_bytes; /* 0: static memory */
-	unsigned memory_buffer_percent;
+	unsigned memory_buffer_percent, memory_priority;
 	unsigned cpu_maximum_percent, cpu_weight; /* of the host's processors: vm/share.h */
 	bool nested;
 	const char *kernel; /* NULL: none */

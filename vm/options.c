@@ -6,6 +6,7 @@
 #include "vm/options.h"
 
 #include "vm/engines.h"
+#include "vm/balance.h"
 #include "vm/share.h"
 
 #include <errno.h>
@@ -112,6 +113,16 @@ static int set_memory_buffer(struct config *config, const char *value, struct er
 
 	if (!ret)
 		config->memory_buffer_percent = (unsigned)n;
+	return ret;
+}
+
+static int set_memory_priority(struct config *config, const char *value, struct error *err)
+{
+	uint64_t n;
+	int ret = parse_number(value, 0, BALANCE_PRIORITY_MAX, &n, err);
+
+	if (!ret)
+		config->memory_priority = (unsigned)n;
 	return ret;
 }
 
@@ -358,6 +369,8 @@ static const struct option options[] = {
 	  "and keeps that much (default: what it starts with)" },
 	{ "memory-buffer", "PERCENT", false, set_memory_buffer, 0,
 	  "of what it needs, and gets on top of it (default 20)" },
+	{ "memory-priority", "0..100", false, set_memory_priority, 0,
+	  "who gets the host's last memory (default 50)" },
 	{ "nested", "on|off", false, set_nested, 0,
 	  "show virtualization extensions to the guest (default off)" },
 	{ "kernel", "FILE", false, NULL, FIELD(kernel),

@@ -10,7 +10,7 @@
  *   pause, resume      stops and continues all vCPUs; nothing where that is so already
  *   reset              as the reset button does
  *   memory             bytes: what a guest with static memory is to have; or for dynamic memory
- *                      minimum, maximum (bytes) and buffer (percent)
+ *                      minimum, maximum (bytes), buffer (percent) and priority (0 to 100)
  *   processor          maximum (percent), weight: what it gets of the host's processors
  *   network            net: where an adapter's cable leads from now on, as --net has it; its id=
  *                      says which adapter
@@ -107,7 +107,7 @@ static int get_number(const json_t *arguments, const char *name, uint64_t *numbe
 static int memory(void *self, const json_t *arguments, json_t *answer, struct error *err)
 {
 	struct balance_limits limits;
-	uint64_t bytes, percent;
+	uint64_t bytes, percent, priority;
 	int ret;
 
 	(void)answer;
@@ -120,9 +120,12 @@ static int memory(void *self, const json_t *arguments, json_t *answer, struct er
 		ret = get_number(arguments, "maximum", &limits.maximum_bytes, err);
 	if (!ret)
 		ret = get_number(arguments, "buffer", &percent, err);
+	if (!ret)
+		ret = get_number(arguments, "priority", &priority, err);
 	if (ret)
 		return ret;
 	limits.buffer_percent = (unsigned)MIN(percent, (uint64_t)CONFIG_BUFFER_MAX_PERCENT);
+	limits.priority = (unsigned)MIN(priority, (uint64_t)BALANCE_PRIORITY_MAX);
 	return balance_set_limits(vm_balance(self), &limits, err);
 }
 

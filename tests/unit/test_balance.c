@@ -25,12 +25,18 @@ struct fixture {
 	struct virtio_balloon *balloon;
 	struct balance *balance;
 	bool nested;
+	uint64_t host_available_bytes;
 	struct error err;
 };
 
 static bool is_nested(void *self)
 {
 	return ((struct fixture *)self)->nested;
+}
+
+static void tell_host(void *self, struct balance_host *host)
+{
+	*host = (struct balance_host){ 16 * GIB, ((struct fixture *)self)->host_available_bytes };
 }
 
 static void open_machine(void **state, bool is_dynamic)
@@ -40,12 +46,14 @@ static void open_machine(void **state, bool is_dynamic)
 		.ram_bytes = RAM,
 		.startup_bytes = is_dynamic ? STARTUP : RAM,
 		.is_dynamic = is_dynamic,
-		.limits = { MINIMUM, 1024 * GIB, 20 },
+		.limits = { MINIMUM, 1024 * GIB, 20, BALANCE_PRIORITY_DEFAULT },
 		.period_ms = 1,
 		.nested_active = is_nested,
+		.host = tell_host,
 		.self = f,
 	};
 
+	f->host_available_bytes = 16 * GIB;
 	driver_open(&f->d);
 	assert_int_equal(uv_loop_init(&f->loop), 0);
 	assert_int_equal(virtio_balloon_create(&f->balloon, &f->d.place, is_dynamic), 0);
@@ -120,7 +128,7 @@ static void tick(struct fixture *f, uint64_t demand)
 static void test_static(void **state)
 {
 	struct fixture *f = *state;
-	const struct balance_limits limits = { MINIMUM, RAM, 20 };
+	const struct balance_limits limits = { MINIMUM, RAM, 20, 50 };
 
 	assert_int_equal(assigned(f), RAM);
 	assert_int_equal(balance_resize(f->balance, 64 * MIB, &f->err), -ENODEV);
@@ -180,7 +188,8 @@ static void test_dynamic(void **state)
 static void test_dynamic_nested(void **state)
 {
 	struct fixture *f = *state;
-	const struct balance_limits limits = { 32 * MIB, RAM, 50 }, odd = { RAM + 1, RAM, 5 };
+	const struct balance_limits limits = { 32 * MIB, RAM, 50, 50 },
+				    odd = { RAM + 1, RAM, 5, 50 };
 
 	driver_start(&f->d, FEATURES, QUEUES);
 	obey(f);
@@ -199,20 +208,56 @@ static void test_dynamic_nested(void **state)
 /* It converges, whatever the guest needs, and never leaves the limits. */
 static void test_next(void **state)
 {
-	const struct balance_limits limits = { 64 * MIB, GIB, 20 };
+	const struct balance_limits limits = { 64 * MIB, GIB, 20, 50 };
 
 	(void)state;
 	for (uint64_t demand = 0; demand <= 2 * GIB; demand += 37 * MIB) {
 		uint64_t has = demand % 2 ? 0 : 4 * GIB, wanted = demand * 120 / 100;
 		unsigned n = 0;
 
-		for (uint64_t next; (next = balance_next(&limits, has, demand)) != has; n++)
+		for (uint64_t next; (next = balance_next(&limits, has, demand, UINT64_MAX)) != has;
+		     n++)
 			has = next;
 		assert_true(n < TICKS_MAX);
 		assert_true(has >= limits.minimum_bytes && has <= limits.maximum_bytes);
 		wanted = MAX(limits.minimum_bytes, MIN(wanted, limits.maximum_bytes));
 		assert_true(has + 16 * MIB >= wanted && has <= wanted + 16 * MIB);
 	}
+}
+
+/* Where the host is short, the last of it is for high priorities, and nobody has a buffer. */
+static void test_priority(void **state)
+{
+	const struct balance_limits limits = { 64 * MIB, GIB, 20, 50 };
+	const struct balance_host plenty = { 16 * GIB, 8 * GIB }, little = { 16 * GIB, 600 * MIB };
+
+	(void)state;
+	assert_int_equal(balance_spare(0, &plenty), 7 * GIB);
+	assert_int_equal(balance_spare(100, &plenty), 8 * GIB);
+	assert_int_equal(balance_spare(0, &little), 0);
+	assert_int_equal(balance_spare(50, &little), 88 * MIB);
+	assert_int_equal(balance_spare(100, &little), 600 * MIB);
+	assert_int_equal(balance_next(&limits, 200 * MIB, 500 * MIB, 88 * MIB), 288 * MIB);
+	assert_int_equal(balance_next(&limits, 200 * MIB, 500 * MIB, 0), 200 * MIB);
+	assert_int_equal(balance_next(&limits, 240 * MIB, 200 * MIB, GIB), 240 * MIB);
+	assert_true(balance_next(&limits, 240 * MIB, 200 * MIB, 0) < 240 * MIB);
+}
+
+/* The same for a machine that runs: it asks the host each time. */
+static void test_short_host(void **state)
+{
+	struct fixture *f = *state;
+
+	driver_start(&f->d, FEATURES, QUEUES);
+	obey(f);
+	f->host_available_bytes = 0;
+	for (unsigned i = 0; i < 5; i++)
+		tick(f, 200 * MIB);
+	assert_int_equal(assigned(f), STARTUP);
+	f->host_available_bytes = 16 * GIB;
+	for (unsigned i = 0; i < 5; i++)
+		tick(f, 200 * MIB);
+	assert_true(assigned(f) > STARTUP);
 }
 
 int main(void)
@@ -223,6 +268,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_dynamic, setup_dynamic, teardown),
 		cmocka_unit_test_setup_teardown(test_dynamic_nested, setup_dynamic, teardown),
 		cmocka_unit_test(test_next),
+		cmocka_unit_test(test_priority),
+		cmocka_unit_test_setup_teardown(test_short_host, setup_dynamic, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
