@@ -125,6 +125,7 @@ static struct switch_port *find_learned(const struct passage *passage, const uin
 											   : NULL;
 }
 
+/* An adapter keeps its address: nobody takes its frames by sending in its name. */
 static void send_unicast(struct passage *passage)
 {
 	const uint8_t *mac = frame_destination(&passage->frame);
@@ -194,17 +195,6 @@ static enum drop_reason check(const struct passage *passage)
 	return reason == DROP_REASONS ? check_guards(passage) : reason;
 }
 
-/* An adapter keeps its address: nobody takes frames from it by sending in its name. */
-static void learn(const struct passage *passage)
-{
-	const uint8_t *source = frame_source(&passage->frame);
-	bool is_elsewhere;
-
-	if (passage->in->policy.spoofing && !find_adapter(passage, source, &is_elsewhere))
-		mac_learn(passage->core->macs, passage->vlan, source, passage->in->index,
-			  passage->now_ns);
-}
-
 static void forward(struct passage *passage)
 {
 	enum drop_reason reason = check(passage);
@@ -213,7 +203,9 @@ static void forward(struct passage *passage)
 		drop(passage, reason);
 		return;
 	}
-	learn(passage);
+	if (passage->in->policy.spoofing)
+		mac_learn(passage->core->macs, passage->vlan, frame_source(&passage->frame),
+			  passage->in->index, passage->now_ns);
 	passage->is_mirrored = passage->in->policy.mirroring == SWITCH_MIRROR_SOURCE;
 	if (mac_is_multicast(frame_destination(&passage->frame)))
 		flood(passage, true);

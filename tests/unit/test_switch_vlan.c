@@ -122,6 +122,8 @@ static void trunks_tag_what_is_allowed(void **state)
 	assert_string_equal(send_tagged(f, 1, EVERYONE, 13), "");
 	assert_string_equal(send_tagged(f, 2, EVERYONE, NO_TAG), "15");
 	assert_tag(f, 1, 10);
+	assert_string_equal(send_tagged(f, 2, EVERYONE, 0xa000), "15"); /* a priority only */
+	assert_tag(f, 1, 0xa00a);
 	assert_string_equal(send_tagged(f, 3, EVERYONE, NO_TAG), "");
 	assert_string_equal(send_tagged(f, 5, EVERYONE, 0xe005), "14");
 	assert_tag(f, 1, NO_TAG);
