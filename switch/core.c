@@ -8,15 +8,15 @@
 #include "switch/core_parts.h"
 #include "switch/tag.h"
 
-/* One frame on its way. */
+/* One frame on its way. Its delivery may bring an answer, which is on its way meanwhile. */
 struct passage {
 	struct switch_core *core;
 	struct switch_port *in;
 	struct frame frame;
 	unsigned vlan;
 	uint64_t now_ns;
-	unsigned receivers;
-	bool is_mirrored;
+	uint64_t got[SWITCH_PORTS_MAX / 64]; /* a bit for each port that it went to */
+	bool has_receiver, is_mirrored;
 };
 
 static void drop_in(struct switch_port *port, enum drop_reason reason, const struct frame *frame,
@@ -39,7 +39,7 @@ static void deliver(struct passage *passage, struct switch_port *to, const struc
 {
 	struct switch_core *core = passage->core;
 
-	to->last_frame = core->frames;
+	passage->got[to->index / 64] |= BIT(to->index % 64);
 	if (!core->deliver(core->self, to, parts, count, bytes)) {
 		to->counters.out_dropped++;
 		drop_add(&to->drops, DROP_QUEUE_FULL, &passage->frame, passage->vlan, bytes,
@@ -58,7 +58,7 @@ static void send_to(struct passage *passage, struct switch_port *to)
 	unsigned count =
 		tag_parts(&to->policy.vlan, passage->vlan, &passage->frame, tag, parts, &bytes);
 
-	passage->receivers++;
+	passage->has_receiver = true;
 	passage->is_mirrored |= to->policy.mirroring == SWITCH_MIRROR_SOURCE;
 	deliver(passage, to, parts, count, bytes);
 }
@@ -75,6 +75,11 @@ static void flood(struct passage *passage, bool to_all)
 	}
 }
 
+static bool has_got(const struct passage *passage, const struct switch_port *port)
+{
+	return passage->got[port->index / 64] >> port->index % 64 & 1;
+}
+
 /* Copies go out as the frame came in, whatever the VLAN, to whoever has not got it anyway. */
 static void mirror(struct passage *passage)
 {
@@ -85,7 +90,7 @@ static void mirror(struct passage *passage)
 		struct switch_port *to = passage->core->port[i];
 
 		if (!to || to->policy.mirroring != SWITCH_MIRROR_DESTINATION || to == passage->in ||
-		    !to->is_connected || to->last_frame == passage->core->frames)
+		    !to->is_connected || has_got(passage, to))
 			continue;
 		to->counters.copies++;
 		deliver(passage, to, &whole, 1, frame->bytes);
@@ -145,7 +150,7 @@ static void send_unicast(struct passage *passage)
 		return;
 	}
 	flood(passage, false);
-	if (passage->receivers)
+	if (passage->has_receiver)
 		return;
 	if (is_elsewhere)
 		drop(passage, passage->vlan ? DROP_VLAN_OTHER : DROP_VLAN_NONE);
@@ -220,7 +225,6 @@ void switch_input(struct switch_port *port, const void *data, size_t bytes, uint
 	struct passage passage = { .core = port->core, .in = port, .now_ns = now_ns };
 	int vlan;
 
-	port->core->frames++;
 	port->counters.in_frames++;
 	port->counters.in_bytes += bytes;
 	port->credit_bytes -= (int64_t)MIN(bytes, FRAME_BYTES_MAX);

@@ -39,12 +39,11 @@ struct switch_port {
 	struct drop_ring drops;
 	int64_t credit_bytes; /* that it may send now; below zero: it has sent too much */
 	uint64_t credit_ns;   /* when that was so */
-	uint64_t last_frame;  /* the number of the last one that went to it */
 };
 
 /*
  * A frame for a port's client, in pieces that are borrowed for the call. False: there is no room,
- * and the frame is counted as dropped.
+ * and the frame is counted as dropped. It may call switch_input, but not change ports.
  */
 typedef bool switch_deliver_fn(void *self, struct switch_port *to, const struct iovec *parts,
 			       unsigned count, size_t bytes);

@@ -11,9 +11,8 @@
 struct switch_core {
 	switch_deliver_fn *deliver;
 	void *self;
-	struct mac_table *macs; /* learned */
-	uint64_t frames;        /* that came in: the number of the one on its way */
-	unsigned top;           /* ports have indices below */
+	struct mac_table *macs;                     /* learned */
+	unsigned top;                               /* ports have indices below */
 	struct switch_port *port[SWITCH_PORTS_MAX]; /* by index; NULL: free */
 	uint64_t mac[SWITCH_PORTS_MAX];             /* of adapters, by index; MAC_NONE */
 };

@@ -18,7 +18,16 @@ struct bench {
 	struct switch_port *port[PORTS];
 	unsigned got[PORTS];
 	bool is_full;
+	struct switch_port *answers; /* sends a frame to the first port for each that it gets */
 };
+
+static void make_mac(uint8_t mac[6], unsigned i)
+{
+	memcpy(mac,
+	       (const uint8_t[]){ 0x00, 0x15, 0x5d, (uint8_t)(i >> 16), (uint8_t)(i >> 8),
+				  (uint8_t)i },
+	       6);
+}
 
 static bool deliver(void *self, struct switch_port *to, const struct iovec *parts, unsigned count,
 		    size_t bytes)
@@ -33,15 +42,14 @@ static bool deliver(void *self, struct switch_port *to, const struct iovec *part
 		return false;
 	for (unsigned i = 0; i < PORTS; i++)
 		b->got[i] += to == b->port[i];
-	return true;
-}
+	if (to == b->answers) {
+		uint8_t frame[60] = { [12] = TYPE };
 
-static void make_mac(uint8_t mac[6], unsigned i)
-{
-	memcpy(mac,
-	       (const uint8_t[]){ 0x00, 0x15, 0x5d, (uint8_t)(i >> 16), (uint8_t)(i >> 8),
-				  (uint8_t)i },
-	       6);
+		make_mac(frame, 0);
+		make_mac(frame + 6, to->index);
+		switch_input(to, frame, sizeof(frame), 0);
+	}
+	return true;
 }
 
 /* Ports with spoofing on; the adapter of port i has address i. */
@@ -218,6 +226,28 @@ static void a_wait_is_long_enough(void **state)
 	assert_int_equal(switch_port_allowance(b->port[0], now, &wait_ns), SIZE_MAX);
 }
 
+static void an_answer_may_come_at_once(void **state)
+{
+	struct bench *b = *state;
+	struct switch_policy policy = b->port[3]->policy;
+
+	policy.mirroring = SWITCH_MIRROR_DESTINATION;
+	switch_port_set_policy(b->port[3], &policy);
+	policy = b->port[0]->policy;
+	policy.mirroring = SWITCH_MIRROR_SOURCE;
+	switch_port_set_policy(b->port[0], &policy);
+	b->answers = b->port[1];
+	input(b, 0, 0, 1, 0);
+	assert_int_equal(b->got[0], 1);
+	assert_int_equal(b->got[1], 1);
+	assert_int_equal(b->got[2], 0);
+	assert_int_equal(b->got[3], 2); /* copies of the frame and of the answer */
+	input(b, 0, 0, 100, 0);         /* to all of them, and so no copies but of the answer */
+	assert_int_equal(b->got[1], 1);
+	assert_int_equal(b->got[2], 1);
+	assert_int_equal(b->got[3], 2);
+}
+
 static void equal_drops_make_one_record(void **state)
 {
 	struct bench *b = *state;
@@ -288,6 +318,7 @@ int main(void)
 		C(a_full_table_floods),
 		C(a_limit_holds_over_time),
 		C(a_wait_is_long_enough),
+		C(an_answer_may_come_at_once),
 		C(equal_drops_make_one_record),
 		C(no_room_is_a_drop_of_the_receivers),
 		C(ports_come_and_go),
