@@ -36,6 +36,7 @@ struct station {
 
 struct fixture {
 	char nidus[PATH_MAX], root[32];
+	const char *prefix;  /* of the command line: "" or what takes rights away */
 	char said[TEXT_MAX]; /* by the last script */
 	struct station station[STATIONS];
 	unsigned markers;
@@ -50,7 +51,7 @@ static const uint8_t nobody[6] = { 2, 0, 0, 0, 0, 8 };
 /* What it prints, errors too, without the last newline. */
 static const char *run(struct fixture *f, const char *script)
 {
-	char path[64], command[PATH_MAX + 128];
+	char path[64], command[PATH_MAX + 256];
 	FILE *file;
 	size_t n;
 
@@ -59,8 +60,8 @@ static const char *run(struct fixture *f, const char *script)
 	assert_non_null(file);
 	fputs(script, file);
 	fclose(file);
-	snprintf(command, sizeof(command), "'%s' --root %s -File %s 2>&1 </dev/null", f->nidus,
-		 f->root, path);
+	snprintf(command, sizeof(command), "%s '%s' --root %s -File %s 2>&1 </dev/null", f->prefix,
+		 f->nidus, f->root, path);
 	file = popen(command, "r");
 	assert_non_null(file);
 	n = fread(f->said, 1, sizeof(f->said) - 1, file);
@@ -235,6 +236,7 @@ static int setup(void **state)
 	ssize_t n = readlink("/proc/self/exe", f->nidus, sizeof(f->nidus) - 16);
 	char id[64], *end;
 
+	f->prefix = "";
 	assert_true(n > 0); /* BUILD/tests/test_switch_cmdlets */
 	*strrchr(f->nidus, '/') = 0;
 	end = strrchr(f->nidus, '/');
@@ -479,6 +481,24 @@ static void disconnected(void **state)
 	assert_string_equal(sent(f, 'A', f->station[0].mac, everyone), "BC");
 }
 
+/* G16: a card's frames are not for everyone. */
+static void G16_external_takes_a_right(void **state)
+{
+	struct fixture *f = *state;
+
+	if (!*run(f, "(Get-NetAdapter -Physical | select -First 1).Name")) {
+		puts("skip: this host has no network adapter");
+		skip();
+	}
+	if (!geteuid())
+		f->prefix = "setpriv --bounding-set=-net_raw --inh-caps=-net_raw";
+	assert_non_null(strstr(run(f, "New-VMSwitch Out -NetAdapterName "
+				      "(Get-NetAdapter -Physical | select -First 1).Name"),
+			       "takes the right to do so (CAP_NET_RAW"));
+	f->prefix = "";
+	assert_string_equal(run(f, "Get-VMSwitch Out*"), "");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -497,6 +517,7 @@ int main(void)
 		TEST(mirrored),
 		TEST(captured),
 		TEST(disconnected),
+		TEST(G16_external_takes_a_right),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
