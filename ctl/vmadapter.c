@@ -188,6 +188,28 @@ static int set_mac(struct call *call, struct machine *machine, json_t *adapter)
 	return 0;
 }
 
+/* Kept and shown, as scripts expect; what nothing acts on is said. */
+static void warn_of_idle_settings(struct call *call)
+{
+	static const char *const idle[] = {
+		"AllowTeaming",
+		"DeviceNaming",
+		"IeeePriorityTag",
+		"MinimumBandwidthAbsolute",
+		"MinimumBandwidthWeight",
+		"StormLimit",
+		"VmqWeight",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(idle); i++) {
+		const char *word = call_string(call, idle[i]);
+
+		if (call_int(call, idle[i], 0) || (word && text_same(word, "On")))
+			call_warn(call, "-%s is kept, but nothing acts on it in this version.",
+				  idle[i]);
+	}
+}
+
 static int set_adapter(struct call *call, struct machine *machine, json_t *adapter)
 {
 	if (set_mac(call, machine, adapter))
@@ -218,6 +240,7 @@ static int set_host_adapters(struct call *call)
 
 static int set_adapters(struct call *call)
 {
+	warn_of_idle_settings(call);
 	if (call_switch(call, "ManagementOS"))
 		return set_host_adapters(call);
 	return machine_change(call, "VMNetworkAdapter", "configure the network adapters of",

@@ -10,4 +10,5 @@ Set-VMNetworkAdapter A -StaticMacAddress 001122334455 -DynamicMacAddress
 Connect-VMNetworkAdapter A Nowhere
 Get-VMSwitch | Set-VMNetworkAdapter -MacAddressSpoofing On
 Set-VMNetworkAdapter B -MacAddressSpoofing On
+Set-VMNetworkAdapter A -StormLimit 100 -DeviceNaming On -VmqWeight 0 -MaximumBandwidth 1000000 -Passthru | fl StormLimit, VmqWeight, DeviceNaming, MaximumBandwidth
 Get-VM
