@@ -125,11 +125,6 @@ static void fill_brand(struct cpuid_table *table)
 		memcpy(row_at(table, 0x80000002 + i, SUBLEAF_ANY), brand + 16 * i, 16);
 }
 
-static unsigned log2_ceil(unsigned v)
-{
-	return v <= 1 ? 0 : 32 - (unsigned)__builtin_clz(v - 1);
-}
-
 /* One package with `vcpus` cores of one thread each. */
 static void fill_topology(struct cpuid_table *table, unsigned vcpus)
 {

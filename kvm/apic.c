@@ -8,7 +8,6 @@
  * IOAPIC's table; nothing is ever delivered by them.
  */
 #include <errno.h>
-#include <stdlib.h>
 #include <sys/ioctl.h>
 
 #include "kvm/kvm.h"

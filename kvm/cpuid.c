@@ -101,11 +101,6 @@ unsigned kvm_cpuid_physical_bits(const struct kvm_cpuid2 *cpuid)
 	return look(cpuid, 0x80000008).eax & 0xff;
 }
 
-static unsigned log2_ceil(unsigned v)
-{
-	return v <= 1 ? 0 : 32 - (unsigned)__builtin_clz(v - 1);
-}
-
 /* Bit of a register on or off. */
 static void turn(uint32_t *reg, uint64_t bit, bool on)
 {

@@ -142,7 +142,7 @@ int kvm_vm_make(struct kvm *kvm, int device)
 	return kvm->cpuid && kvm->msrs ? 0 : -errno;
 }
 
-void kvm_vm_unmake(struct kvm *kvm)
+static void vm_unmake(struct kvm *kvm)
 {
 	if (kvm->fd >= 0)
 		close(kvm->fd);
@@ -157,7 +157,7 @@ static void kvm_destroy(struct engine *engine)
 	if (!kvm)
 		return;
 	kvm_apic_destroy(kvm);
-	kvm_vm_unmake(kvm);
+	vm_unmake(kvm);
 	pthread_mutex_destroy(&kvm->pins.lock);
 	free(kvm);
 }
@@ -237,7 +237,7 @@ static int set_msrs(struct kvm_vcpu *vcpu)
 	return ret;
 }
 
-void kvm_vcpu_unmake(struct kvm_vcpu *vcpu)
+static void vcpu_unmake(struct kvm_vcpu *vcpu)
 {
 	kvm_state_forget(vcpu);
 	if (vcpu->run)
@@ -250,7 +250,7 @@ static void vcpu_destroy(struct engine_vcpu *vcpu)
 {
 	if (!vcpu)
 		return;
-	kvm_vcpu_unmake(vcpu_of(vcpu));
+	vcpu_unmake(vcpu_of(vcpu));
 	free(vcpu);
 }
 

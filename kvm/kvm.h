@@ -55,13 +55,11 @@ struct kvm_vcpu {
 int kvm_open(struct error *err);
 /* What the processor can offer to guests. NULL: out of memory or refused, errno says. */
 struct kvm_cpuid2 *kvm_supported_cpuid(int device);
-/* Makes a VM of kvm->config, without memory and interrupts. 0 or -errno; kvm_vm_unmake either way.
+/* Makes a VM of kvm->config, without memory and interrupts. 0, or -errno and what there is of it.
  */
 int kvm_vm_make(struct kvm *kvm, int device);
-void kvm_vm_unmake(struct kvm *kvm);
 /* Makes the vCPU that vcpu->kvm and ->index say, for the calling thread. As above. */
 int kvm_vcpu_make(struct kvm_vcpu *vcpu);
-void kvm_vcpu_unmake(struct kvm_vcpu *vcpu);
 
 /* run.c */
 enum engine_exit kvm_vcpu_run(struct kvm_vcpu *vcpu);

@@ -14,7 +14,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -23,7 +22,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "kvm/cpuid.h"
 #include "kvm/kvm.h"
 #include "kvm/probe.h"
 

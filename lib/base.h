@@ -45,6 +45,12 @@ static inline uint64_t align_up(uint64_t v, uint64_t power_of_two)
 	return align_down(v + power_of_two - 1, power_of_two);
 }
 
+/* The least n with 2^n >= v. */
+static inline unsigned log2_ceil(unsigned v)
+{
+	return v <= 1 ? 0 : 32 - (unsigned)__builtin_clz(v - 1);
+}
+
 /* Unaligned little-endian loads and stores: x86 is little-endian, host and guest. */
 static inline uint64_t load_le(const void *p, unsigned bytes)
 {

@@ -164,12 +164,9 @@ void virtio_balloon_set_target(struct virtio_balloon *balloon, uint64_t bytes)
 
 void virtio_balloon_report(struct virtio_balloon *balloon, struct virtio_balloon_report *report)
 {
-	uint64_t target = __atomic_load_n(&balloon->config.num_pages, __ATOMIC_RELAXED);
-
 	pthread_mutex_lock(&balloon->lock);
 	*report = (struct virtio_balloon_report){
 		.has_driver = virtio_is_live(&balloon->virtio),
-		.target_bytes = target * PAGE_BYTES,
 		.held_bytes = held_bytes(balloon),
 		.samples = balloon->samples,
 		.available_bytes = balloon->available_bytes,

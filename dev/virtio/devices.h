@@ -64,7 +64,6 @@ void virtio_balloon_set_target(struct virtio_balloon *balloon, uint64_t bytes);
 
 struct virtio_balloon_report {
 	bool has_driver;
-	uint64_t target_bytes;
 	uint64_t held_bytes;      /* that the driver says it does without, at most all RAM */
 	unsigned samples;         /* how often the driver has said the following since its start */
 	uint64_t available_bytes; /* that the guest could use without paying for it */
