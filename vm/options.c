@@ -351,9 +351,9 @@ static int set_timeout(struct config *config, const char *value, struct error *e
 
 static const struct option options[] = {
 	{ "engine", "auto|kvm|soft|interp|check", false, set_engine, 0,
-	  "what runs the processors: the host's KVM, software, or software\n"
-	  "without translation; auto (the default) is kvm where that can run\n"
-	  "the machine, else soft" },
+	  "what runs the processors: the host's KVM, software, software\n"
+	  "without translation, or both of these, compared block by block;\n"
+	  "auto (the default) is kvm where that can run the machine, else soft" },
 	{ "cpu", "intel|amd", false, set_cpu, 0,
 	  "the processor's vendor (default: the host's with kvm, else intel)" },
 	{ "cpus", "N", false, set_cpus, 0, "number of processors, 1 to 64 (default 1)" },
