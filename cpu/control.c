@@ -17,7 +17,7 @@
 #define CR0_DEFINED                                                                                \
 	(CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | \
 	 CR0_PG)
-#define CR0_PAGING  (CR0_PE | CR0_WP | CR0_PG)
+#define CR0_PAGING  (CR0_WP | CR0_PG)          /* PE alone is none of the TLB's concern */
 #define CR0_PDPTES  (CR0_CD | CR0_NW | CR0_PG) /* a change of these reloads the PDPTEs */
 #define CR4_PAGING  (CR4_PSE | CR4_PAE | CR4_PGE | CR4_PCIDE | CR4_SMEP | CR4_SMAP | CR4_PKE)
 #define CR4_PDPTES  (CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP)

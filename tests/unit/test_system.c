@@ -85,6 +85,24 @@ static void protected_mode(struct vcpu *v)
 	assert_int_equal(v->cpu->mode, MODE_32);
 }
 
+/* Firmware goes to and fro between the modes with each call: nothing of the TLB is lost by that. */
+static void protection_alone_empties_no_tlb(void **state)
+{
+	struct vcpu v;
+	uint64_t *flushes, before;
+
+	(void)state;
+	vcpu_setup(&v, CPU_INTEL);
+	flushes = &v.cpu->stats.count[STAT_TLB_FLUSHES];
+	before = *flushes;
+	assert_passes(v.cpu, control_write_cr0(v.cpu, CR0_PE));
+	assert_passes(v.cpu, control_write_cr0(v.cpu, 0));
+	assert_int_equal(*flushes, before);
+	assert_passes(v.cpu, control_write_cr0(v.cpu, CR0_PE | CR0_WP));
+	assert_true(*flushes > before);
+	vcpu_teardown(&v);
+}
+
 /* 64-bit mode at CPL 0; nothing may touch memory, there are no page tables. */
 static void long_mode(struct vcpu *v)
 {
@@ -424,6 +442,7 @@ static void io_breakpoints_trap(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(protection_alone_empties_no_tlb),
 		cmocka_unit_test(privileged_instructions_need_cpl_0),
 		cmocka_unit_test(switched_off_instructions_are_undefined),
 		cmocka_unit_test(umip_and_tsd_are_for_user_mode),
