@@ -31,14 +31,24 @@ void jit_arrive(struct cpu *cpu)
 	cpu->jit.key = current_key(cpu);
 }
 
-static void remember(struct cpu *cpu, const struct block *block, uint64_t generation)
+/* What has been found depends on this generation. */
+static void note_generation(struct cpu *cpu, uint64_t generation)
 {
-	struct branch_entry *entry = &cpu->jit.branches[branch_slot(cpu->rip)];
-
 	cpu->jit.is_global[cpu->cpl == 3] = generation == cpu->tlb->global_generation;
 	cpu->jit.key = current_key(cpu);
-	*entry =
-		(struct branch_entry){ .addr = cpu->rip, .key = cpu->jit.key, .code = block->code };
+}
+
+static void remember(struct cpu *cpu, const struct block *block, uint64_t generation)
+{
+	gpa_t page = align_down(block->gpa, PAGE_BYTES);
+
+	note_generation(cpu, generation);
+	cpu->jit.branches[branch_slot(cpu->rip)] = (struct branch_entry){
+		.addr = cpu->rip,
+		.key = cpu->jit.key,
+		.code = block->code,
+		.place = block->second_page == NO_PAGE ? page | block->flavor : 0,
+	};
 }
 
 static bool is_due(struct cpu *cpu)
@@ -83,16 +93,40 @@ static const struct branch_entry *find_branch(const struct cpu *cpu)
 	return entry->addr == cpu->rip && entry->key == cpu->jit.key ? entry : NULL;
 }
 
+/*
+ * The TLB has been emptied since, as kernels have it done often, but the page of the code is where
+ * it was: that needs none of the block cache, which lies in memory that is seldom used. A block
+ * that has been dropped meanwhile sees to that itself. NULL: not known.
+ */
+static const struct branch_entry *revive_branch(struct cpu *cpu)
+{
+	struct branch_entry *entry = &cpu->jit.branches[branch_slot(cpu->rip)];
+	gpa_t page;
+
+	cpu->insn = NULL;
+	if (entry->addr != cpu->rip || (entry->place & ~PAGE_MASK) != block_flavor(cpu) ||
+	    unlikely(cpu->jit.is_single))
+		return NULL;
+	page = align_down(mmu_fetch(cpu, cpu->rip), PAGE_BYTES);
+	if ((entry->place & PAGE_MASK) != page || page == cpu->apic_page)
+		return NULL;
+	note_generation(cpu, mmu_fetch_generation(cpu, cpu->rip));
+	entry->key = cpu->jit.key;
+	return entry;
+}
+
 const void *jit_next(struct cpu *cpu)
 {
 	const struct branch_entry *entry;
 
 	cpu->stats.count[STAT_LEFT_NEXT]++;
 	jit_arrive(cpu);
+	if (unlikely(is_due(cpu)))
+		return NULL;
 	entry = find_branch(cpu);
-	if (likely(entry) && likely(!cpu_attention_due(cpu)))
-		return entry->code;
-	return next_anew(cpu);
+	if (!entry)
+		entry = revive_branch(cpu);
+	return entry ? entry->code : next_anew(cpu);
 }
 
 const void *jit_bail(struct cpu *cpu, const uint8_t *code)

@@ -16,7 +16,9 @@ struct branch_entry {
 	gva_t addr;
 	uint64_t key;
 	const uint8_t *code; /* expects the flags in cpu->status */
-	uint64_t unused;
+	/* Guest-physical page and flavor of the block: while `addr` leads there, the entry can be
+	 * brought up to date. 0: that does not say all. */
+	uint64_t place;
 };
 
 #define BRANCH_ENTRIES    16384u

@@ -349,6 +349,31 @@ static void test_spaces(const char *name, uint64_t first, uint64_t second, uint6
 	check(good == 2 * WARM, "%s: %u", name, good);
 }
 
+/* The TLB is emptied in each round; at times the called page is another one since, or cannot be
+ * executed. */
+static void test_flushes(void)
+{
+	uint64_t cr3 = READ_CR(3);
+	unsigned good = 0, flushes = 4 * WARM;
+
+	PLACE(page, call_in_space);
+	PLACE(spare, return_one);
+	PLACE(other, return_two);
+	for (unsigned i = 0; i < flushes; i++) {
+		bool is_moved = i / 7 % 2, is_void = i % 11 == 0;
+
+		*pte(spare) = (uintptr_t)(is_moved ? other : spare) | PTE_P | PTE_W |
+			      (is_void ? PTE_NX : 0);
+		frame = frame_at(page);
+		frame.rdi = (uintptr_t)spare;
+		frame.rsi = frame.rdx = cr3;
+		good += is_void ? run_frame(&frame) == PF && frame.rip == (uintptr_t)spare
+				: run_frame(&frame) == UD && frame.rax == 1u + is_moved;
+	}
+	check(good == flushes, "hot code whose page is looked up anew each time: %u", good);
+	restore();
+}
+
 static void test_address_spaces(void)
 {
 	uint64_t cr3 = READ_CR(3), cr4 = READ_CR(4), second = second_space(spare, other);
@@ -428,5 +453,6 @@ void test_main(void)
 	test_data_rights("push", pushes, pushes_end, 8, 2, 8);
 	test_clean_and_dirty();
 	test_address_spaces();
+	test_flushes();
 	test_smap();
 }
