@@ -15,6 +15,7 @@
 
 #define SYS_NET        "/sys/class/net"
 #define SWITCH_SPEED   "10 Gbps"
+#define SWITCH_PREFIX  "vEthernet ("
 #define ARPHRD_ETHER   1
 #define FIRST_LINE_MAX 128
 
@@ -62,7 +63,16 @@ static int by_index(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* The names of all of them in the kernel's order; for free_devices. */
+/* What a switch has of the kernel's: those that stand for themselves are on the switch. */
+static bool is_of_switch(const char *device)
+{
+	char alias[FIRST_LINE_MAX];
+
+	read_fact(device, "ifalias", alias);
+	return !strncmp(alias, SWITCH_PREFIX, sizeof(SWITCH_PREFIX) - 1);
+}
+
+/* The names of all others in the kernel's order; for free_devices. */
 static char **list_devices(size_t *count)
 {
 	DIR *dir = opendir(SYS_NET);
@@ -71,7 +81,8 @@ static char **list_devices(size_t *count)
 
 	*count = 0;
 	while (dir && (entry = readdir(dir))) {
-		if (*entry->d_name == '.' || (read_number(entry->d_name, "type") != ARPHRD_ETHER))
+		if (*entry->d_name == '.' || read_number(entry->d_name, "type") != ARPHRD_ETHER ||
+		    is_of_switch(entry->d_name))
 			continue;
 		list = alloc_resized(list, (*count + 1) * sizeof(*list));
 		list[(*count)++] = text_copy(entry->d_name);
@@ -130,7 +141,7 @@ static bool find_device(const char *name, int64_t index, struct netadapter *out)
 
 static char *switch_adapter_name(const json_t *definition)
 {
-	return text_format("vEthernet (%s)", value_text_of(definition, "Name"));
+	return text_format(SWITCH_PREFIX "%s)", value_text_of(definition, "Name"));
 }
 
 static bool find_on_switch(struct store *store, const char *name, int64_t index,

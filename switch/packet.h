@@ -23,6 +23,7 @@
 
 #define IPV4_BYTES       20
 #define IPV4_TOTAL       2
+#define IPV4_ID          4
 #define IPV4_FRAGMENT    6
 #define IPV4_TTL         8
 #define IPV4_PROTOCOL    9

@@ -2,14 +2,13 @@
 /* TAPs, and the frames of a card: see switch/tap.h. */
 #include "switch/tap.h"
 
+#include "switch/card.h"
 #include "switch/descriptor.h"
 
-#include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/if_ether.h>
-#include <linux/if_packet.h>
+#include <linux/ethtool.h>
 #include <linux/if_tun.h>
 #include <linux/sockios.h>
 #include <net/if.h>
@@ -85,7 +84,7 @@ static int set_mac(const char *name, const uint8_t mac[FRAME_MAC_BYTES])
 	return configure(name, SIOCSIFHWADDR, &request);
 }
 
-/* For people to see; a kernel without sysfs goes without. */
+/* For people to see, and for Get-NetAdapter, which leaves such ones out. */
 static void set_alias(const char *name, const char *switch_name)
 {
 	char path[PATH_BYTES];
@@ -108,7 +107,7 @@ static int adopt_tap(struct net *out, uv_loop_t *loop, int fd, const char *name,
 	if (ret)
 		close(fd);
 	else
-		ret = descriptor_open(out, loop, fd, false, index);
+		ret = descriptor_open(out, loop, fd, index);
 	if (ret)
 		error_set(err, ret, "network interface '%s': %s", name, strerror(-ret));
 	return ret;
@@ -135,25 +134,29 @@ int tap_open_host(struct net *out, uv_loop_t *loop, const char *switch_name,
 
 unsigned tap_index(const struct net *tap)
 {
-	return descriptor_index(tap);
+	unsigned index = descriptor_index(tap);
+
+	return index ? index : card_index(tap);
 }
 
 /* --- uplinks --- */
 
 static bool is_bridge(const char *device)
 {
-	char path[PATH_BYTES];
+	struct ethtool_drvinfo info = { .cmd = ETHTOOL_GDRVINFO };
+	struct ifreq request = { .ifr_data = (void *)&info };
 
-	snprintf(path, sizeof(path), "/sys/class/net/%s/bridge", device);
-	return !access(path, F_OK);
+	return !configure(device, SIOCETHTOOL, &request) && !strcmp(info.driver, "bridge");
 }
 
 static int denied(struct error *err, int ret, const char *device, const char *right)
 {
-	return error_set(err, ret,
-			 "network adapter '%s': a virtual switch on it needs the right %s%s%s",
-			 device, right, ret == -EPERM || ret == -EACCES ? "" : ": ",
-			 ret == -EPERM || ret == -EACCES ? "" : strerror(-ret));
+	if (ret == -EPERM || ret == -EACCES)
+		return error_set(err, ret,
+				 "network adapter '%s': a virtual switch on it takes the right %s, "
+				 "which root has",
+				 device, right);
+	return error_set(err, ret, "network adapter '%s': %s", device, strerror(-ret));
 }
 
 static int join_bridge(const char *bridge, const char *name)
@@ -170,40 +173,17 @@ static int open_in_bridge(struct net *out, uv_loop_t *loop, const char *bridge, 
 
 	if (fd < 0)
 		return denied(err, fd, bridge, "CAP_NET_ADMIN");
+	set_alias(name, bridge);
 	ret = join_bridge(bridge, name);
 	return adopt_tap(out, loop, fd, name, if_nametoindex(bridge), ret, err);
-}
-
-/* All frames that pass the card, those of others too, and none that leave by it. */
-static int bind_to_card(int fd, unsigned index)
-{
-	struct sockaddr_ll address = { .sll_family = AF_PACKET,
-				       .sll_protocol = htons(ETH_P_ALL),
-				       .sll_ifindex = (int)index };
-	struct packet_mreq promiscuous = { .mr_ifindex = (int)index, .mr_type = PACKET_MR_PROMISC };
-	const int on = 1;
-
-	if (setsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &on, sizeof(on)) ||
-	    setsockopt(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &on, sizeof(on)) ||
-	    bind(fd, (struct sockaddr *)&address, sizeof(address)) ||
-	    setsockopt(fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &promiscuous, sizeof(promiscuous)))
-		return -errno;
-	return 0;
 }
 
 static int open_card(struct net *out, uv_loop_t *loop, const char *device, unsigned index,
 		     struct error *err)
 {
-	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), ret;
+	int ret = card_open(out, loop, index);
 
-	if (fd < 0)
-		return denied(err, -errno, device, "CAP_NET_RAW");
-	ret = bind_to_card(fd, index);
-	if (ret)
-		close(fd);
-	else
-		ret = descriptor_open(out, loop, fd, true, index);
-	return ret ? error_set(err, ret, "network adapter '%s': %s", device, strerror(-ret)) : 0;
+	return ret ? denied(err, ret, device, "CAP_NET_RAW") : 0;
 }
 
 int tap_open_uplink(struct net *out, uv_loop_t *loop, const char *device, struct error *err)
