@@ -25,8 +25,7 @@ static const struct drop_text texts[DROP_REASONS] = {
 			      "RouterGuard forbids it",
 			      "Set-VMNetworkAdapter -DhcpGuard Off -RouterGuard Off", false },
 	[DROP_VLAN_TAG] = { "VlanTag", "its VLAN tag is not one that the network adapter may send",
-			    "Set-VMNetworkAdapterVlan -Trunk -AllowedVlanIdList %u -NativeVlanId 0",
-			    false },
+			    NULL, false }, /* switch/requests.c knows the trunk that would */
 	[DROP_VLAN_OTHER] = { "OtherVlan",
 			      "the network adapter with its destination address is not in VLAN %u",
 			      ACCESS_VLAN, true },

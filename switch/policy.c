@@ -197,7 +197,7 @@ int switch_policy_change(struct switch_policy *policy, const json_t *object, str
 
 /* --- to JSON --- */
 
-static json_t *allowed_object(const struct switch_vlan *vlan)
+json_t *switch_vlan_list(const struct switch_vlan *vlan)
 {
 	char text[VLAN_MAX * 3]; /* each second one, at most: 4 digits and a comma */
 	size_t len = 0;
@@ -226,7 +226,7 @@ static json_t *vlan_object(const struct switch_vlan *vlan)
 		return json_pack("{s:s, s:i}", "mode", mode, "id", vlan->id);
 	if (vlan->mode == SWITCH_VLAN_TRUNK)
 		return json_pack("{s:s, s:i, s:o}", "mode", mode, "native", vlan->id, "allowed",
-				 allowed_object(vlan));
+				 switch_vlan_list(vlan));
 	return json_pack("{s:s}", "mode", mode);
 }
 

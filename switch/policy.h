@@ -48,6 +48,9 @@ void switch_policy_init(struct switch_policy *policy);
 
 bool switch_vlan_is_allowed(const struct switch_vlan *vlan, unsigned id);
 
+/* Those allowed: "1-100,200". NULL: out of memory. */
+json_t *switch_vlan_list(const struct switch_vlan *vlan);
+
 /*
  * Changes what the object has members for and leaves the rest:
  *

@@ -117,19 +117,60 @@ static json_t *fill_in(const char *text, unsigned vlan)
 	return json_sprintf("%.*s%u%s", (int)(place - text), text, vlan, place + 2);
 }
 
+/* Lets a VLAN pass with its tag, and all that passes already. */
+static json_t *trunk_remedy(const struct switch_vlan *vlan, unsigned id)
+{
+	struct switch_vlan wider = *vlan;
+	json_t *list, *remedy;
+
+	if (vlan->mode != SWITCH_VLAN_TRUNK)
+		memset(wider.allowed, 0, sizeof(wider.allowed));
+	if (vlan->mode == SWITCH_VLAN_UNTAGGED)
+		wider.id = 0;
+	wider.allowed[id / 64] |= BIT(id % 64);
+	list = switch_vlan_list(&wider);
+	remedy = json_sprintf(
+		"Set-VMNetworkAdapterVlan -Trunk -AllowedVlanIdList '%s' -NativeVlanId %u",
+		json_string_value(list), wider.id);
+	json_decref(list);
+	return remedy;
+}
+
+static const struct switch_vlan *vlan_of_receiver(const struct server *server,
+						  const struct drop *drop)
+{
+	const struct server_port *port = server->ports;
+
+	while (port && memcmp(port->port->policy.mac, drop->destination, FRAME_MAC_BYTES) != 0)
+		port = port->next;
+	return port ? &port->port->policy.vlan : NULL;
+}
+
+static json_t *remedy(const struct server_port *port, const struct drop *drop)
+{
+	const struct switch_vlan *receiver =
+		drop->reason == DROP_VLAN_OTHER ? vlan_of_receiver(port->server, drop) : NULL;
+
+	if (drop->reason == DROP_VLAN_TAG && drop->vlan <= VLAN_MAX)
+		return trunk_remedy(&port->port->policy.vlan, drop->vlan);
+	if (receiver && receiver->mode == SWITCH_VLAN_TRUNK)
+		return trunk_remedy(receiver, drop->vlan);
+	return fill_in(drop_text(drop->reason)->remedy, drop->vlan);
+}
+
 static json_t *drop_object(const struct server_port *port, const struct drop *drop,
 			   uint64_t epoch_ns)
 {
 	const struct drop_text *text = drop_text(drop->reason);
 
-	return json_pack(
-		"{s:s, s:I, s:I, s:I, s:I, s:o, s:o, s:i, s:i, s:s, s:o, s:o, s:b}", "port",
-		port->id, "time_ns", (json_int_t)(epoch_ns + drop->last_ns), "first_time_ns",
-		(json_int_t)(epoch_ns + drop->first_ns), "frames", (json_int_t)drop->count, "bytes",
-		(json_int_t)drop->bytes, "source", mac_string(drop->source), "destination",
-		mac_string(drop->destination), "type", drop->type, "vlan", drop->vlan, "reason",
-		text->name, "words", fill_in(text->words, drop->vlan), "remedy",
-		fill_in(text->remedy, drop->vlan), "remedy_is_for_receiver", text->is_receiver);
+	return json_pack("{s:s, s:I, s:I, s:I, s:I, s:o, s:o, s:i, s:i, s:s, s:o, s:o, s:b}",
+			 "port", port->id, "time_ns", (json_int_t)(epoch_ns + drop->last_ns),
+			 "first_time_ns", (json_int_t)(epoch_ns + drop->first_ns), "frames",
+			 (json_int_t)drop->count, "bytes", (json_int_t)drop->bytes, "source",
+			 mac_string(drop->source), "destination", mac_string(drop->destination),
+			 "type", drop->type, "vlan", drop->vlan, "reason", text->name, "words",
+			 fill_in(text->words, drop->vlan), "remedy", remedy(port, drop),
+			 "remedy_is_for_receiver", text->is_receiver);
 }
 
 /* What the clock of drops has to have added to be the time since 1970. */

@@ -421,7 +421,13 @@ static void a_trunk_sees_tags(void **state)
 	assert_int_equal(f->station[0].vlan, 9);
 	tagged[15] = 10;
 	send_from(f, 'A', tagged, sizeof(tagged));
-	dropped(f, "VlanTag");
+	remedy(f, "VlanTag");
+	assert_string_equal(run(f, "(Get-VMNetworkAdapterVlan A).VlanList"), "0,7-10");
+	set(f, "Set-VMNetworkAdapterVlan B -Access -VlanId 20");
+	assert_string_equal(receivers(f, 'B', frame, ""), "");
+	remedy(f, "OtherVlan");
+	assert_string_equal(run(f, "(Get-VMNetworkAdapterVlan A).VlanList"), "0,7-10,20");
+	assert_string_equal(receivers(f, 'B', frame, "A"), "A");
 }
 
 static void mirrored(void **state)

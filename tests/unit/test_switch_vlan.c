@@ -96,7 +96,7 @@ static void access_ports_take_no_tags(void **state)
 	assert_string_equal(send_tagged(f, 3, EVERYONE, 10), "");
 	fixture_tell(f, "drops", "{'port': '3'}");
 	assert_non_null(strstr(f->answer, "\"reason\":\"VlanTag\""));
-	assert_non_null(strstr(f->answer, "-Trunk -AllowedVlanIdList 10"));
+	assert_non_null(strstr(f->answer, "-Trunk -AllowedVlanIdList '10' -NativeVlanId 0"));
 	/* A tag that says a priority only is no VLAN's. */
 	assert_string_equal(send_tagged(f, 1, 2, 0xa000), "2");
 	assert_tag(f, 2, NO_TAG);
