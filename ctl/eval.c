@@ -111,6 +111,20 @@ static void keep_all(struct call *call, size_t before)
 	keep(call, "InformationVariable", json_incref(call->informations));
 }
 
+static int run_as_job(struct call *call, struct job_work *work)
+{
+	return run_records(call, work->input, work->sets);
+}
+
+static int run_bound(struct call *call, const json_t *input, unsigned sets)
+{
+	struct job_work work = { run_as_job, input, sets };
+
+	return call_switch(call, "AsJob") && !call_switch(call, "WhatIf")
+		       ? job_start(call, &work)
+		       : run_records(call, input, sets);
+}
+
 static enum flow run_call(struct call *call, const struct argument *arguments, size_t count,
 			  const json_t *input)
 {
@@ -122,11 +136,9 @@ static enum flow run_call(struct call *call, const struct argument *arguments, s
 		call_error(call, ERROR_NOT_YET, call->name, "%s is not available yet.", call->name);
 	else if (bind_arguments(call, arguments, count, &sets))
 		flow = FLOW_FAILED;
-	else if (run_records(call, input, sets))
+	else if (run_bound(call, input, sets))
 		call->failed = true;
 	keep_all(call, before);
-	if (call_switch(call, "AsJob") && flow == FLOW_NEXT)
-		job_keep(call, before);
 	call->shell->last_ok = !call->failed;
 	return call->stopped || call->shell->exiting ? FLOW_STOP : flow;
 }
@@ -512,6 +524,7 @@ enum flow eval_script(struct shell *shell, const struct node *script, json_t *ou
 	}
 	shell->depth++;
 	for (size_t i = 0; i < script->count && flow != FLOW_STOP; i++) {
+		job_poll(shell);
 		flow = output ? run_statement(shell, script->kids[i], output)
 			      : run_and_print(shell, script->kids[i]);
 		/* Within brackets an error ends the whole statement around them. */
