@@ -4,19 +4,30 @@
  *
  *   query           name, pid, connected (ports with a client), capture (as stop_capture answers;
  *                   null)
+ *
  *   set_port        port, and the members of switch/policy.h: makes the port where there is none,
  *                   else changes what is given; holds for the next frame
+ *
  *   set_host, set_uplink   the ports that lead to the host: switch/uplinks.h
+ *
  *   remove_port     port: cuts off its client and forgets its counters and drops
- *   ports           ports: [{port, connected, policy (the members of switch/policy.h), counters:
- *                   {in_frames, in_bytes, in_dropped, out_frames, out_bytes, out_dropped,
- * copies}}], where `in` is from the client into the switch drops           port (may be left out:
- * all ports). drops: [{port, time_ns, first_time_ns (both since 1970), frames, bytes (of the last),
- * source, destination (12 digits, "": not to be read), type, vlan, reason, words, remedy (null:
- * nothing helps), remedy_is_for_receiver}], the oldest of each port first start_capture   path,
- * port (may be left out: all ports): frames as they come in, also those that are dropped; a capture
- * that runs is stopped first stop_capture    path, frames, bytes, error (null, or why the file ends
- * early) quit            ends the switch at once
+ *
+ *   ports           ports: [{port, connected, policy (the members of switch/policy.h),
+ *                   counters: {in_frames, in_bytes, in_dropped, out_frames, out_bytes,
+ *                   out_dropped, copies, reasons: {NAME: frames dropped}}}], where `in` is from
+ *                   the client into the switch
+ *
+ *   drops           port (may be left out: all ports). drops: [{port, time_ns, first_time_ns
+ *                   (both since 1970), frames, bytes (of the last), source, destination (12
+ *                   digits, "": not to be read), type, vlan, reason, words, remedy (null: nothing
+ *                   helps), remedy_is_for_receiver}], the oldest of each port first
+ *
+ *   start_capture   path, port (may be left out: all ports): frames as they come in, also those
+ *                   that are dropped; a capture that runs is stopped first
+ *
+ *   stop_capture    path, frames, bytes, error (null, or why the file ends early)
+ *
+ *   quit            ends the switch at once
  */
 #include "switch/requests.h"
 
@@ -72,13 +83,36 @@ static int remove_port(void *self, const json_t *arguments, json_t *answer, stru
 	return 0;
 }
 
-static json_t *counters_object(const struct switch_counters *c)
+static json_t *reasons_object(const struct drop_ring *drops)
 {
-	return json_pack(
-		"{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "in_frames", (json_int_t)c->in_frames,
-		"in_bytes", (json_int_t)c->in_bytes, "in_dropped", (json_int_t)c->in_dropped,
-		"out_frames", (json_int_t)c->out_frames, "out_bytes", (json_int_t)c->out_bytes,
-		"out_dropped", (json_int_t)c->out_dropped, "copies", (json_int_t)c->copies);
+	json_t *object = json_object();
+
+	for (unsigned i = 0; i < DROP_REASONS; i++) {
+		if (drops->by_reason[i])
+			json_object_set_new(object, drop_text((enum drop_reason)i)->name,
+					    json_integer((json_int_t)drops->by_reason[i]));
+	}
+	return object;
+}
+
+static json_t *counters_object(const struct switch_port *port)
+{
+	const struct switch_counters *c = &port->counters;
+	const struct {
+		const char *name;
+		uint64_t value;
+	} numbers[] = {
+		{ "in_frames", c->in_frames },   { "in_bytes", c->in_bytes },
+		{ "in_dropped", c->in_dropped }, { "out_frames", c->out_frames },
+		{ "out_bytes", c->out_bytes },   { "out_dropped", c->out_dropped },
+		{ "copies", c->copies },
+	};
+	json_t *object = json_pack("{s:o}", "reasons", reasons_object(&port->drops));
+
+	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
+		json_object_set_new(object, numbers[i].name,
+				    json_integer((json_int_t)numbers[i].value));
+	return object;
 }
 
 static int ports(void *self, const json_t *arguments, json_t *answer, struct error *err)
@@ -89,11 +123,10 @@ static int ports(void *self, const json_t *arguments, json_t *answer, struct err
 	(void)arguments;
 	(void)err;
 	for (struct server_port *p = server->ports; p; p = p->next)
-		json_array_append_new(list,
-				      json_pack("{s:s, s:b, s:o, s:o}", "port", p->id, "connected",
-						p->port->is_connected, "policy",
-						switch_policy_object(&p->port->policy), "counters",
-						counters_object(&p->port->counters)));
+		json_array_append_new(list, json_pack("{s:s, s:b, s:o, s:o}", "port", p->id,
+						      "connected", p->port->is_connected, "policy",
+						      switch_policy_object(&p->port->policy),
+						      "counters", counters_object(p->port)));
 	return json_object_set_new(answer, "ports", list);
 }
 

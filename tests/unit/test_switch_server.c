@@ -99,6 +99,7 @@ static void counters_count(void **state)
 	assert_int_equal(counter(f, 1, "in_frames"), 3);
 	assert_int_equal(counter(f, 1, "in_bytes"), 180);
 	assert_int_equal(counter(f, 1, "in_dropped"), 1);
+	assert_non_null(strstr(f->answer, "\"reasons\":{\"UnknownDestination\":1}"));
 	assert_int_equal(counter(f, 2, "out_frames"), 2);
 	assert_int_equal(counter(f, 2, "out_bytes"), 120);
 }
