@@ -223,7 +223,7 @@ void port_show(struct store *store, const json_t *adapter, json_t *object)
 
 void port_forget(struct store *store, const char *switch_name, const json_t *adapter)
 {
-	json_t *definition = *switch_name ? vmswitch_find(store, switch_name) : NULL;
+	json_t *definition = switch_name && *switch_name ? vmswitch_find(store, switch_name) : NULL;
 	const char *id = value_text_of(adapter, "Id");
 
 	if (definition && id)

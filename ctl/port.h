@@ -32,7 +32,7 @@ int port_apply(struct call *call, const struct machine *machine, const json_t *a
  */
 void port_show(struct store *store, const json_t *adapter, json_t *object);
 
-/* The adapter has left the switch of that name. */
+/* The adapter has left the switch of that name ("" or NULL: none). */
 void port_forget(struct store *store, const char *switch_name, const json_t *adapter);
 
 #endif

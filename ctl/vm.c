@@ -8,6 +8,7 @@
 #include "ctl/disk.h"
 #include "ctl/vmmemory.h"
 #include "ctl/nouns.h"
+#include "ctl/port.h"
 #include "ctl/path.h"
 #include "ctl/processor.h"
 #include "ctl/shell.h"
@@ -428,6 +429,15 @@ static int rename_vm(struct call *call)
 
 /* --- Remove-VM --- */
 
+static void leave_switches(struct store *store, struct machine *machine)
+{
+	json_t *adapter;
+	size_t i;
+
+	json_array_foreach(machine_list(machine, "NetworkAdapters"), i, adapter)
+		port_forget(store, value_text_of(adapter, "SwitchName"), adapter);
+}
+
 static int remove_locked(struct call *call, struct machine *machine)
 {
 	struct error err = { "" };
@@ -441,6 +451,7 @@ static int remove_locked(struct call *call, struct machine *machine)
 				  MACHINE_LABELS(machine), machine_state(machine));
 	if (store_delete(call->shell->store, STORE_VMS, machine->id, &err))
 		return call_error(call, ERROR_FAILED, machine->name, "%s", err.text);
+	leave_switches(call->shell->store, machine);
 	process_forget(call->shell->store, machine->id);
 	if (call_switch(call, "Passthru"))
 		call_emit(call, vm_object(machine));

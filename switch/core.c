@@ -100,24 +100,26 @@ static void mirror(struct passage *passage)
 /* --- the way --- */
 
 /*
- * The port whose adapter has the address and is in the VLAN; NULL: there is none, and *is_elsewhere
- * says whether one is in another VLAN.
+ * The port whose adapter has the address and is in the VLAN, where several have it one that is
+ * connected. NULL: there is none, and *is_elsewhere says whether one is in another VLAN.
  */
 static struct switch_port *find_adapter(const struct passage *passage, const uint8_t *mac,
 					bool *is_elsewhere)
 {
 	const struct switch_core *core = passage->core;
 	uint64_t number = mac_number(mac);
+	struct switch_port *found = NULL;
 
 	*is_elsewhere = false;
-	for (unsigned i = 0; i < core->top; i++) {
+	for (unsigned i = 0; i < core->top && !(found && found->is_connected); i++) {
 		if (core->mac[i] != number)
 			continue;
 		if (tag_is_for(&core->port[i]->policy.vlan, passage->vlan))
-			return core->port[i];
-		*is_elsewhere = true;
+			found = core->port[i];
+		else
+			*is_elsewhere = true;
 	}
-	return NULL;
+	return found;
 }
 
 /* A port that the address was learned behind and that still is where it was. */

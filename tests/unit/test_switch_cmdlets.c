@@ -230,11 +230,19 @@ static void connect_station(struct fixture *f, unsigned i, const char *folder)
 	assert_true(switch_client_is_accepted(station->client));
 }
 
+static void reconnect(struct fixture *f, unsigned i)
+{
+	char id[64];
+
+	snprintf(id, sizeof(id), "%.63s", run(f, "(Get-VMSwitch Net).Id"));
+	connect_station(f, i, id);
+}
+
 static int setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
 	ssize_t n = readlink("/proc/self/exe", f->nidus, sizeof(f->nidus) - 16);
-	char id[64], *end;
+	char *end;
 
 	f->prefix = "";
 	assert_true(n > 0); /* BUILD/tests/test_switch_cmdlets */
@@ -246,9 +254,8 @@ static int setup(void **state)
 	set(f, "New-VMSwitch Net -SwitchType Private | Out-Null\n"
 	       "'A', 'B', 'C' | foreach { New-VM $_ -SwitchName Net | Out-Null }\n"
 	       "Start-VMSwitchCapture Net \"$((Get-VMHost).VirtualMachinePath)/frames.pcap\"");
-	snprintf(id, sizeof(id), "%.63s", run(f, "(Get-VMSwitch Net).Id"));
 	for (unsigned i = 0; i < STATIONS; i++)
-		connect_station(f, i, id);
+		reconnect(f, i);
 	*state = f;
 	return 0;
 }
@@ -478,13 +485,22 @@ static void disconnected(void **state)
 	set(f, "Connect-VMNetworkAdapter C Net");
 	c->client = NULL;
 	assert_string_equal(run(f, "Get-VMSwitch Net | Start-VMSwitchCapture -Path /dev/null"), "");
-	{
-		char id[64];
-
-		snprintf(id, sizeof(id), "%.63s", run(f, "(Get-VMSwitch Net).Id"));
-		connect_station(f, 2, id);
-	}
+	reconnect(f, 2);
 	assert_string_equal(sent(f, 'A', f->station[0].mac, everyone), "BC");
+}
+
+/* What is no VM's any more has no port. */
+static void removed(void **state)
+{
+	struct fixture *f = *state;
+
+	set(f, "Remove-VM C -Force");
+	assert_int_not_equal(
+		switch_client_receive(f->station[2].client, take, &f->station[2], NULL), 0);
+	switch_client_close(f->station[2].client);
+	set(f, "New-VM C -SwitchName Net | Out-Null\n"
+	       "Get-VMSwitch Net | Start-VMSwitchCapture -Path /dev/null");
+	reconnect(f, 2);
 }
 
 /* G16: a card's frames are not for everyone. */
@@ -523,6 +539,7 @@ int main(void)
 		TEST(mirrored),
 		TEST(captured),
 		TEST(disconnected),
+		TEST(removed),
 		TEST(G16_external_takes_a_right),
 	};
 

@@ -295,6 +295,10 @@ static void a_drop_says_when_its_vm_does_not_run(void **state)
 	fixture_tell(f, "set_port", "{'port': '2', 'mac': '00-15-5D-00-00-02'}");
 	assert_string_equal(send_to(f, 1, one, 2), "");
 	assert_drop(f, 1, "\"reason\":\"NotConnected\"");
+	/* One that has the same address, and runs, gets the frame. */
+	fixture_add(f, 3, "");
+	fixture_set(f, 3, "'mac': '00-15-5D-00-00-02'");
+	assert_string_equal(send_to(f, 1, one, 2), "3");
 }
 
 #define G(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
