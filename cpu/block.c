@@ -687,3 +687,26 @@ void block_patch_link(struct cpu *cpu, uint64_t epoch, const struct jit_link *li
 		jit_patch_link(link, target);
 	pthread_mutex_unlock(&cache->lock);
 }
+
+/*
+ * A block that reads no flags has one entry, wherever they are; one that does cannot be entered by
+ * that.
+ */
+static bool has_same_entries(const struct jit_code *before, const struct jit_code *now)
+{
+	return before->flags_entry != before->entry || now->flags_entry == now->entry;
+}
+
+void block_redirect(struct cpu *cpu, uint64_t epoch, const struct block *before,
+		    const struct block *now)
+{
+	struct block_cache *cache = cpu->soft->blocks;
+
+	pthread_mutex_lock(&cache->lock);
+	if (epoch == cache->emptied && !before->is_valid && now->is_valid &&
+	    before->gpa == now->gpa && before->flavor == now->flavor &&
+	    before->second_page == NO_PAGE && now->second_page == NO_PAGE &&
+	    has_same_entries(&before->jit, &now->jit))
+		jit_replace(&before->jit, &now->jit);
+	pthread_mutex_unlock(&cache->lock);
+}

@@ -156,6 +156,11 @@ uint64_t block_epoch(const struct cpu *cpu);
 void block_patch_link(struct cpu *cpu, uint64_t epoch, const struct jit_link *link,
 		      const struct block *target);
 
+/* Whoever enters the code of a block that has been dropped comes to the one in its place at once,
+ * if it is. */
+void block_redirect(struct cpu *cpu, uint64_t epoch, const struct block *before,
+		    const struct block *now);
+
 /* For statistics: how many blocks have been dropped because their code was written to. */
 uint64_t block_cache_drops(const struct block_cache *cache);
 uint64_t block_cache_emptied(const struct block_cache *cache);

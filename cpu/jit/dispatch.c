@@ -71,8 +71,8 @@ static struct block *find_code(struct cpu *cpu, uint64_t *generation)
 	return jit_prepare(cpu, block) == BLOCK_TRANSLATED ? block : NULL;
 }
 
-/* jit_next without what the vCPU remembers. */
-static const void *next_anew(struct cpu *cpu)
+/* The block at RIP, which is gone to, without what the vCPU remembers; or NULL. */
+static const struct block *find_anew(struct cpu *cpu)
 {
 	uint64_t generation;
 	struct block *block = find_code(cpu, &generation);
@@ -82,7 +82,14 @@ static const void *next_anew(struct cpu *cpu)
 	jit_arrive(cpu);
 	if (generation)
 		remember(cpu, block, generation);
-	return block->code;
+	return block;
+}
+
+static const void *next_anew(struct cpu *cpu)
+{
+	const struct block *block = find_anew(cpu);
+
+	return block ? block->code : NULL;
 }
 
 /* What holds for RIP, or NULL. */
@@ -131,10 +138,15 @@ const void *jit_next(struct cpu *cpu)
 
 const void *jit_bail(struct cpu *cpu, const uint8_t *code)
 {
-	const struct block *block = jit_block_at(cpu->soft->jit, code);
+	const struct block *before = jit_block_at(cpu->soft->jit, code), *now;
+	uint64_t epoch = block_epoch(cpu);
 
-	cpu->rip = cpu->jit.code_page + block->gpa % PAGE_BYTES;
-	return next_anew(cpu);
+	cpu->rip = cpu->jit.code_page + before->gpa % PAGE_BYTES;
+	now = find_anew(cpu);
+	if (!now)
+		return NULL;
+	block_redirect(cpu, epoch, before, now);
+	return now->code;
 }
 
 /* The target is not canonical: has the handler do what the code has done. */
