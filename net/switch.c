@@ -43,6 +43,14 @@ static void on_watch_closed(uv_handle_t *handle)
 	free(container_of(handle, struct watch, handle));
 }
 
+static void on_retry(uv_timer_t *timer);
+
+/* Looks for a switch from now on. */
+static void seek(struct port *port)
+{
+	uv_timer_start(&port->retry, on_retry, RETRY_MS, RETRY_MS);
+}
+
 static void disconnect(struct port *port)
 {
 	struct switch_client *client = port->client;
@@ -99,8 +107,10 @@ static void on_ready(uv_poll_t *handle, int status, int events)
 		lives = !switch_client_receive(port->client, on_frame, port, NULL);
 	if (lives && (events & UV_WRITABLE))
 		lives = send_waiting(port);
-	if (!lives)
+	if (!lives) {
 		disconnect(port);
+		seek(port);
+	}
 }
 
 static void connect_to_switch(struct port *port)
@@ -123,22 +133,22 @@ static void connect_to_switch(struct port *port)
 	port->client = client;
 	pthread_mutex_unlock(&port->lock);
 	watch(port, switch_client_waits(client));
+	uv_timer_stop(&port->retry);
 }
 
 static void on_retry(uv_timer_t *timer)
 {
-	struct port *port = timer->data;
-
-	if (!port->client)
-		connect_to_switch(port);
+	connect_to_switch(timer->data);
 }
 
 static void on_wake(uv_async_t *async)
 {
 	struct port *port = async->data;
 
-	if (port->client && !send_waiting(port))
+	if (port->client && !send_waiting(port)) {
 		disconnect(port);
+		seek(port);
+	}
 }
 
 /* --- the seam --- */
@@ -226,8 +236,8 @@ int net_switch_open(struct net *out, uv_loop_t *loop, const char *path, const ch
 	uv_timer_init(loop, &port->retry);
 	port->wake.data = port->retry.data = port;
 	port->open_handles = 2;
+	seek(port);
 	connect_to_switch(port);
-	uv_timer_start(&port->retry, on_retry, RETRY_MS, RETRY_MS);
 	*out = (struct net){ .ops = &port_ops, .self = port };
 	return 0;
 }
