@@ -24,6 +24,7 @@ struct check;
 struct insn;
 struct journal;
 struct virt_ops;
+struct tlb_way;
 struct soft; /* cpu/soft.h: what the vCPUs of one VM share */
 struct tlb;  /* cpu/mmu/mmu.h: one bank */
 
@@ -207,10 +208,11 @@ struct cpu {
 	uint32_t attention;    /* atomic: enum cpu_attention, any thread */
 
 	/* The run loop: cpu/run.c. */
-	const struct insn *insn;      /* the instruction being executed */
-	const struct insn *block_end; /* execution leaves the block before this one */
-	struct tlb *tlb;              /* the current bank */
-	const uint8_t *tlb_tags;      /* tlb's first entry's tags of tlb_class: mmu_fast */
+	const struct insn *insn;              /* the instruction being executed */
+	const struct insn *block_end;         /* execution leaves the block before this one */
+	struct tlb *tlb;                      /* the current bank */
+	const uint8_t *tlb_tags;              /* tlb's tags of tlb_class: mmu_fast */
+	const struct tlb_way *tlb_ways[3][2]; /* tlb's, for translated code: [class][is_write] */
 	struct cpu_jit jit;
 	jmp_buf unwind; /* faults go here */
 

@@ -194,7 +194,7 @@ static void check_range(struct gen *g, unsigned id)
 			 low, bytes, group->reg,
 			 (group->writes ? GROUP_WRITES : 0) |
 				 (writes_memory(&g->jit->decoded[g->n]) ? GROUP_WRITES_FIRST : 0)));
-	emit_mov_rm(&g->e, 8, R10, mem_at(R10, offsetof(struct tlb_entry, host)));
+	emit_mov_rm(&g->e, 8, R10, mem_at(R10, offsetof(struct tlb_way, host)));
 	emit_lea(&g->e, 8, R11, mem_index(R9, R10, 0, 0));
 	emit_mov_mr(&g->e, 8, anchor(id), R11);
 	g->bases.checked |= 1u << id;

@@ -246,24 +246,27 @@ uint8_t jit_prepare_vectors(struct cpu *cpu)
 /* How often it must happen before a block is better off without groups. */
 #define MISFITS_MAX 64
 
-/* The TLB's entry of the page if it has the tags for a group of accesses, or NULL. */
-static const struct tlb_entry *find_tags(const struct cpu *cpu, gva_t addr, bool writes)
+/* The TLB's way to read the page if it has the tags for a group of accesses, or NULL. */
+static const struct tlb_way *find_tags(const struct cpu *cpu, gva_t addr, bool writes)
 {
-	const struct tlb_entry *entry = &cpu->tlb->entry[(addr >> PAGE_BITS) % TLB_ENTRIES];
-	const uint64_t *tag = entry->tag[cpu->tlb_class];
+	unsigned slot = (addr >> PAGE_BITS) % TLB_ENTRIES;
+	const struct tlb_way *way = &cpu->tlb->way[cpu->tlb_class][false][slot];
 	gva_t page = addr & PAGE_MASK;
 
-	return tag[false] == page && (!writes || tag[true] == page) ? entry : NULL;
+	return way->tag == page &&
+			       (!writes || cpu->tlb->way[cpu->tlb_class][true][slot].tag == page)
+		       ? way
+		       : NULL;
 }
 
 static bool find_stack(struct cpu *cpu, gva_t addr)
 {
-	const struct tlb_entry *entry = find_tags(cpu, addr, true);
+	const struct tlb_way *way = find_tags(cpu, addr, true);
 	gva_t page = addr & PAGE_MASK;
 
-	if (!entry)
+	if (!way)
 		return false;
-	cpu->jit.stack[cpu->tlb_class] = (struct jit_stack){ page, entry->host - page };
+	cpu->jit.stack[cpu->tlb_class] = (struct jit_stack){ page, way->host - page };
 	return true;
 }
 

@@ -160,13 +160,12 @@ void gen_shift_right(struct gen *g, unsigned dst, unsigned src, unsigned count)
 void gen_probe(struct gen *g, unsigned bytes, bool is_write)
 {
 	struct emitter *e = &g->e;
-	int32_t tag = (int32_t)offsetof(struct tlb_entry, tag) +
-		      (int32_t)(sizeof(uint64_t) * (g->tlb_class * 2 + is_write));
+	int32_t ways = (int32_t)offsetof(struct cpu, tlb_ways[g->tlb_class][is_write]);
 
-	gen_shift_right(g, R10, R9, PAGE_BITS - TLB_ENTRY_BITS);
-	emit_alu_ri(e, ALU_AND, 4, R10, (TLB_ENTRIES - 1) << TLB_ENTRY_BITS);
-	emit_alu_rm(e, ALU_ADD, 8, R10, mem_gs(offsetof(struct cpu, tlb)));
-	emit_alu_rm(e, ALU_XOR, 8, R9, mem_at(R10, tag));
+	gen_shift_right(g, R10, R9, PAGE_BITS - TLB_WAY_BITS);
+	emit_alu_ri(e, ALU_AND, 4, R10, (TLB_ENTRIES - 1) << TLB_WAY_BITS);
+	emit_alu_rm(e, ALU_ADD, 8, R10, mem_gs(ways));
+	emit_alu_rm(e, ALU_XOR, 8, R9, mem_at(R10, offsetof(struct tlb_way, tag)));
 	emit_alu_ri(e, ALU_CMP, 8, R9, (int32_t)(PAGE_BYTES - bytes));
 }
 
@@ -174,5 +173,5 @@ void gen_check(struct gen *g, unsigned bytes, bool is_write)
 {
 	gen_probe(g, bytes, is_write);
 	gen_slow_if(g, COND_A);
-	emit_mov_rm(&g->e, 8, R10, mem_at(R10, offsetof(struct tlb_entry, host)));
+	emit_mov_rm(&g->e, 8, R10, mem_at(R10, offsetof(struct tlb_way, host)));
 }

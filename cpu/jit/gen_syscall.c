@@ -73,7 +73,7 @@ static void set_privilege(struct gen *g, unsigned cpl, enum tlb_class class)
 	emit_mov_mi(&g->e, 1, CPU(cpl), (int32_t)cpl);
 	emit_mov_mi(&g->e, 1, CPU(tlb_class), (int32_t) class);
 	emit_mov_rm(&g->e, 8, R10, CPU(tlb));
-	emit_lea(&g->e, 8, R10, mem_at(R10, (int32_t)offsetof(struct tlb, entry[0].tag[class])));
+	emit_lea(&g->e, 8, R10, mem_at(R10, (int32_t)offsetof(struct tlb, way[class])));
 	emit_mov_mr(&g->e, 8, CPU(tlb_tags), R10);
 	emit_mov_rm(&g->e, 8, R10, next_key());
 	emit_mov_mr(&g->e, 8, CPU(jit.key), R10);

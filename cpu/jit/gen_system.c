@@ -99,7 +99,7 @@ static void select_class(struct gen *g, unsigned class)
 
 	emit_mov_mi(&g->e, 1, field(offsetof(struct cpu, tlb_class)), (int32_t) class);
 	emit_mov_rm(&g->e, 8, R9, field(offsetof(struct cpu, tlb)));
-	emit_lea(&g->e, 8, R9, mem_at(R9, (int32_t)offsetof(struct tlb, entry[0].tag[class])));
+	emit_lea(&g->e, 8, R9, mem_at(R9, (int32_t)offsetof(struct tlb, way[class])));
 	emit_mov_mr(&g->e, 8, field(offsetof(struct cpu, tlb_tags)), R9);
 	emit_alu_mi(&g->e, ALU_XOR, 8, field(offsetof(struct cpu, jit.key)), (int32_t)change);
 	g->tlb_class = class;

@@ -319,10 +319,7 @@ void *mmu_span(struct cpu *cpu, gva_t addr, unsigned len, bool is_write, unsigne
 	if (addr % PAGE_BYTES + len > PAGE_BYTES)
 		return NULL;
 	translate_parts(cpu, addr, len, right_now(cpu, is_write), seg, &parts);
-	/* The tag that it has just got says whether the way is clear. */
-	if (parts.entry[0]->tag[cpu->tlb_class][is_write] != (addr & PAGE_MASK))
-		return NULL;
-	return host_of(parts.entry[0], addr);
+	return mmu_fast(cpu, addr, len, is_write); /* as the tag that it has just got says */
 }
 
 /* ---- read-modify-write ---- */
@@ -385,11 +382,12 @@ void mmu_rmw_done(struct cpu *cpu, gva_t addr, unsigned size, void *host)
 
 void *mmu_system_span(struct cpu *cpu, gva_t addr, unsigned len, bool is_write)
 {
-	const struct tlb_entry *e =
-		&cpu->mmu->current->tlb.entry[(addr >> PAGE_BITS) % TLB_ENTRIES];
+	const struct tlb_way *way =
+		&cpu->mmu->current->tlb
+			 .way[TLB_KERNEL][is_write][(addr >> PAGE_BITS) % TLB_ENTRIES];
 
-	if (likely((addr ^ e->tag[TLB_KERNEL][is_write]) <= PAGE_BYTES - len))
-		return (void *)(uintptr_t)(e->host + addr % PAGE_BYTES);
+	if (likely((addr ^ way->tag) <= PAGE_BYTES - len))
+		return (void *)(uintptr_t)(way->host + addr % PAGE_BYTES);
 	return NULL;
 }
 

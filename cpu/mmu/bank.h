@@ -52,8 +52,16 @@ struct ghost {
 	uint64_t pages; /* a bit for each, by hash */
 };
 
+/* What there is to know of the page in a slot. */
+struct tlb_entry {
+	uint64_t host;      /* its host address, where it is RAM */
+	uint64_t gpa_flags; /* guest-physical page | PAGE_* */
+};
+
 struct bank {
 	struct tlb tlb;
+	struct tlb_entry entry[TLB_ENTRIES];
+	uint8_t tagged[TLB_ENTRIES];      /* the set of classes whose tags the slot may have */
 	uint64_t addr[TLB_ENTRIES];       /* linear page | SLOT_VALID | rights; 0: empty */
 	uint32_t write_page[TLB_ENTRIES]; /* RAM page that has a live write tag, or NO_WRITE_PAGE */
 	struct exec_entry exec[EXEC_ENTRIES];

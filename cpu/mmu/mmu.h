@@ -6,10 +6,12 @@
  * the root of the second stage). Selecting an address space selects a bank; nothing is flushed that
  * the architecture does not demand. With a second stage, entries hold the final host address.
  *
- * An entry has a tag for each privilege class and kind of access: the page's linear address where
- * the access is allowed and goes straight to RAM, else TLB_POISON, so that one compare covers
- * presence, permission, size and page crossing. The value of a poisoned tag selects a different
- * slot than its own, so no address that indexes the slot can equal it.
+ * A page has a tag for each privilege class and kind of access: the page's linear address where the
+ * access is allowed and goes straight to RAM, else poison, so that one compare covers presence,
+ * permission, size and page crossing. The value of a poisoned tag selects a different slot than its
+ * own, so no address that indexes the slot can equal it. Beside it is the page's host address, and
+ * the tags of one class and kind lie together: four pages share a line of the host's cache. Those
+ * of a class are set at its first access to the page.
  *
  * Pages that hold decoded code (memory->watched) and pages with a data breakpoint have poisoned
  * write tags; the slow path does what must be done. MMIO and the APIC page are poisoned always.
@@ -29,17 +31,17 @@ enum tlb_class {
 	TLB_CLASSES,
 };
 
-struct tlb_entry {
-	uint64_t tag[TLB_CLASSES][2]; /* [class][is_write] */
-	uint64_t host;                /* the page's host address, where it is RAM */
-	uint64_t gpa_flags;           /* guest-physical page | mmu.c's flags */
+struct tlb_way {
+	uint64_t tag;
+	uint64_t host; /* the page's host address, where the tag is not poisoned */
 };
 
-_Static_assert(sizeof(struct tlb_entry) == 1 << 6,
-	       "one cache line; mmu_fast and the translator scale");
+#define TLB_WAY_BITS 4
+
+_Static_assert(sizeof(struct tlb_way) == 1 << TLB_WAY_BITS, "mmu_fast and the translator scale");
 
 struct tlb {
-	struct tlb_entry entry[TLB_ENTRIES];
+	struct tlb_way way[TLB_CLASSES][2][TLB_ENTRIES]; /* [class][is_write] */
 	/* Change when what mmu_fetch said may no longer hold: for global pages global_generation,
 	 * the same in all banks, for others generation. No two of a vCPU's are ever equal. */
 	uint64_t generation, global_generation;
@@ -150,7 +152,7 @@ uint64_t mmu_fetch_generation(const struct cpu *cpu, gva_t addr);
 
 static inline void mmu_select_tags(struct cpu *cpu)
 {
-	cpu->tlb_tags = (const uint8_t *)cpu->tlb->entry[0].tag[cpu->tlb_class];
+	cpu->tlb_tags = (const uint8_t *)cpu->tlb->way[cpu->tlb_class];
 }
 
 /* CPL, RFLAGS.AC or CR0.AM changed: which tags count now. Part of cpu_update_derived. */
@@ -165,20 +167,23 @@ static inline void mmu_privilege_changed(struct cpu *cpu)
 	mmu_select_tags(cpu);
 }
 
-#define TLB_ENTRY_BITS 6 /* log2 of the size of an entry */
+/* How many bytes behind a class's first way the page's is. */
+static inline uint64_t mmu_way_offset(gva_t addr)
+{
+	return (addr >> (PAGE_BITS - TLB_WAY_BITS)) & ((TLB_ENTRIES - 1) << TLB_WAY_BITS);
+}
 
 /* The one compare. NULL: take the slow path. */
 static inline void *mmu_fast(struct cpu *cpu, gva_t addr, unsigned size, bool is_write)
 {
-	uint64_t offset =
-		(addr >> (PAGE_BITS - TLB_ENTRY_BITS)) & ((TLB_ENTRIES - 1) << TLB_ENTRY_BITS);
-	uint64_t tag = *(const uint64_t *)(cpu->tlb_tags + offset + sizeof(tag) * is_write);
-	const struct tlb_entry *e = (const void *)((const uint8_t *)cpu->tlb->entry + offset);
+	const struct tlb_way *way = (const void *)(cpu->tlb_tags + mmu_way_offset(addr) +
+						   sizeof(struct tlb_way[TLB_ENTRIES]) * is_write);
+	uint64_t offset = addr ^ way->tag;
 	void *host;
 
-	if (unlikely((addr ^ tag) > PAGE_BYTES - size))
+	if (unlikely(offset > PAGE_BYTES - size))
 		return NULL;
-	host = (void *)(uintptr_t)(e->host + (addr ^ tag));
+	host = (void *)(uintptr_t)(way->host + offset);
 	if (!host)
 		__builtin_unreachable(); /* spares the caller a test */
 	return host;

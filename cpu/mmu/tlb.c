@@ -36,16 +36,24 @@ static uint64_t poison(unsigned slot)
 	return (uint64_t)(slot ^ 1) << PAGE_BITS;
 }
 
-static void poison_tags(struct tlb_entry *entry, unsigned slot)
+static void poison_class(struct tlb *tlb, enum tlb_class who, unsigned slot)
 {
-	for (unsigned who = 0; who < TLB_CLASSES; who++)
-		entry->tag[who][0] = entry->tag[who][1] = poison(slot);
+	tlb->way[who][false][slot].tag = tlb->way[who][true][slot].tag = poison(slot);
 }
 
 static void poison_all(struct tlb *tlb)
 {
-	for (unsigned slot = 0; slot < TLB_ENTRIES; slot++)
-		poison_tags(&tlb->entry[slot], slot);
+	for (unsigned who = 0; who < TLB_CLASSES; who++)
+		for (unsigned slot = 0; slot < TLB_ENTRIES; slot++)
+			poison_class(tlb, who, slot);
+}
+
+static void poison_tags(struct bank *bank, unsigned slot)
+{
+	for (unsigned who = 0; who < TLB_CLASSES; who++)
+		if (bank->tagged[slot] & BIT(who))
+			poison_class(&bank->tlb, who, slot);
+	bank->tagged[slot] = 0;
 }
 
 static bool has_bit(const uint64_t *map, unsigned n)
@@ -167,7 +175,7 @@ static void drop_slot(struct bank *bank, unsigned slot)
 {
 	bank->addr[slot] = 0;
 	bank->write_page[slot] = NO_WRITE_PAGE;
-	poison_tags(&bank->tlb.entry[slot], slot);
+	poison_tags(bank, slot);
 	clear_bit(bank->used, slot);
 }
 
@@ -193,7 +201,7 @@ static void flush_bank(struct mmu *mmu, struct bank *bank, bool keep_global)
 		return;
 	mmu->stats->count[STAT_TLB_FLUSHES]++;
 	for (unsigned slot = 0; next_bit(bank->used, TLB_ENTRIES, &slot); slot++)
-		if (!(bank->tlb.entry[slot].gpa_flags & keep))
+		if (!(bank->entry[slot].gpa_flags & keep))
 			drop_slot(bank, slot);
 	for (unsigned slot = 0; next_bit(bank->exec_used, EXEC_ENTRIES, &slot); slot++)
 		if (!(bank->exec[slot].gpa_flags & keep))
@@ -275,6 +283,17 @@ static uint64_t current_paging(const struct cpu *cpu)
 	return (cpu->cr0 & PAGING_CR0) | (cpu->cr4 & PAGING_CR4) | (cpu->efer & PAGING_EFER);
 }
 
+static void use_tlb(struct cpu *cpu, struct tlb *tlb)
+{
+	_Static_assert(ARRAY_SIZE(cpu->tlb_ways) == TLB_CLASSES, "one for each class");
+
+	cpu->tlb = tlb;
+	for (unsigned who = 0; who < TLB_CLASSES; who++)
+		for (unsigned is_write = 0; is_write < 2; is_write++)
+			cpu->tlb_ways[who][is_write] = tlb->way[who][is_write];
+	mmu_select_tags(cpu);
+}
+
 static void select_bank(struct cpu *cpu)
 {
 	struct mmu *mmu = cpu->mmu;
@@ -289,9 +308,7 @@ static void select_bank(struct cpu *cpu)
 	}
 	mmu->aligned.generation = bank->tlb.generation;
 	mmu->aligned.global_generation = bank->tlb.global_generation;
-	if (!cpu->tlb->is_aligned_only)
-		cpu->tlb = &bank->tlb;
-	mmu_select_tags(cpu);
+	use_tlb(cpu, cpu->tlb->is_aligned_only ? cpu->tlb : &bank->tlb);
 }
 
 int mmu_create(struct cpu *cpu)
@@ -336,7 +353,7 @@ void mmu_mode_changed(struct cpu *cpu)
 void mmu_select_alignment(struct cpu *cpu, bool is_checked)
 {
 	jit_forget_stack(cpu);
-	cpu->tlb = is_checked ? &cpu->mmu->aligned : &cpu->mmu->current->tlb;
+	use_tlb(cpu, is_checked ? &cpu->mmu->aligned : &cpu->mmu->current->tlb);
 }
 
 void mmu_stage_changed(struct cpu *cpu)
@@ -430,7 +447,7 @@ static void flush_large(struct mmu *mmu, struct bank *bank, gva_t addr)
 	bool lost[2] = { any_ghost(bank, false), any_ghost(bank, true) };
 
 	for (unsigned slot = 0; next_bit(bank->used, TLB_ENTRIES, &slot); slot++)
-		if (is_piece(bank->addr[slot], bank->tlb.entry[slot].gpa_flags, addr))
+		if (is_piece(bank->addr[slot], bank->entry[slot].gpa_flags, addr))
 			drop_slot(bank, slot);
 	for (unsigned slot = 0; next_bit(bank->exec_used, EXEC_ENTRIES, &slot); slot++)
 		if (is_piece(bank->exec[slot].addr, bank->exec[slot].gpa_flags, addr))
@@ -506,7 +523,7 @@ void mmu_write_pkru(struct cpu *cpu, uint32_t pkru)
 		struct bank *bank = &cpu->mmu->bank[i];
 
 		for (unsigned slot = 0; next_bit(bank->used, TLB_ENTRIES, &slot); slot++) {
-			uint64_t flags = bank->tlb.entry[slot].gpa_flags;
+			uint64_t flags = bank->entry[slot].gpa_flags;
 			unsigned key = bits(flags, PAGE_KEY_SHIFT + 3, PAGE_KEY_SHIFT);
 
 			if ((flags & PAGE_KEYED) && (changed >> (2 * key) & 3))
@@ -515,10 +532,11 @@ void mmu_write_pkru(struct cpu *cpu, uint32_t pkru)
 	}
 }
 
-static void poison_writes(struct tlb_entry *entry, unsigned slot)
+static void poison_writes(struct bank *bank, unsigned slot)
 {
 	for (unsigned who = 0; who < TLB_CLASSES; who++)
-		entry->tag[who][1] = poison(slot);
+		if (bank->tagged[slot] & BIT(who))
+			bank->tlb.way[who][true][slot].tag = poison(slot);
 }
 
 void mmu_poison_writes(struct cpu *cpu, gpa_t page)
@@ -533,7 +551,7 @@ void mmu_poison_writes(struct cpu *cpu, gpa_t page)
 			continue;
 		for (unsigned slot = 0; slot < TLB_ENTRIES; slot++) {
 			if (unlikely(bank->write_page[slot] == number)) {
-				poison_writes(&bank->tlb.entry[slot], slot);
+				poison_writes(bank, slot);
 				bank->write_page[slot] = NO_WRITE_PAGE;
 			}
 		}
@@ -548,13 +566,18 @@ static bool is_watched(const struct cpu *cpu, gpa_t page)
 			       __ATOMIC_SEQ_CST);
 }
 
-/* Sets the tags that the rights of the slot allow. */
-static void set_tags(struct cpu *cpu, struct bank *bank, unsigned slot)
+/* The class of a right to data. */
+static enum tlb_class class_of(uint64_t want)
 {
-	struct tlb_entry *entry = &bank->tlb.entry[slot];
+	return (enum tlb_class)((unsigned)__builtin_ctzll(want) / 2);
+}
+
+/* The rights of the slot that may be used without looking. */
+static uint64_t direct_rights(const struct cpu *cpu, const struct bank *bank, unsigned slot)
+{
 	gva_t page = bank->addr[slot] & PAGE_MASK;
-	gpa_t gpa = entry->gpa_flags & PAGE_MASK;
-	uint64_t rights = entry->gpa_flags & PAGE_RAM ? bank->addr[slot] & RIGHTS_ALL : 0;
+	uint64_t flags = bank->entry[slot].gpa_flags;
+	uint64_t rights = flags & PAGE_RAM ? bank->addr[slot] & RIGHTS_ALL : 0;
 
 	if (unlikely(cpu->dr7 & DR7_ENABLED)) {
 		if (mmu_breakpoint_hits(cpu, page, PAGE_BYTES, false))
@@ -562,14 +585,27 @@ static void set_tags(struct cpu *cpu, struct bank *bank, unsigned slot)
 		else if (mmu_breakpoint_hits(cpu, page, PAGE_BYTES, true))
 			rights &= ~RIGHTS_WRITE;
 	}
-	if ((rights & RIGHTS_WRITE) && (is_watched(cpu, gpa) || journal_keeps_closed(cpu->journal)))
+	if ((rights & RIGHTS_WRITE) &&
+	    (is_watched(cpu, flags & PAGE_MASK) || journal_keeps_closed(cpu->journal)))
 		rights &= ~RIGHTS_WRITE;
-	for (unsigned who = 0; who < TLB_CLASSES; who++) {
-		entry->tag[who][0] = rights & RIGHT_DATA(who, 0) ? page : poison(slot);
-		entry->tag[who][1] = rights & RIGHT_DATA(who, 1) ? page : poison(slot);
-	}
-	bank->write_page[slot] =
-		rights & RIGHTS_WRITE ? (uint32_t)(gpa >> PAGE_BITS) : NO_WRITE_PAGE;
+	return rights;
+}
+
+/* Sets the tags of a class that the rights of the slot allow. */
+static void set_tags(struct cpu *cpu, struct bank *bank, unsigned slot, enum tlb_class who)
+{
+	uint64_t rights = direct_rights(cpu, bank, slot);
+	const struct tlb_entry *entry = &bank->entry[slot];
+
+	for (unsigned is_write = 0; is_write < 2; is_write++)
+		bank->tlb.way[who][is_write][slot] =
+			(struct tlb_way){ rights & RIGHT_DATA(who, is_write)
+						  ? bank->addr[slot] & PAGE_MASK
+						  : poison(slot),
+					  entry->host };
+	bank->tagged[slot] |= (uint8_t)BIT(who);
+	if (rights & RIGHT_DATA(who, true))
+		bank->write_page[slot] = (uint32_t)(entry->gpa_flags >> PAGE_BITS);
 }
 
 /* What else there is to know of the page: where it is. Host address in *host where it is RAM. */
@@ -593,19 +629,21 @@ static void note_large(struct bank *bank, gva_t addr, uint64_t flags)
 		set_bit(bank->large_4m, note_of(addr, size_bits[PAGE_4M]));
 }
 
-static void fill(struct cpu *cpu, struct bank *bank, gva_t addr, const struct walk *walk)
+static void fill(struct cpu *cpu, struct bank *bank, gva_t addr, uint64_t want,
+		 const struct walk *walk)
 {
 	unsigned slot = (addr >> PAGE_BITS) % TLB_ENTRIES;
-	struct tlb_entry *entry = &bank->tlb.entry[slot];
+	struct tlb_entry *entry = &bank->entry[slot];
 	void *host = NULL;
 
+	drop_slot(bank, slot);
 	entry->gpa_flags = walk->page | walk->flags | locate(cpu, walk->page, &host);
 	entry->host = (uint64_t)(uintptr_t)host;
 	bank->addr[slot] = (addr & PAGE_MASK) | SLOT_VALID | walk->rights;
 	set_bit(bank->used, slot);
 	cpu->mmu->has_keyed_pages |= walk->flags & PAGE_KEYED;
 	note_large(bank, addr, walk->flags);
-	set_tags(cpu, bank, slot);
+	set_tags(cpu, bank, slot, class_of(want));
 }
 
 static bool slot_allows(uint64_t slot_addr, gva_t addr, uint64_t want)
@@ -613,11 +651,11 @@ static bool slot_allows(uint64_t slot_addr, gva_t addr, uint64_t want)
 	return !((slot_addr ^ addr) & PAGE_MASK) && (slot_addr & SLOT_VALID) && (slot_addr & want);
 }
 
-static bool has_tag(const struct tlb_entry *entry, gva_t addr, uint64_t want)
+static bool has_tag(const struct bank *bank, unsigned slot, gva_t addr, uint64_t want)
 {
-	unsigned right = (unsigned)__builtin_ctzll(want);
+	bool is_write = want & RIGHTS_WRITE;
 
-	return entry->tag[right / 2][right % 2] == (addr & PAGE_MASK);
+	return bank->tlb.way[class_of(want)][is_write][slot].tag == (addr & PAGE_MASK);
 }
 
 const struct tlb_entry *mmu_translate(struct cpu *cpu, gva_t addr, uint64_t want)
@@ -627,15 +665,15 @@ const struct tlb_entry *mmu_translate(struct cpu *cpu, gva_t addr, uint64_t want
 	struct walk walk;
 
 	if (slot_allows(bank->addr[slot], addr, want)) {
-		/* Known, but its tag may be poisoned for a reason that has gone. */
-		if (!has_tag(&bank->tlb.entry[slot], addr, want))
-			set_tags(cpu, bank, slot);
+		/* Known, but its tag may not be set yet, or for a reason that has gone. */
+		if (!has_tag(bank, slot, addr, want))
+			set_tags(cpu, bank, slot, class_of(want));
 	} else {
 		cpu->stats.count[STAT_TLB_WALKS]++;
 		mmu_walk(cpu, addr, want, &walk);
-		fill(cpu, bank, addr, &walk);
+		fill(cpu, bank, addr, want, &walk);
 	}
-	return &bank->tlb.entry[slot];
+	return &bank->entry[slot];
 }
 
 /* ---- the journal ---- */
@@ -645,8 +683,13 @@ static void set_page(struct cpu *cpu, gva_t addr)
 	struct bank *bank = cpu->mmu->current;
 	unsigned slot = (addr >> PAGE_BITS) % TLB_ENTRIES;
 
-	if ((bank->addr[slot] & SLOT_VALID) && !((bank->addr[slot] ^ addr) & PAGE_MASK))
-		set_tags(cpu, bank, slot);
+	unsigned classes = bank->tagged[slot] | 1u << cpu->tlb_class;
+
+	if (!(bank->addr[slot] & SLOT_VALID) || ((bank->addr[slot] ^ addr) & PAGE_MASK))
+		return;
+	for (unsigned who = 0; who < TLB_CLASSES; who++)
+		if (classes & 1u << who)
+			set_tags(cpu, bank, slot, who);
 }
 
 static void set_pages(struct cpu *cpu)
