@@ -256,6 +256,7 @@ const struct block *jit_block_at(const struct jit *jit, const uint8_t *code)
 void jit_translate(struct jit *jit, struct block *block, const uint8_t *arena)
 {
 	struct code_room before = jit->hot, cold_before = jit->cold;
+	uint64_t hot_bytes;
 
 	jit->arena = arena;
 	if (!gen_block(jit, block, &jit->hot, &jit->cold))
@@ -266,8 +267,9 @@ void jit_translate(struct jit *jit, struct block *block, const uint8_t *arena)
 	jit->far_count += jit->gen.fars;
 	jit->stats.blocks++;
 	jit->stats.bytes_in += code_bytes(block);
-	jit->stats.bytes_out += (uint64_t)(jit->hot.at - before.at + jit->cold.at - cold_before.at);
-	jit->stats.bytes_hot += (uint64_t)(jit->hot.at - before.at);
+	hot_bytes = (uint64_t)(jit->hot.at - before.at) - jit->gen.counting_bytes;
+	jit->stats.bytes_out += hot_bytes + (uint64_t)(jit->cold.at - cold_before.at);
+	jit->stats.bytes_hot += hot_bytes;
 	__atomic_store_n(&block->code, jit_executable(jit, block->jit.entry), __ATOMIC_RELEASE);
 }
 

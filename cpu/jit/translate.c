@@ -258,10 +258,12 @@ static void emit_insns(struct gen *g, const uint8_t *live)
 	uint8_t *guest = NULL, *host = NULL;
 	const uint8_t *start;
 
+	start = g->e.at;
 	if (g->jit->counts) {
 		guest = emit_count(g, STAT_TRANSLATED);
 		host = emit_count(g, STAT_TRANSLATED_HOST);
 	}
+	g->counting_bytes = (unsigned)(g->e.at - start);
 	start = g->e.at;
 	for (unsigned n = 0; n < block->count; n++)
 		emit_insn(g, n, live);

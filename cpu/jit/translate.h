@@ -88,9 +88,10 @@ struct gen {
 	unsigned first_cold;                     /* of the instruction */
 	struct fault_site site[BLOCK_MAX_INSNS]; /* offsets from the start of the block's code */
 	unsigned sites;
-	unsigned fits;         /* of struct jit_fit */
-	unsigned fars;         /* of struct jit_far */
-	unsigned shared_insns; /* on the main path, of code that all blocks share */
+	unsigned fits;           /* of struct jit_fit */
+	unsigned fars;           /* of struct jit_far */
+	unsigned counting_bytes; /* of code that is there for --stats alone */
+	unsigned shared_insns;   /* on the main path, of code that all blocks share */
 };
 
 /*
