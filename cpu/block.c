@@ -632,10 +632,11 @@ void block_ungroup(struct cpu *cpu, struct block *block)
 
 	pthread_mutex_lock(&cache->lock);
 	if (block->is_valid && block->code && !block->jit.is_ungrouped &&
-	    jit_has_room(cache->soft->jit)) {
+	    jit_can_translate_anew(cache->soft->jit)) {
 		struct jit_code before = block->jit;
 		const uint8_t *code = block->code;
 
+		jit_keep_links(cache->soft->jit, &before);
 		block->jit.is_ungrouped = before.is_ungrouped = true;
 		jit_translate(cache->soft->jit, block, cache->arena);
 		if (block->code == code)
@@ -677,13 +678,14 @@ void block_publish_code(struct cpu *cpu, uint64_t epoch, const struct block *tar
 	pthread_mutex_unlock(&cache->lock);
 }
 
-void block_patch_link(struct cpu *cpu, uint64_t epoch, const struct jit_link *link,
-		      const struct block *target)
+void block_patch_link(struct cpu *cpu, uint64_t epoch, const struct block *source,
+		      const struct jit_link *link, const struct block *target)
 {
 	struct block_cache *cache = cpu->soft->blocks;
 
 	pthread_mutex_lock(&cache->lock);
-	if (epoch == cache->emptied && target->is_valid)
+	/* An entry of a dropped block may be where its jump was. */
+	if (epoch == cache->emptied && source->is_valid && target->is_valid)
 		jit_patch_link(link, target);
 	pthread_mutex_unlock(&cache->lock);
 }

@@ -26,8 +26,12 @@
 
 /* A direct jump of translated code, to a block of its own page. */
 struct jit_link {
-	uint8_t *site;    /* its displacement: emit_patch */
-	uint16_t target;  /* offset in the page */
+	uint8_t *site; /* Jcc: its displacement, emit_patch; JMP: itself, emit_patch_jmp */
+	/* Where the call returns to that stands for it as long as it is not linked: of a JMP in
+	 * its place, of a Jcc elsewhere. In the executable mapping. */
+	const uint8_t *from;
+	uint16_t target; /* offset in the page */
+	bool is_conditional;
 	bool keeps_flags; /* it leaves them in the host's, not in cpu->status */
 };
 
@@ -152,9 +156,9 @@ void block_publish_code(struct cpu *cpu, uint64_t epoch, const struct block *tar
 /* How often the cache has been emptied: a link that was read before may be gone since. */
 uint64_t block_epoch(const struct cpu *cpu);
 
-/* Makes the jump go to `target`, if both are still there. */
-void block_patch_link(struct cpu *cpu, uint64_t epoch, const struct jit_link *link,
-		      const struct block *target);
+/* Makes the jump of `source` go to `target`, if both are still there. */
+void block_patch_link(struct cpu *cpu, uint64_t epoch, const struct block *source,
+		      const struct jit_link *link, const struct block *target);
 
 /* Whoever enters the code of a block that has been dropped comes to the one in its place at once,
  * if it is. */

@@ -27,6 +27,7 @@
 #define SITES_MAX        (2 * MIB)
 #define FITS_MAX         MIB
 #define STARTS_MAX       MIB
+#define REPLACED_MAX     (4 * KIB)
 #define HOT_BYTES        (43 * MIB) /* for main paths, of all that: their share, measured */
 #define BLOCK_ROOM_BYTES (16 * KIB) /* neither part of a block's code is longer */
 
@@ -70,7 +71,8 @@ static bool map_tables(struct jit *jit)
 	jit->fits = map_table(FITS_MAX * sizeof(*jit->fits));
 	jit->fars = map_table(FAR_MAX * sizeof(*jit->fars));
 	jit->starts = map_table(STARTS_MAX * sizeof(*jit->starts));
-	return jit->sites && jit->fits && jit->fars && jit->starts;
+	jit->replaced = map_table(REPLACED_MAX * sizeof(*jit->replaced));
+	return jit->sites && jit->fits && jit->fars && jit->starts && jit->replaced;
 }
 
 static bool host_has_bmi2(void)
@@ -86,6 +88,7 @@ static void forget_code(struct jit *jit)
 	jit->hot = (struct code_room){ jit->shared_end, jit->writable + HOT_BYTES };
 	jit->cold = (struct code_room){ jit->writable + HOT_BYTES, jit->writable + ARENA_BYTES };
 	jit->site_count = jit->fit_count = jit->far_count = jit->start_count = 0;
+	jit->replaced_count = 0;
 }
 
 int jit_create(struct jit **out, const struct engine_config *config)
@@ -123,6 +126,7 @@ void jit_destroy(struct jit *jit)
 	unmap_table(jit->fits, FITS_MAX * sizeof(*jit->fits));
 	unmap_table(jit->fars, FAR_MAX * sizeof(*jit->fars));
 	unmap_table(jit->starts, STARTS_MAX * sizeof(*jit->starts));
+	unmap_table(jit->replaced, REPLACED_MAX * sizeof(*jit->replaced));
 	free(jit);
 }
 
@@ -229,23 +233,26 @@ static unsigned code_bytes(const struct block *block)
 	return bytes;
 }
 
-static void publish_start(struct jit *jit, const uint8_t *start, const struct block *block)
+static void publish_start(struct jit *jit, const uint8_t *hot, const uint8_t *cold,
+			  const struct block *block)
 {
 	jit->starts[jit->start_count] =
-		(struct jit_start){ (uint32_t)(start - jit->writable),
+		(struct jit_start){ (uint32_t)(hot - jit->writable),
+				    (uint32_t)(cold - jit->writable),
 				    (uint32_t)((const uint8_t *)block - jit->arena) };
 	__atomic_store_n(&jit->start_count, jit->start_count + 1, __ATOMIC_RELEASE);
 }
 
-const struct block *jit_block_at(const struct jit *jit, const uint8_t *code)
+const struct block *jit_caller(const struct jit *jit, const uint8_t *back)
 {
-	uint32_t at = (uint32_t)(code - jit->executable);
+	uint32_t at = (uint32_t)(back - jit->executable) - 1; /* the next block's may begin there */
 	uint32_t low = 0, high = __atomic_load_n(&jit->start_count, __ATOMIC_ACQUIRE);
 
 	while (high - low > 1) {
 		uint32_t middle = low + (high - low) / 2;
+		const struct jit_start *start = &jit->starts[middle];
 
-		if (jit->starts[middle].code <= at)
+		if ((at < HOT_BYTES ? start->hot : start->cold) <= at)
 			low = middle;
 		else
 			high = middle;
@@ -262,7 +269,7 @@ void jit_translate(struct jit *jit, struct block *block, const uint8_t *arena)
 	if (!gen_block(jit, block, &jit->hot, &jit->cold))
 		return;
 	publish_sites(jit, before.at);
-	publish_start(jit, before.at, block);
+	publish_start(jit, before.at, cold_before.at, block);
 	jit->fit_count += jit->gen.fits;
 	jit->far_count += jit->gen.fars;
 	jit->stats.blocks++;
@@ -293,11 +300,34 @@ void jit_block_dropped(const struct jit *jit, const struct block *block)
 		emit_patch_call(code->flags_entry, jit->storing_thunk[THUNK_BAIL]);
 }
 
+void jit_keep_links(struct jit *jit, const struct jit_code *before)
+{
+	memcpy(&jit->replaced[jit->replaced_count], before->link, sizeof(before->link));
+	__atomic_store_n(&jit->replaced_count, jit->replaced_count + JIT_LINKS, __ATOMIC_RELEASE);
+}
+
 void jit_replace(const struct jit_code *before, const struct jit_code *now)
 {
 	emit_patch_jmp(before->entry, now->entry);
 	if (before->flags_entry != before->entry)
 		emit_patch_jmp(before->flags_entry, now->flags_entry);
+}
+
+bool jit_can_translate_anew(const struct jit *jit)
+{
+	return jit_has_room(jit) && REPLACED_MAX - jit->replaced_count >= JIT_LINKS;
+}
+
+const struct jit_link *jit_find_link(const struct jit *jit, const struct block *block,
+				     const uint8_t *from)
+{
+	for (unsigned i = 0; i < JIT_LINKS; i++)
+		if (block->jit.link[i].from == from)
+			return &block->jit.link[i];
+	for (uint32_t i = __atomic_load_n(&jit->replaced_count, __ATOMIC_ACQUIRE); i-- > 0;)
+		if (jit->replaced[i].from == from)
+			return &jit->replaced[i];
+	return NULL;
 }
 
 void jit_patch_link(const struct jit_link *link, const struct block *target)
@@ -306,5 +336,6 @@ void jit_patch_link(const struct jit_link *link, const struct block *target)
 
 	if (!target->code)
 		return;
-	emit_patch(link->site, link->keeps_flags ? code->flags_entry : code->entry);
+	(link->is_conditional ? emit_patch : emit_patch_jmp)(
+		link->site, link->keeps_flags ? code->flags_entry : code->entry);
 }

@@ -15,9 +15,9 @@ struct decoded {
 	ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
 };
 
-/* Where the code of a block begins, in the order of that. */
+/* Where the two parts of a block's code begin, in the code cache, in the order of that. */
 struct jit_start {
-	uint32_t code;  /* in the code cache, in its main part */
+	uint32_t hot, cold;
 	uint32_t block; /* its distance from the arena */
 };
 
@@ -56,15 +56,22 @@ struct jit {
 	uint32_t far_count;
 	struct jit_start *starts;
 	uint32_t start_count; /* atomic */
-	ZydisDecoder zydis;   /* of 64-bit code */
+	/* Links of code that was replaced, which may still run to its end. */
+	struct jit_link *replaced;
+	uint32_t replaced_count; /* atomic */
+	ZydisDecoder zydis;      /* of 64-bit code */
 	const struct gen_row *row[ZYDIS_MNEMONIC_MAX_VALUE + 1];
 	/* For the one translation that there is at a time. */
 	struct gen gen;
 	struct decoded decoded[BLOCK_MAX_INSNS + 1];
 };
 
-/* The block whose main path has the address, which is in the executable mapping. */
-const struct block *jit_block_at(const struct jit *jit, const uint8_t *code);
+/* The block whose code has called something that returns to `back`. */
+const struct block *jit_caller(const struct jit *jit, const uint8_t *back);
+
+/* A link of the block by its `from`. NULL: there is none. */
+const struct jit_link *jit_find_link(const struct jit *jit, const struct block *block,
+				     const uint8_t *from);
 
 static inline const uint8_t *jit_executable(const struct jit *jit, const uint8_t *writable)
 {

@@ -16,13 +16,20 @@ static struct host_mem thunk_field(enum jit_thunk thunk)
 	return mem_gs((int32_t)(offsetof(struct cpu, jit.thunk) + thunk * sizeof(void *)));
 }
 
+/* ... in R9, as its distance from the arena. */
+static bool takes_insn(enum jit_thunk thunk)
+{
+	return thunk == THUNK_HANDLER || thunk == THUNK_HANDLER_LAST ||
+	       thunk == THUNK_HANDLER_VECTOR;
+}
+
 static const uint8_t *emit_way_out(struct emitter *e, enum jit_thunk thunk, bool stores_status)
 {
 	const uint8_t *start = e->at;
 
 	if (stores_status)
 		gen_status_store(e, R10);
-	if (thunk != THUNK_POLL && thunk != THUNK_BAIL) /* what R9 is for these is no pointer */
+	if (takes_insn(thunk))
 		emit_alu_rm(e, ALU_ADD, 8, R9, mem_gs(offsetof(struct cpu, jit.arena)));
 	emit_jmp_m(e, thunk_field(thunk));
 	return start;
@@ -215,11 +222,12 @@ void cold_fit(struct gen *g, struct emit_jump from, const uint8_t *again, uint64
 	cold->range = range;
 }
 
-static void emit_link(struct gen *g, const struct jit_link *link)
+/* What stands for the jump. */
+static void emit_link(struct gen *g, struct jit_link *link)
 {
-	emit_place(g, link);
-	emit_jmp_to(&g->e, link->keeps_flags ? g->jit->storing_thunk[THUNK_LINK]
-					     : g->jit->thunk[THUNK_LINK]);
+	emit_call_to(&g->e, link->keeps_flags ? g->jit->storing_thunk[THUNK_LINK]
+					      : g->jit->thunk[THUNK_LINK]);
+	link->from = jit_executable(g->jit, g->e.at);
 }
 
 static void emit_fit(struct gen *g, const struct cold *cold)
@@ -290,17 +298,12 @@ bool gen_is_linked(int64_t target)
 	return target >= 0 && target + INSN_MAX_BYTES <= (int64_t)PAGE_BYTES;
 }
 
-static void put_off_link(struct gen *g, uint8_t *site, int64_t target)
+static struct jit_link *begin_link(struct gen *g, int64_t target)
 {
 	struct jit_link *link = &g->block->jit.link[g->links++];
-	struct cold *cold = put_off(g, COLD_LINK, (struct emit_jump){ .at = site, .bytes = 4 });
 
-	if (!cold)
-		return;
-	*link = (struct jit_link){ .site = site,
-				   .target = (uint16_t)target,
-				   .keeps_flags = g->where & IN_HOST };
-	cold->link = link;
+	*link = (struct jit_link){ .target = (uint16_t)target, .keeps_flags = g->where & IN_HOST };
+	return link;
 }
 
 static void jump_far(struct gen *g, int64_t target)
@@ -317,23 +320,34 @@ static void jump_far(struct gen *g, int64_t target)
 
 void gen_jump(struct gen *g, int64_t target)
 {
-	if (gen_is_linked(target))
-		put_off_link(g, emit_jmp_patchable(&g->e, g->e.at), target);
-	else
+	struct jit_link *link;
+
+	if (!gen_is_linked(target)) {
 		jump_far(g, target);
+		return;
+	}
+	link = begin_link(g, target);
+	emit_patchable(&g->e);
+	link->site = g->e.at;
+	emit_link(g, link);
 }
 
 void gen_jump_if(struct gen *g, enum emit_condition cc, int64_t target)
 {
-	struct cold *cold;
+	bool is_linked = gen_is_linked(target);
+	struct jit_link *link = is_linked ? begin_link(g, target) : NULL;
+	struct emit_jump from =
+		is_linked ? emit_jcc_patchable(&g->e, cc) : emit_jcc(&g->e, cc, false);
+	struct cold *cold = put_off(g, is_linked ? COLD_LINK : COLD_FAR, from);
 
-	if (gen_is_linked(target)) {
-		put_off_link(g, emit_jcc_patchable(&g->e, cc, g->e.at), target);
-		return;
+	if (link) {
+		link->is_conditional = true;
+		link->site = from.at;
 	}
-	cold = put_off(g, COLD_FAR, emit_jcc(&g->e, cc, false));
-	if (cold)
+	if (cold) {
+		cold->link = link;
 		cold->target = (int32_t)target;
+	}
 }
 
 /* --- all of it -----------------------------------------------------------------------------------

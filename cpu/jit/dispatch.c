@@ -136,9 +136,9 @@ const void *jit_next(struct cpu *cpu)
 	return entry ? entry->code : next_anew(cpu);
 }
 
-const void *jit_bail(struct cpu *cpu, const uint8_t *code)
+const void *jit_bail(struct cpu *cpu, const uint8_t *back)
 {
-	const struct block *before = jit_block_at(cpu->soft->jit, code), *now;
+	const struct block *before = jit_caller(cpu->soft->jit, back), *now;
 	uint64_t epoch = block_epoch(cpu);
 
 	cpu->rip = cpu->jit.code_page + before->gpa % PAGE_BYTES;
@@ -211,8 +211,10 @@ static void interpret_rest(struct cpu *cpu, const struct insn *insn)
 	cpu->rip += insn->next;
 }
 
-const void *jit_link(struct cpu *cpu, struct jit_link *link)
+const void *jit_link(struct cpu *cpu, const uint8_t *from)
 {
+	const struct block *source = jit_caller(cpu->soft->jit, from);
+	const struct jit_link *link = jit_find_link(cpu->soft->jit, source, from);
 	uint64_t generation, epoch = block_epoch(cpu);
 	struct block *block;
 
@@ -223,7 +225,7 @@ const void *jit_link(struct cpu *cpu, struct jit_link *link)
 		return NULL;
 	jit_arrive(cpu);
 	if (generation && block->second_page == NO_PAGE)
-		block_patch_link(cpu, epoch, link, block);
+		block_patch_link(cpu, epoch, source, link, block);
 	return block->code;
 }
 

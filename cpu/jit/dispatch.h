@@ -62,8 +62,8 @@ void jit_arrive(struct cpu *cpu);
  */
 const void *jit_next(struct cpu *cpu);
 
-/* The same where the code of a block is void, of which `code` is in its main path. */
-const void *jit_bail(struct cpu *cpu, const uint8_t *code);
+/* The same where the code of a block is void, an entry of which has called: `back` is behind it. */
+const void *jit_bail(struct cpu *cpu, const uint8_t *back);
 
 /*
  * The same for the target of a direct jump out of the page, which is done but for RIP; remembers
@@ -71,8 +71,8 @@ const void *jit_bail(struct cpu *cpu, const uint8_t *code);
  */
 const void *jit_far(struct cpu *cpu, struct far_target *known);
 
-/* The same for the target of a direct jump in the page that runs; patches the jump. */
-const void *jit_link(struct cpu *cpu, struct jit_link *link);
+/* The same for the target of the struct jit_link that has `from`; patches the jump. */
+const void *jit_link(struct cpu *cpu, const uint8_t *from);
 
 /*
  * The vector registers are about to be loaded from *cpu: what cpu->vector.ready is then. Upper

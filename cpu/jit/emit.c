@@ -441,24 +441,10 @@ static void align_ahead(struct emitter *e, unsigned ahead)
 	emit_nops(e, nops);
 }
 
-uint8_t *emit_jmp_patchable(struct emitter *e, const uint8_t *target)
+struct emit_jump emit_jcc_patchable(struct emitter *e, enum emit_condition cc)
 {
-	struct emit_jump jump;
-
-	align_ahead(e, 1);
-	jump = emit_jmp(e, false);
-	emit_land_at(e, jump, target);
-	return jump.at;
-}
-
-uint8_t *emit_jcc_patchable(struct emitter *e, enum emit_condition cc, const uint8_t *target)
-{
-	struct emit_jump jump;
-
 	align_ahead(e, 2);
-	jump = emit_jcc(e, cc, false);
-	emit_land_at(e, jump, target);
-	return jump.at;
+	return emit_jcc(e, cc, false);
 }
 
 void emit_patch(uint8_t *at, const uint8_t *target)

@@ -144,12 +144,11 @@ void emit_jmp_to(struct emitter *e, const uint8_t *target);
 void emit_call_to(struct emitter *e, const uint8_t *target);
 
 /*
- * Jumps that may be redirected while other threads run them: their displacement is 4 bytes and
- * aligned to 4. Returns where it is, or NULL where the jump was left out.
+ * A jump that may be redirected while other threads run it: its displacement is 4 bytes and aligned
+ * to 4.
  */
-uint8_t *emit_jmp_patchable(struct emitter *e, const uint8_t *target);
-uint8_t *emit_jcc_patchable(struct emitter *e, enum emit_condition cc, const uint8_t *target);
-/* Redirects one (atomically). */
+struct emit_jump emit_jcc_patchable(struct emitter *e, enum emit_condition cc);
+/* Redirects one, given where its displacement is (atomically). */
 void emit_patch(uint8_t *at, const uint8_t *target);
 
 /* JRCXZ, which spares the flags; a forward jump within 127 bytes. */

@@ -169,7 +169,8 @@ __attribute__((used)) static void thunks(void)
 		"jmp go\n"
 
 		".globl jit_thunk_link\n"
-		"jit_thunk_link:\n\t" WRITE_ALL "mov %%gs:%c[self], %%rdi\n\t"
+		"jit_thunk_link:\n\t"
+		"pop %%r9\n\t" WRITE_ALL "mov %%gs:%c[self], %%rdi\n\t"
 		"mov %%r9, %%rsi\n\t"
 		"call jit_link\n\t"
 		"jmp go_or_leave\n"

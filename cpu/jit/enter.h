@@ -15,7 +15,7 @@
  * THUNK_HANDLER_VECTOR as THUNK_HANDLER; the vector registers are live when it returns, as far as
  *                     the guest has enabled them
  * THUNK_FAULT         jump, R9 = insn that faulted: runs its handler, which raises; else leaves
- * THUNK_LINK          jump, R9 = struct jit_link: goes on at its target, and patches the jump
+ * THUNK_LINK          call, from what stands for a jump that is not linked: jit_link
  * THUNK_FAR           jump, R10 = struct far_target that does not hold: jit_far
  * THUNK_POLL          call, R9D = offset of the block in its page: returns if nothing is due
  * THUNK_FIT           jump, R9 = struct jit_fit of a check that has failed: jit_fit

@@ -65,6 +65,10 @@ void jit_stop_nowhere(struct cpu *cpu);
 bool jit_has_room(const struct jit *jit); /* for the code of any block; NULL: needs none */
 /* Makes block->code, if it can; the block is in `arena` (block_cache_arena). */
 void jit_translate(struct jit *jit, struct block *block, const uint8_t *arena);
+/* Whether there is room for a block's other code, and for what is kept of the one before. */
+bool jit_can_translate_anew(const struct jit *jit);
+/* A block is about to get other code: whoever runs the one before may still need its links. */
+void jit_keep_links(struct jit *jit, const struct jit_code *before);
 /* Whoever enters the block by its code of before comes to the present one. */
 void jit_replace(const struct jit_code *before, const struct jit_code *now);
 /* Code of the block is not entered any more. */

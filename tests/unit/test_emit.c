@@ -444,7 +444,8 @@ static void what_may_be_replaced_is_long_enough(void **state)
 				emit_land(&b.e, emit_jcc(&b.e, COND_E, true));
 				break;
 			default:
-				assert_int_equal((uintptr_t)emit_jmp_patchable(&b.e, at) % 4, 0);
+				assert_int_equal((uintptr_t)emit_jcc_patchable(&b.e, COND_E).at % 4,
+						 0);
 				break;
 			}
 			assert_false(b.e.failed);
@@ -534,12 +535,14 @@ static void patchable_jumps_are_aligned(void **state)
 
 		restart(&b);
 		emit_nops(&b.e, i);
-		jmp = emit_jmp_patchable(&b.e, b.code);
-		jcc = emit_jcc_patchable(&b.e, COND_NE, b.code + 3);
-		assert_int_equal((uintptr_t)jmp % 4, 0);
+		emit_patchable(&b.e);
+		jmp = b.e.at;
+		emit_call_to(&b.e, b.code);
+		jcc = emit_jcc_patchable(&b.e, COND_NE).at;
 		assert_int_equal((uintptr_t)jcc % 4, 0);
-		assert_ptr_equal(target_of(&b, jmp - 1), b.code);
-		assert_ptr_equal(target_of(&b, jcc - 2), b.code + 3);
+		assert_ptr_equal(target_of(&b, jmp), b.code);
+		emit_patch_jmp(jmp, b.code + 300);
+		assert_ptr_equal(target_of(&b, jmp), b.code + 300);
 		emit_patch(jcc, b.code + 400);
 		assert_ptr_equal(target_of(&b, jcc - 2), b.code + 400);
 	}
@@ -571,7 +574,7 @@ static void nothing_is_written_beyond_the_end(void **state)
 		emit_mov_ri(&b.e, RAX, 0x123456789abcdef);
 		emit_alu_mi(&b.e, ALU_ADD, 8, some_memory, 0x12345678);
 		emit_land(&b.e, emit_jcc(&b.e, COND_E, false));
-		emit_jmp_patchable(&b.e, b.code);
+		emit_jcc_patchable(&b.e, COND_NE);
 		for (unsigned i = room; i < sizeof(b.code); i++)
 			assert_int_equal(b.code[i], 0xcc);
 		assert_true(b.e.at <= b.e.end);
