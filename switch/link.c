@@ -80,18 +80,19 @@ void link_destroy(struct link *link)
 	uv_close((uv_handle_t *)&link->pause, on_closed);
 }
 
-/* Waits for what can be done: to read, unless it may not send; to write, where something waits. */
+/*
+ * Waits for what can be done: to read, or, where it may not send, to see that it is gone; to write,
+ * where something waits.
+ */
 static void watch(struct link *link)
 {
-	int events = (link->is_paused ? 0 : UV_READABLE) |
+	int events = (link->is_paused ? UV_DISCONNECT : UV_READABLE) |
 		     (stream_waits(&link->stream) ? UV_WRITABLE : 0);
 
 	if (link->is_closed || events == link->watched)
 		return;
 	link->watched = events;
-	if (!events)
-		uv_poll_stop(&link->poll);
-	else if (uv_poll_start(&link->poll, events, on_poll))
+	if (uv_poll_start(&link->poll, events, on_poll))
 		link_destroy(link);
 }
 
@@ -294,7 +295,7 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 {
 	struct link *link = poll->data;
 
-	if (status < 0) {
+	if (status < 0 || (events & UV_DISCONNECT && link->is_paused)) {
 		link_destroy(link);
 		return;
 	}

@@ -439,6 +439,29 @@ static void a_limit_makes_a_port_wait(void **state)
 	assert_int_equal(f->station[2].count, 50); /* none is lost */
 }
 
+/* A client that waits for its bandwidth may go, and another come in its place. */
+static void who_waits_may_leave(void **state)
+{
+	struct fixture *f = *state;
+	uint8_t frame[1000] = { [12] = 0x88 };
+
+	add_two(f);
+	fixture_set(f, 1, "'max_bits_per_second': 1");
+	fixture_mac(2, frame);
+	fixture_mac(1, frame + 6);
+	for (unsigned i = 0; i < 50; i++)
+		switch_client_send(f->station[1].client, frame, sizeof(frame));
+	fixture_turn(f);
+	assert_in_range(f->station[2].count, 1, 10);
+	assert_string_equal(send_from(f, 2, 1), "1"); /* it still gets frames */
+	switch_client_close(f->station[1].client);
+	memset(&f->station[1], 0, sizeof(f->station[1]));
+	fixture_turn(f);
+	fixture_plug(f, 1);
+	assert_int_equal(f->station[1].error, 0);
+	assert_string_equal(send_from(f, 2, 1), "1");
+}
+
 static void it_ends_when_the_last_client_has_left(void **state)
 {
 	struct fixture f = { .control = -1 };
@@ -505,6 +528,7 @@ int main(void)
 		S(requests_may_be_wrong),
 		S(captures_hold_what_comes_in),
 		S(a_limit_makes_a_port_wait),
+		S(who_waits_may_leave),
 		S(paths_in_use_are_refused),
 		cmocka_unit_test(it_ends_when_the_last_client_has_left),
 		cmocka_unit_test(it_ends_when_nobody_comes),
