@@ -77,6 +77,7 @@ static json_t *host_arguments(struct store *store, const json_t *definition)
 {
 	json_t *all = store_list(store, STORE_NATS, NULL, NULL), *nat;
 	json_t *nats = json_array(), *dhcp = json_array(), *mappings = json_array();
+	json_t *dns = json_object_get(definition, "DnsServers");
 	const char *mac = value_text_of(definition, "MacAddress");
 	size_t i;
 
@@ -91,9 +92,9 @@ static json_t *host_arguments(struct store *store, const json_t *definition)
 		add_mappings(mappings, nat, definition);
 	}
 	json_decref(all);
-	return json_pack("{ss sb so so so so}", "mac", mac ? mac : "", "in_kernel", 1, "addresses",
-			 addresses_of(definition), "nats", nats, "dhcp", dhcp, "mappings",
-			 mappings);
+	return json_pack("{ss sb so so so so sO*}", "mac", mac ? mac : "", "in_kernel", 1,
+			 "addresses", addresses_of(definition), "nats", nats, "dhcp", dhcp,
+			 "mappings", mappings, "dns", dns);
 }
 
 /* --- telling --- */

@@ -289,6 +289,12 @@ static struct network *dhcp_network(const struct gateway *gateway)
 	return NULL;
 }
 
+static void add_name_server(struct dhcp_network *setting, const struct address *dns)
+{
+	if (dns->family == AF_INET && setting->dns_count < DHCP_DNS_MAX)
+		memcpy(setting->dns[setting->dns_count++], dns->bytes, sizeof(setting->dns[0]));
+}
+
 static void change_dhcp(struct gateway *gateway)
 {
 	struct network *network = dhcp_network(gateway);
@@ -299,10 +305,10 @@ static void change_dhcp(struct gateway *gateway)
 		return;
 	memcpy(setting.mac, gateway->config.mac, sizeof(setting.mac));
 	setting.host = network->host;
-	if (network->has_dns) {
-		memcpy(setting.dns[0], network->dns.bytes, sizeof(setting.dns[0]));
-		setting.dns_count = 1;
-	}
+	for (unsigned i = 0; i < gateway->config.dns_count; i++)
+		add_name_server(&setting, &gateway->config.dns[i]);
+	if (!setting.dns_count && network->has_dns)
+		add_name_server(&setting, &network->dns);
 	dhcp_set_network(gateway->dhcp, &setting);
 }
 

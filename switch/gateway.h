@@ -25,6 +25,7 @@
 #define GATEWAY_ADDRESSES_MAX 8
 #define GATEWAY_NATS_MAX      2 /* one for each family */
 #define GATEWAY_MAPPINGS_MAX  256
+#define GATEWAY_DNS_MAX       8
 
 /* A port of the host's that leads to a guest. */
 struct gateway_mapping {
@@ -43,6 +44,8 @@ struct gateway_config {
 	unsigned nat_count;
 	struct address dhcp[GATEWAY_NATS_MAX]; /* of these, those that addresses are given out in */
 	unsigned dhcp_count;
+	struct address dns[GATEWAY_DNS_MAX]; /* handed out; none: the gateway itself */
+	unsigned dns_count;
 	struct gateway_mapping mappings[GATEWAY_MAPPINGS_MAX];
 	unsigned mapping_count;
 };
@@ -53,6 +56,7 @@ struct gateway_config {
  *   addresses  ["192.168.100.1/24", ...]
  *   nats       ["192.168.100.0/24", ...]
  *   dhcp       the same, for those of them that addresses are given out in
+ *   dns        ["10.0.0.53", ...], the name servers that DHCP hands out; none: the gateway
  *   mappings   [{"protocol": "TCP", "external": "0.0.0.0", "external_port": 8080,
  *                "internal": "192.168.100.2", "internal_port": 80}, ...]
  *

@@ -92,7 +92,9 @@ int gateway_parse(struct gateway_config *config, const json_t *object, struct er
 			  &config->address_count, err) ||
 	    read_prefixes(object, "nats", config->nats, GATEWAY_NATS_MAX, &config->nat_count,
 			  err) ||
-	    read_prefixes(object, "dhcp", config->dhcp, GATEWAY_NATS_MAX, &config->dhcp_count, err))
+	    read_prefixes(object, "dhcp", config->dhcp, GATEWAY_NATS_MAX, &config->dhcp_count,
+			  err) ||
+	    read_prefixes(object, "dns", config->dns, GATEWAY_DNS_MAX, &config->dns_count, err))
 		return -EINVAL;
 	return read_mappings(object, config, err);
 }

@@ -3,6 +3,7 @@
  * The host on a switch, in user space: frames go in as a guest sends them, and what comes out is
  * looked at. The host's services are sockets of the test.
  */
+#define _GNU_SOURCE /* memmem */
 #include "switch/gateway.h"
 #include "tests/unit/frames.h"
 
@@ -512,6 +513,52 @@ static void a_router_only_where_addresses_are_given_out(void **state)
 	assert_int_equal(ip[IPV6_BYTES], ICMPV6_NEIGHBOR_ADVERT);
 }
 
+/* --- DHCP --- */
+
+/* A client's first message; the bytes of the frame. */
+static size_t make_discover(uint8_t *frame)
+{
+	uint8_t message[300] = { 1, 1, 6 };
+
+	memcpy(message + 28, guest_mac, 6);
+	memcpy(message + 236, "\x63\x82\x53\x63\x35\x01\x01\xff", 8);
+	return make_udp(frame, everybody, guest_mac, "0.0.0.0", 68, "255.255.255.255", 67, message,
+			sizeof(message));
+}
+
+/* The name server of the answer: the option is the last one. */
+static void expect_name_server(struct fixture *f, const char *json, const char *server)
+{
+	uint8_t option[7] = { 6, 4 };
+	const uint8_t *options = f->out[0].data + FRAME_HEADER_BYTES + IPV4_BYTES + UDP_BYTES + 240;
+
+	inet_pton(AF_INET, server, option + 2);
+	option[6] = 255;
+	must_configure(f, json);
+	f->count = 0;
+	assert_int_equal(input(f, make_discover(f->frame)), GATEWAY_TAKEN);
+	assert_int_equal(f->count, 1);
+	assert_non_null(memmem(options, 60, option, sizeof(option)));
+}
+
+static void dhcp_names_the_servers_that_it_was_told(void **state)
+{
+	struct fixture *f = *state;
+
+	must_configure(f, nat);
+	input(f, make_discover(f->frame));
+	expect_silence(f);
+	expect_name_server(f,
+			   "{\"addresses\": [\"192.168.100.1/24\"], "
+			   "\"nats\": [\"192.168.100.0/24\"], \"dhcp\": [\"192.168.100.0/24\"]}",
+			   "192.168.100.254");
+	expect_name_server(f,
+			   "{\"addresses\": [\"192.168.100.1/24\"], "
+			   "\"nats\": [\"192.168.100.0/24\"], \"dhcp\": [\"192.168.100.0/24\"], "
+			   "\"dns\": [\"fd00::53\", \"9.9.9.9\"]}",
+			   "9.9.9.9");
+}
+
 /* --- what guests make up --- */
 
 static void cut_frames_do_nothing(void **state)
@@ -583,6 +630,7 @@ int main(void)
 		TEST(the_kernel_answers_for_itself),
 		TEST(a_neighbour_is_answered),
 		TEST(a_router_only_where_addresses_are_given_out),
+		TEST(dhcp_names_the_servers_that_it_was_told),
 		TEST(cut_frames_do_nothing),
 		TEST(bad_configurations_are_refused),
 	};
