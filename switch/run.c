@@ -11,8 +11,7 @@
 #define LINGER_MS   3000  /* a machine that is reset or starts anew finds it still there */
 #define PATIENCE_MS 60000 /* as long as a VM may take to start */
 
-#define STATUS_FAILED 1
-#define STATUS_USAGE  2
+#define STATUS_BAD_INPUT 2 /* as of nidus run */
 
 static const struct option {
 	const char *name, *value, *help;
@@ -92,7 +91,7 @@ static int run(uv_loop_t *loop, const struct server_options *given)
 	if (ret) {
 		fprintf(stderr, "nidus switch: %s\n", err.text);
 		uv_run(loop, UV_RUN_DEFAULT);
-		return STATUS_FAILED;
+		return STATUS_BAD_INPUT;
 	}
 	uv_signal_init(loop, &terminate);
 	uv_signal_start(&terminate, on_signal, SIGTERM);
@@ -110,11 +109,11 @@ int switch_command(int argc, char *const argv[])
 	int status;
 
 	if (parse(argc, argv, &given))
-		return STATUS_USAGE;
+		return STATUS_BAD_INPUT;
 	raise_limit();
 	signal(SIGPIPE, SIG_IGN); /* a client that goes away is no reason to end */
 	if (uv_loop_init(&loop))
-		return STATUS_FAILED;
+		return STATUS_BAD_INPUT;
 	status = run(&loop, &given);
 	uv_loop_close(&loop);
 	return status;
