@@ -4,7 +4,7 @@
  * without preamble and checksum.
  *
  * Threads: send may be called on any thread and never waits for the network; frames for the guest
- * arrive on the loop's thread. open, receive and close are called on the loop's thread.
+ * arrive on the loop's thread. open, receive, tell_room and close are called on the loop's thread.
  */
 #ifndef NET_NET_H
 #define NET_NET_H
@@ -19,6 +19,9 @@
 /* A frame for the guest; borrowed for the call. */
 typedef void net_receive_fn(void *receiver, const void *frame, size_t bytes);
 
+/* There is room for frames of the guest's again. */
+typedef void net_room_fn(void *sender);
+
 struct net_ops {
 	/*
 	 * Takes a copy of one frame of the guest's, or drops it where there is no room. It may
@@ -27,6 +30,12 @@ struct net_ops {
 	void (*send)(void *self, const void *frame, size_t bytes);
 	/* The end of a batch, from the thread that sends. NULL: frames leave at once. */
 	void (*flush)(void *self);
+	/*
+	 * Whether the next batch has room. Where it has none, who was named by tell_room is called
+	 * later, on the loop's thread, once. Both NULL: there always is.
+	 */
+	bool (*has_room)(void *self);
+	void (*tell_room)(void *self, net_room_fn *fn, void *sender);
 	/* Who gets frames from now on; a NULL fn: nobody. */
 	void (*receive)(void *self, net_receive_fn *fn, void *receiver);
 	/* Gives back its sockets and handles. The loop must run once more, to close handles. */
@@ -49,6 +58,18 @@ static inline void net_flush(const struct net *net)
 {
 	if (net->ops->flush)
 		net->ops->flush(net->self);
+}
+
+static inline bool net_has_room(const struct net *net)
+{
+	return !net->ops->has_room || net->ops->has_room(net->self);
+}
+
+/* A NULL fn: nobody is told. */
+static inline void net_tell_room(const struct net *net, net_room_fn *fn, void *sender)
+{
+	if (net->ops->tell_room)
+		net->ops->tell_room(net->self, fn, sender);
 }
 
 /* A TCP port of the host's loopback address that leads to the guest. */

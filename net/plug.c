@@ -15,6 +15,8 @@ struct plug {
 	struct net to;
 	net_receive_fn *receive;
 	void *receiver;
+	net_room_fn *room;
+	void *sender;
 };
 
 static void plug_send(void *self, const void *frame, size_t bytes)
@@ -33,6 +35,26 @@ static void plug_flush(void *self)
 	pthread_mutex_lock(&plug->lock);
 	net_flush(&plug->to);
 	pthread_mutex_unlock(&plug->lock);
+}
+
+static bool plug_has_room(void *self)
+{
+	struct plug *plug = self;
+	bool has;
+
+	pthread_mutex_lock(&plug->lock);
+	has = net_has_room(&plug->to);
+	pthread_mutex_unlock(&plug->lock);
+	return has;
+}
+
+static void plug_tell_room(void *self, net_room_fn *fn, void *sender)
+{
+	struct plug *plug = self;
+
+	plug->room = fn;
+	plug->sender = sender;
+	net_tell_room(&plug->to, fn, sender);
 }
 
 static void plug_receive(void *self, net_receive_fn *fn, void *receiver)
@@ -56,6 +78,8 @@ static void plug_close(void *self)
 static const struct net_ops plug_ops = {
 	.send = plug_send,
 	.flush = plug_flush,
+	.has_room = plug_has_room,
+	.tell_room = plug_tell_room,
 	.receive = plug_receive,
 	.close = plug_close,
 };
@@ -78,10 +102,14 @@ void net_plug_move(const struct net *net, const struct net *to)
 	struct net old;
 
 	plug->to.ops->receive(plug->to.self, NULL, NULL);
+	net_tell_room(&plug->to, NULL, NULL);
 	pthread_mutex_lock(&plug->lock);
 	old = plug->to;
 	plug->to = *to;
 	pthread_mutex_unlock(&plug->lock);
 	to->ops->receive(to->self, plug->receive, plug->receiver);
+	net_tell_room(to, plug->room, plug->sender);
 	net_close(&old);
+	if (plug->room) /* the old one may have had none, and will not tell */
+		plug->room(plug->sender);
 }

@@ -31,9 +31,12 @@ struct port {
 
 	net_receive_fn *receive;
 	void *receiver;
+	net_room_fn *room;
+	void *sender;
 
 	pthread_mutex_t lock;         /* sending, and which client it is */
 	struct switch_client *client; /* NULL: no switch runs. Receiving takes no lock */
+	bool is_awaited;              /* somebody found no room */
 };
 
 /* --- the connection --- */
@@ -41,6 +44,19 @@ struct port {
 static void on_watch_closed(uv_handle_t *handle)
 {
 	free(container_of(handle, struct watch, handle));
+}
+
+/* Who found no room is told that there is. */
+static void tell_waiting(struct port *port)
+{
+	bool was_awaited;
+
+	pthread_mutex_lock(&port->lock);
+	was_awaited = port->is_awaited;
+	port->is_awaited = false;
+	pthread_mutex_unlock(&port->lock);
+	if (was_awaited && port->room)
+		port->room(port->sender);
 }
 
 static void on_retry(uv_timer_t *timer);
@@ -64,6 +80,7 @@ static void disconnect(struct port *port)
 	port->client = NULL;
 	pthread_mutex_unlock(&port->lock);
 	switch_client_close(client);
+	tell_waiting(port);
 }
 
 static void on_frame(void *self, const void *frame, size_t bytes)
@@ -93,6 +110,8 @@ static bool send_waiting(struct port *port)
 	pthread_mutex_unlock(&port->lock);
 	if (lives)
 		watch(port, waits);
+	if (lives && !waits)
+		tell_waiting(port);
 	return lives;
 }
 
@@ -176,6 +195,27 @@ static void port_flush(void *self)
 		uv_async_send(&port->wake);
 }
 
+/* No switch is room enough: frames are lost, as on any cable without an end. */
+static bool port_has_room(void *self)
+{
+	struct port *port = self;
+	bool has;
+
+	pthread_mutex_lock(&port->lock);
+	has = !port->client || !switch_client_waits(port->client);
+	port->is_awaited |= !has;
+	pthread_mutex_unlock(&port->lock);
+	return has;
+}
+
+static void port_tell_room(void *self, net_room_fn *fn, void *sender)
+{
+	struct port *port = self;
+
+	port->room = fn;
+	port->sender = sender;
+}
+
 static void port_receive(void *self, net_receive_fn *fn, void *receiver)
 {
 	struct port *port = self;
@@ -212,6 +252,8 @@ static void port_close(void *self)
 static const struct net_ops port_ops = {
 	.send = port_send,
 	.flush = port_flush,
+	.has_room = port_has_room,
+	.tell_room = port_tell_room,
 	.receive = port_receive,
 	.close = port_close,
 };

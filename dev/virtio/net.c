@@ -89,6 +89,8 @@ static bool transmit(struct virtio_net *nic)
 	struct virtq_used used[TX_BATCH];
 	unsigned count = 0;
 
+	if (!net_has_room(nic->net))
+		return false; /* has_room_again comes; the guest's queue is the place to wait */
 	while (count < TX_BATCH && virtio_pop(&nic->virtio, QUEUE_TX, &nic->tx_chain)) {
 		send_frame(nic);
 		used[count++] = (struct virtq_used){ nic->tx_chain.head, 0 };
@@ -98,6 +100,11 @@ static bool transmit(struct virtio_net *nic)
 	net_flush(nic->net);
 	virtio_push(&nic->virtio, QUEUE_TX, used, count);
 	return true;
+}
+
+static void has_room_again(void *sender)
+{
+	worker_kick(((struct virtio_net *)sender)->worker);
 }
 
 /* Frames for the guest. With rx_lock held. */
@@ -293,6 +300,7 @@ int virtio_net_create(struct virtio_net **out, const struct virtio_place *place,
 		return ret;
 	}
 	net->ops->receive(net->self, receive, nic);
+	net_tell_room(net, has_room_again, nic);
 	*out = nic;
 	return 0;
 }
@@ -315,6 +323,7 @@ static void nic_destroy(void *self)
 	struct virtio_net *nic = self;
 
 	nic->net->ops->receive(nic->net->self, NULL, NULL);
+	net_tell_room(nic->net, NULL, NULL);
 	worker_destroy(nic->worker);
 	while (nic->backlog_count)
 		drop_oldest(nic);

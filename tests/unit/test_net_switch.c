@@ -204,28 +204,70 @@ static void many_frames(void **state)
 	assert_int_equal(load_le(f->last + 14, 4), FRAMES - 1);
 }
 
-/* Somebody listens and reads nothing: frames are dropped, and nobody waits. */
+static void count_room(void *sender)
+{
+	++*(unsigned *)sender;
+}
+
+/*
+ * Somebody listens and reads nothing: there is no room, what is sent nevertheless is dropped, and
+ * nobody waits. Its end is said once.
+ */
 static void does_not_read(void **state)
 {
 	struct fixture *f = *state;
-	int listener = socket_listen(f->ports), client;
+	int listener = socket_listen(f->ports), client[2];
+	unsigned told = 0;
 
 	assert_true(listener >= 0);
-	while ((client = accept(listener, NULL, NULL)) < 0)
-		uv_run(&f->loop, UV_RUN_ONCE);
+	net_tell_room(&f->a, count_room, &told);
+	for (unsigned i = 0; i < ARRAY_SIZE(client); i++) {
+		while ((client[i] = accept(listener, NULL, NULL)) < 0)
+			uv_run(&f->loop, UV_RUN_ONCE);
+	}
 	for (unsigned i = 0; i < 40; i++) {
 		send_many(f);
 		uv_run(&f->loop, UV_RUN_NOWAIT);
 	}
-	close(client);
+	assert_false(net_has_room(&f->a));
+	assert_int_equal(told, 0);
+	close(client[0]);
+	close(client[1]);
 	close(listener);
 	unlink(f->ports);
 	start_switch(f);
 	add_ports(f);
 	assert_true(wait_connected(f, 2));
+	assert_int_equal(told, 1);
+	assert_true(net_has_room(&f->a));
 	send_frame(f, 1);
 	net_flush(&f->a);
 	assert_true(wait_got(f, 1));
+}
+
+/* A switch that reads slowly gets everything from a sender who waits for room. */
+static void waits_for_room(void **state)
+{
+	struct fixture *f = *state;
+	const unsigned batches = 400;
+	unsigned told = 0, waits = 0;
+
+	start_switch(f);
+	add_ports(f);
+	assert_true(wait_connected(f, 2));
+	net_tell_room(&f->a, count_room, &told);
+	for (unsigned i = 0; i < batches; i++) {
+		for (uint32_t k = 0; k < 64; k++)
+			send_frame(f, i * 64 + k);
+		net_flush(&f->a);
+		for (bool waited = false; !net_has_room(&f->a); waited = true) {
+			waits += !waited;
+			uv_run(&f->loop, UV_RUN_ONCE);
+		}
+	}
+	assert_true(waits);
+	assert_int_equal(told, waits);
+	assert_true(wait_got(f, batches * 64));
 }
 
 /* It says what no switch says. */
@@ -256,6 +298,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(many_frames, setup, teardown),
 		cmocka_unit_test_setup_teardown(does_not_read, setup, teardown),
+		cmocka_unit_test_setup_teardown(waits_for_room, setup, teardown),
 		cmocka_unit_test_setup_teardown(speaks_nonsense, setup, teardown),
 	};
 

@@ -31,6 +31,9 @@ struct fixture {
 	pthread_mutex_t lock;
 	unsigned sent, flushed;
 	bool closed;
+	bool is_full; /* atomic */
+	net_room_fn *room;
+	void *sender;
 	uint8_t last[2048];
 	size_t last_bytes;
 };
@@ -63,6 +66,19 @@ static void count_flush(void *self)
 	pthread_mutex_unlock(&f->lock);
 }
 
+static bool has_room(void *self)
+{
+	return !__atomic_load_n(&((struct fixture *)self)->is_full, __ATOMIC_RELAXED);
+}
+
+static void set_sender(void *self, net_room_fn *fn, void *sender)
+{
+	struct fixture *f = self;
+
+	f->room = fn;
+	f->sender = sender;
+}
+
 static void note_close(void *self)
 {
 	struct fixture *f = self;
@@ -73,6 +89,8 @@ static void note_close(void *self)
 static const struct net_ops fake_ops = {
 	.send = record,
 	.flush = count_flush,
+	.has_room = has_room,
+	.tell_room = set_sender,
 	.receive = set_receiver,
 	.close = note_close,
 };
@@ -96,6 +114,7 @@ static int teardown(void **state)
 
 	virtio_net_dev_ops.destroy(f->nic);
 	assert_null(f->receive);
+	assert_null(f->room);
 	driver_close(&f->d);
 	pthread_mutex_destroy(&f->lock);
 	free(f);
@@ -171,6 +190,27 @@ static void test_transmit_batch(void **state)
 	assert_int_equal(f->last[0], 'a' + DRIVER_QUEUE_SIZE / 2 - 1);
 }
 
+/* Where the network has no room, frames wait in the guest's queue. */
+static void test_transmit_waits(void **state)
+{
+	struct fixture *f = *state;
+	struct virtio_net_hdr_v1 header = { 0 };
+	struct driver_segment segment = { TX_FRAME, HEADER + 60, false };
+
+	driver_start(&f->d, FEATURES, 2);
+	__atomic_store_n(&f->is_full, true, __ATOMIC_RELAXED);
+	memory_write(f->d.memory, TX_FRAME, &header, HEADER);
+	driver_add(&f->d, TX, &segment, 1);
+	driver_kick(&f->d, TX);
+	usleep(20000);
+	assert_false(driver_has_used(&f->d, TX));
+	assert_int_equal(f->sent, 0);
+	__atomic_store_n(&f->is_full, false, __ATOMIC_RELAXED);
+	f->room(f->sender);
+	driver_wait(&f->d, TX, NULL);
+	assert_int_equal(f->sent, 1);
+}
+
 /* A driver that asked for it learns that the cable was pulled. */
 static void test_link(void **state)
 {
@@ -197,18 +237,26 @@ static void count_frame(void *receiver, const void *frame, size_t bytes)
 	*(size_t *)receiver += bytes;
 }
 
+static void count_room(void *sender)
+{
+	++*(size_t *)sender;
+}
+
 /* A cable that moves: frames go and come at its other end only. */
 static void test_plug(void **state)
 {
 	struct fixture one = { .sent = 0 }, two = { .sent = 0 };
 	struct net first = { &fake_ops, &one }, second = { &fake_ops, &two }, plug;
-	size_t got = 0;
+	size_t got = 0, told = 0;
 
 	(void)state;
 	pthread_mutex_init(&one.lock, NULL);
 	pthread_mutex_init(&two.lock, NULL);
 	assert_int_equal(net_plug_open(&plug, &first), 0);
 	plug.ops->receive(plug.self, count_frame, &got);
+	net_tell_room(&plug, count_room, &told);
+	one.is_full = true;
+	assert_false(net_has_room(&plug));
 	plug.ops->send(plug.self, "frame", 5);
 	net_flush(&plug);
 	assert_int_equal(one.flushed, 1);
@@ -216,6 +264,10 @@ static void test_plug(void **state)
 	net_plug_move(&plug, &second);
 	assert_true(one.closed);
 	assert_null(one.receive);
+	assert_null(one.room);
+	assert_int_equal(told, 1); /* what waited for the one goes to the other */
+	assert_true(net_has_room(&plug));
+	assert_ptr_equal(two.room, count_room);
 	plug.ops->send(plug.self, "frame", 5);
 	assert_int_equal(one.sent, 1);
 	assert_int_equal(two.sent, 1);
@@ -600,6 +652,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_config, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_transmit, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_transmit_batch, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_transmit_waits, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_link, setup, teardown),
 		cmocka_unit_test(test_plug),
 		cmocka_unit_test_setup_teardown(test_too_long, setup, teardown),
