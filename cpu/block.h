@@ -4,8 +4,9 @@
  *
  * A block is a run of instructions in one page (or one instruction that crosses into a second
  * page), keyed by the guest-physical address of its first byte and its flavor, so every address
- * space that maps the page shares it. The flavor is the code mode and the class of TLB tags. Each
- * vCPU has a jump cache in front, from linear address and TLB bank to block.
+ * space that maps the page shares it. The flavor is the code mode, the class of TLB tags, and
+ * whether its host code has groups of accesses. Each vCPU has a jump cache in front, from linear
+ * address and TLB bank to block.
  *
  * A page that holds blocks is watched (vm/memory.h). A write to it drops the blocks that it
  * overlaps, found by a map of 64-byte granules. A dropped block's memory is reused only when the

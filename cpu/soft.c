@@ -55,7 +55,7 @@ static void soft_destroy(struct engine *engine)
 	free(soft);
 }
 
-static int create_parts(struct soft *soft)
+static int create_parts(struct soft *soft, bool is_translating)
 {
 	const struct engine_config *config = &soft->config;
 	int ret;
@@ -71,7 +71,7 @@ static int create_parts(struct soft *soft)
 	soft->decoder = decoder_create(soft);
 	if (!soft->decoder)
 		return -ENOMEM;
-	ret = soft->is_translating ? jit_create(&soft->jit, config) : 0;
+	ret = is_translating ? jit_create(&soft->jit, config) : 0;
 	return ret ? ret : block_cache_create(&soft->blocks, soft);
 }
 
@@ -88,11 +88,10 @@ static int create(struct engine **out, const struct engine_config *config, bool 
 	if (!soft)
 		return error_set(err, -ENOMEM, "engine 'soft': out of memory");
 	soft->config = *config;
-	soft->is_translating = is_translating;
 	pthread_mutex_init(&soft->bus_lock, NULL);
 	pthread_mutex_init(&soft->world.lock, NULL);
 	pthread_cond_init(&soft->world.changed, NULL);
-	ret = create_parts(soft);
+	ret = create_parts(soft, is_translating);
 	if (ret) {
 		soft_destroy((struct engine *)soft);
 		return error_set(err, ret, "engine 'soft': %s", strerror(-ret));

@@ -32,7 +32,6 @@ struct soft {
 	struct host_code *host_code;
 	struct block_cache *blocks;
 	struct jit *jit; /* NULL: nothing is translated */
-	bool is_translating;
 	bool is_checked; /* --engine check */
 	struct world world;
 	/* For LOCKed accesses that the host cannot do as one: mmu_rmw_begin. */

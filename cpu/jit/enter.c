@@ -17,7 +17,6 @@
 #define HWCAP2_FSGSBASE BIT(1)
 
 /* Labels of the assembly below. */
-void jit_enter_code(struct cpu *cpu, const void *code) __asm__("jit_enter_code");
 extern const uint8_t thunk_handler[] __asm__("jit_thunk_handler");
 extern const uint8_t thunk_handler_last[] __asm__("jit_thunk_handler_last");
 extern const uint8_t thunk_handler_vector[] __asm__("jit_thunk_handler_vector");
@@ -53,11 +52,6 @@ void jit_enter_thread(struct cpu *cpu)
 		__asm__ volatile("wrgsbase %0" : : "r"(cpu));
 	else
 		syscall(SYS_arch_prctl, ARCH_SET_GS, cpu);
-}
-
-void jit_enter(struct cpu *cpu, const void *code)
-{
-	jit_enter_code(cpu, code);
 }
 
 #define EACH_PINNED(move)                                                                         \
@@ -125,8 +119,8 @@ __attribute__((used)) static void thunks(void)
 {
 	__asm__ volatile(
 		/* rdi = cpu, rsi = code */
-		".globl jit_enter_code\n"
-		"jit_enter_code:\n\t"
+		".globl jit_enter\n"
+		"jit_enter:\n\t"
 		"push %%rbx\n\tpush %%rbp\n\tpush %%r12\n\tpush %%r13\n\tpush %%r14\n\tpush "
 		"%%r15\n\t"
 		"sub $8, %%rsp\n\t"
