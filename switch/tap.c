@@ -61,7 +61,7 @@ static int configure(const char *name, unsigned long what, struct ifreq *request
 
 	if (fd < 0)
 		return -errno;
-	memcpy(request->ifr_name, name, IFNAMSIZ);
+	snprintf(request->ifr_name, IFNAMSIZ, "%s", name);
 	ret = ioctl(fd, what, request) ? -errno : 0;
 	close(fd);
 	return ret;
