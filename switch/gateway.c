@@ -330,16 +330,19 @@ bool gateway_serve_dhcp(struct gateway *gateway, const struct frame *frame)
 struct gateway *gateway_open(uv_loop_t *loop, gateway_output_fn *output, void *receiver)
 {
 	struct gateway *gateway = calloc(1, sizeof(*gateway));
+	struct ping6 *ping = ping6_open(loop, output, receiver);
 	struct dhcp *dhcp = dhcp_create();
 
-	if (!gateway || !dhcp) {
+	if (!gateway || !dhcp || !ping) {
 		dhcp_destroy(dhcp);
+		ping6_close(ping);
 		free(gateway);
 		return NULL;
 	}
 	gateway->loop = loop;
 	gateway->output = output;
 	gateway->receiver = receiver;
+	gateway->ping = ping;
 	gateway->dhcp = dhcp;
 	return gateway;
 }
@@ -363,6 +366,7 @@ void gateway_close(struct gateway *gateway)
 		return;
 	while (gateway->network_count)
 		remove_network(gateway, 0);
+	ping6_close(gateway->ping);
 	dhcp_destroy(gateway->dhcp);
 	free(gateway);
 }

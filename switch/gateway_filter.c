@@ -126,6 +126,12 @@ static bool is_dns(const struct packet *packet)
 	       load_be16(packet->upper + UDP_DESTINATION) == PORT_DNS;
 }
 
+static bool is_ping6(const struct packet *packet)
+{
+	return packet->protocol == PROTOCOL_ICMPV6 && packet->source.family == AF_INET6 &&
+	       packet->upper_bytes >= ICMPV6_BYTES && *packet->upper == ICMPV6_ECHO_REQUEST;
+}
+
 /* libslirp answers an echo request of IPv6 for itself only. */
 static bool is_carried(const struct packet *packet, bool to_host)
 {
@@ -137,8 +143,7 @@ static bool is_carried(const struct packet *packet, bool to_host)
 	case PROTOCOL_ICMP:
 		return packet->source.family == AF_INET;
 	case PROTOCOL_ICMPV6:
-		return to_host && packet->source.family == AF_INET6 &&
-		       packet->upper_bytes >= ICMPV6_BYTES && *packet->upper == ICMPV6_ECHO_REQUEST;
+		return to_host && is_ping6(packet);
 	default:
 		return false;
 	}
@@ -197,7 +202,9 @@ static enum gateway_verdict take_outbound(struct gateway *gateway, const struct 
 
 	if (!network || !gateway_is_translated(gateway, &packet->source))
 		return gateway->config.kernel ? GATEWAY_HOST : GATEWAY_NO_NAT;
-	if (is_carried(packet, false))
+	if (is_ping6(packet))
+		ping6_send(gateway->ping, frame, gateway->config.mac);
+	else if (is_carried(packet, false))
 		input(network, frame);
 	return GATEWAY_TAKEN;
 }

@@ -6,6 +6,7 @@
 #include "lib/usernet.h"
 #include "switch/dhcp.h"
 #include "switch/gateway.h"
+#include "switch/ping6.h"
 
 #define GATEWAY_FRAME_MAX 2048 /* libslirp's are of 1514 bytes at most */
 
@@ -27,6 +28,7 @@ struct gateway {
 	unsigned network_count;
 	struct gateway_mapping mappings[GATEWAY_MAPPINGS_MAX]; /* that are there */
 	unsigned mapping_count;
+	struct ping6 *ping;
 	struct dhcp *dhcp;
 	bool gives_out; /* addresses, by DHCP */
 };

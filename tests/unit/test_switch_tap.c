@@ -6,6 +6,7 @@
  */
 #define _GNU_SOURCE /* unshare */
 #include "switch/host.h"
+#include "switch/ping6.h"
 #include "switch/tap.h"
 #include "tests/unit/frames.h"
 
@@ -166,6 +167,53 @@ static void the_hosts_adapter_is_the_kernels(void **state)
 	free(config);
 }
 
+static void ping_outside(struct fixture *f, struct gateway *gateway, unsigned id)
+{
+	size_t bytes = make_ping(f->frame, host_mac, guest_mac, "fd00:7::2", "fd99::1");
+	uint8_t *ping = f->frame + FRAME_HEADER_BYTES + IPV6_BYTES;
+
+	store_be16(ping + 4, id);
+	checksum_icmpv6(ping - IPV6_BYTES, 16);
+	assert_int_equal(gateway_input(gateway, f->frame, bytes), GATEWAY_TAKEN);
+}
+
+/* Out of the network: to an address of another interface of this namespace. */
+static void ping_of_ipv6_leaves_by_a_nat(void **state)
+{
+	struct fixture *f = *state;
+	struct gateway_config *config = calloc(1, sizeof(*config));
+	struct gateway *gateway = gateway_open(&f->loop, on_frame, f);
+	struct error err = { "" };
+	struct address outside;
+	struct net tap;
+
+	open_tap(f, &tap, "Outside");
+	assert_true(address_parse("fd99::1/64", &outside));
+	if (tap_add_address(tap_index(&tap), &outside, &err)) {
+		print_message("skip: no IPv6 on this machine\n");
+		skip();
+	}
+	tap.ops->receive(tap.self, NULL, NULL);
+	memcpy(config->mac, host_mac, sizeof(host_mac));
+	config->address_count = config->nat_count = 1;
+	assert_true(address_parse("fd00:7::1/64", &config->addresses[0]));
+	assert_true(address_parse("fd00:7::/64", &config->nats[0]));
+	assert_int_equal(gateway_configure(gateway, config, &err), 0);
+	for (unsigned i = 0; i < 2 * PING6_SOCKETS_MAX; i++) /* an identifier each */
+		ping_outside(f, gateway, i);
+	while (comes_within(f, ETHERTYPE_IPV6, SILENCE_MS))
+		;
+	ping_outside(f, gateway, 0xabcd);
+	assert_true(wait_for(f, ETHERTYPE_IPV6));
+	assert_int_equal(load_be16(f->found + FRAME_HEADER_BYTES + IPV6_BYTES + 4), 0xabcd);
+	assert_memory_equal(f->found, guest_mac, 6);
+	assert_memory_equal(f->found + 6, host_mac, 6);
+	assert_int_equal(f->found[FRAME_HEADER_BYTES + IPV6_BYTES], 129);
+	gateway_close(gateway);
+	net_close(&tap);
+	free(config);
+}
+
 /* A TAP stands for a card: what is written to it has come over the wire. */
 static void a_cards_frames_go_both_ways(void **state)
 {
@@ -270,13 +318,16 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(the_host_has_an_interface),    TEST(the_hosts_adapter_is_the_kernels),
-		TEST(a_cards_frames_go_both_ways),  TEST(a_bridge_gets_a_port),
-		TEST(without_the_right_it_says_so),
+		TEST(ping_of_ipv6_leaves_by_a_nat), TEST(a_cards_frames_go_both_ways),
+		TEST(a_bridge_gets_a_port),         TEST(without_the_right_it_says_so),
 	};
+
+	struct ifreq request = { .ifr_name = "lo", .ifr_flags = IFF_UP };
 
 	if (geteuid() || unshare(CLONE_NEWNET) || access("/dev/net/tun", R_OK | W_OK)) {
 		printf("skip: needs root, a network namespace and /dev/net/tun\n1..0\n");
 		return 0;
 	}
+	bridge_ioctl(SIOCSIFFLAGS, &request);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
