@@ -368,6 +368,14 @@ static int apply_settings(struct call *call, json_t *definition)
 	return apply_name(call, definition);
 }
 
+static int tell(struct call *call, const json_t *definition, struct error *err)
+{
+	struct store *store = call->shell->store;
+
+	return call_has(call, "NewName") ? switchprocess_rename(store, definition, err)
+					 : switchhost_tell(store, definition, err);
+}
+
 static int change_locked(struct call *call, const char *id)
 {
 	struct error err = { "" };
@@ -378,7 +386,7 @@ static int change_locked(struct call *call, const char *id)
 		return call_error(call, ERROR_FAILED, id, "%s", err.text);
 	ret = apply_settings(call, definition);
 	if (!ret && (store_put(call->shell->store, STORE_SWITCHES, id, definition, &err) ||
-		     switchhost_tell(call->shell->store, definition, &err)))
+		     tell(call, definition, &err)))
 		ret = call_error(call, ERROR_FAILED, id, "%s", err.text);
 	if (!ret && call_switch(call, "Passthru"))
 		call_emit(call, vmswitch_object(definition));

@@ -151,6 +151,21 @@ int switchprocess_start(struct store *store, const json_t *definition, struct er
 	return ret;
 }
 
+int switchprocess_rename(struct store *store, const json_t *definition, struct error *err)
+{
+	const char *id = value_text_of(definition, "Id");
+	json_t *name = json_pack("{sO}", "name", json_object_get(definition, "Name"));
+	json_t *port = json_pack("{ss}", "port", HOSTADAPTER_PORT);
+	int ret = switchprocess_request(store, id, "rename", name, NULL, err);
+
+	if (ret) {
+		json_decref(port);
+		return switchprocess_is_gone(ret) ? 0 : ret;
+	}
+	switchprocess_request(store, id, "remove_port", port, NULL, NULL);
+	return switchprocess_start(store, definition, err);
+}
+
 void switchprocess_end(struct store *store, const char *id)
 {
 	switchprocess_request(store, id, "quit", NULL, NULL, NULL);

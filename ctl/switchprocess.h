@@ -27,6 +27,12 @@ int switchprocess_request(struct store *store, const char *id, const char *name,
 /* Whether that error of a request means that no such process runs. */
 bool switchprocess_is_gone(int error);
 
+/*
+ * The switch has a new name: where it runs, its texts have it from now on, and the host's adapter
+ * is made anew under it. -errno with a text; where it does not run, nothing happens.
+ */
+int switchprocess_rename(struct store *store, const json_t *definition, struct error *err);
+
 /* What the switch is to know of an adapter: the arguments of set_port. */
 json_t *switchprocess_policy(const json_t *adapter);
 

@@ -12,6 +12,8 @@
  *
  *   remove_port     port: cuts off its client and forgets its counters and drops
  *
+ *   rename          name: for texts, and for a host's adapter that is made from now on
+ *
  *   ports           ports: [{port, connected, policy (the members of switch/policy.h),
  *                   counters: {in_frames, in_bytes, in_dropped, out_frames, out_bytes,
  *                   out_dropped, copies, reasons: {NAME: frames dropped}}}], where `in` is from
@@ -303,6 +305,19 @@ static int query(void *self, const json_t *arguments, json_t *answer, struct err
 	return json_object_set_new(answer, "capture", capture_object(server));
 }
 
+static int rename_switch(void *self, const json_t *arguments, json_t *answer, struct error *err)
+{
+	const char *name = json_string_value(json_object_get(arguments, "name"));
+	struct server *server = self;
+
+	(void)answer;
+	if (!name || strlen(name) >= sizeof(server->name))
+		return error_set(err, -EINVAL, "rename: needs a name of less than %zu bytes",
+				 sizeof(server->name));
+	snprintf(server->name, sizeof(server->name), "%s", name);
+	return 0;
+}
+
 static int quit(void *self, const json_t *arguments, json_t *answer, struct error *err)
 {
 	struct server *server = self;
@@ -318,6 +333,7 @@ static const struct control_request table[] = {
 	{ "query", query },
 	{ "set_port", set_port },
 	{ "remove_port", remove_port },
+	{ "rename", rename_switch },
 	{ "ports", ports },
 	{ "set_host", uplinks_set_host },
 	{ "set_uplink", uplinks_set_device },

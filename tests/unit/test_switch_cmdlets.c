@@ -489,6 +489,20 @@ static void disconnected(void **state)
 	assert_string_equal(sent(f, 'A', f->station[0].mac, everyone), "BC");
 }
 
+/* A switch goes on under its new name, with its ports. */
+static void renamed(void **state)
+{
+	struct fixture *f = *state;
+
+	set(f, "Rename-VMSwitch Net Other\nSet-VMNetworkAdapter A -MacAddressSpoofing On");
+	assert_string_equal(sent(f, 'A', stranger, everyone), "BC");
+	assert_string_equal(run(f, "(Stop-VMSwitchCapture Other).Frames\n"
+				   "Stop-VMSwitchCapture Other"),
+			    "2\nStop-VMSwitchCapture: The capture cannot be stopped: switch "
+			    "'Other' captures no frames.");
+	set(f, "Rename-VMSwitch Other Net");
+}
+
 /* What is no VM's any more has no port. */
 static void removed(void **state)
 {
@@ -540,6 +554,7 @@ int main(void)
 		TEST(captured),
 		TEST(disconnected),
 		TEST(removed),
+		TEST(renamed),
 		TEST(G16_external_takes_a_right),
 	};
 
