@@ -186,6 +186,48 @@ static void drop_block(struct block_cache *cache, struct block *block, gpa_t pag
 	recount_page(cache, other);
 }
 
+static bool is_in_range(const struct block *block, gpa_t page, unsigned first, unsigned last)
+{
+	unsigned from, to;
+
+	return block_extent(block, page, &from, &to) && from <= last && to >= first;
+}
+
+static bool starts_in(const struct block *block, gpa_t page)
+{
+	return align_down(block->gpa, PAGE_BYTES) == page;
+}
+
+/*
+ * A block that reads no flags is jumped to with the flags wherever they are, which may not do for
+ * what comes in its place. So such jumps are linked anew when it is dropped.
+ */
+static void unlink_jumps(struct block_cache *cache, gpa_t page, unsigned first, unsigned last)
+{
+	struct block *blocks = cache->page[page / PAGE_BYTES].blocks;
+	uint64_t gone[PAGE_BYTES / 64] = { 0 };
+	bool is_any = false;
+
+	for (struct block *b = blocks; b; b = *page_link(b, page)) {
+		unsigned offset = b->gpa % PAGE_BYTES;
+
+		if (!b->code || b->jit.flags_entry != b->jit.entry || !starts_in(b, page) ||
+		    !is_in_range(b, page, first, last))
+			continue;
+		gone[offset / 64] |= BIT(offset % 64);
+		is_any = true;
+	}
+	if (!is_any)
+		return;
+	for (struct block *b = blocks; b; b = *page_link(b, page))
+		for (unsigned i = 0; i < JIT_LINKS && b->code && starts_in(b, page); i++) {
+			const struct jit_link *link = &b->jit.link[i];
+
+			if (link->keeps_flags && (gone[link->target / 64] >> link->target % 64 & 1))
+				jit_unlink(cache->soft->jit, link);
+		}
+}
+
 /*
  * Drops the blocks that overlap bytes [first, last] of the page, in one pass over its list: a guest
  * can make that as long as the cache is large.
@@ -193,10 +235,10 @@ static void drop_block(struct block_cache *cache, struct block *block, gpa_t pag
 static void drop_range(struct block_cache *cache, gpa_t page, unsigned first, unsigned last)
 {
 	struct block **link = &cache->page[page / PAGE_BYTES].blocks, *block;
-	unsigned from, to;
 
+	unlink_jumps(cache, page, first, last);
 	while ((block = *link)) {
-		if (block_extent(block, page, &from, &to) && from <= last && to >= first) {
+		if (is_in_range(block, page, first, last)) {
 			*link = *page_link(block, page);
 			drop_block(cache, block, page);
 		} else {

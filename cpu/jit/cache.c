@@ -339,3 +339,14 @@ void jit_patch_link(const struct jit_link *link, const struct block *target)
 	(link->is_conditional ? emit_patch : emit_patch_jmp)(
 		link->site, link->keeps_flags ? code->flags_entry : code->entry);
 }
+
+void jit_unlink(const struct jit *jit, const struct jit_link *link)
+{
+	const uint8_t *from = jit->writable + (link->from - jit->executable);
+
+	if (link->is_conditional)
+		emit_patch(link->site, from - EMIT_PATCHED_BYTES);
+	else
+		emit_patch_call(link->site, link->keeps_flags ? jit->storing_thunk[THUNK_LINK]
+							      : jit->thunk[THUNK_LINK]);
+}

@@ -76,5 +76,6 @@ void jit_block_dropped(const struct jit *jit, const struct block *block);
 /* All blocks are gone. With the world stopped. */
 void jit_emptied(struct cpu *cpu);
 void jit_patch_link(const struct jit_link *link, const struct block *target);
+void jit_unlink(const struct jit *jit, const struct jit_link *link); /* as it was at first */
 
 #endif
