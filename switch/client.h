@@ -5,7 +5,7 @@
  * switch_client_waits, writable, it calls flush.
  *
  * A switch ends and comes back; a client that receive or flush found dead is closed and opened
- * anew. For one thread at a time.
+ * anew. One thread may receive while another sends, flushes and asks whether something waits.
  */
 #ifndef SWITCH_CLIENT_H
 #define SWITCH_CLIENT_H
