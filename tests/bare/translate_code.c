@@ -97,8 +97,8 @@ CODE(jumps_on, "mov $3000, %ecx; xor %eax, %eax\n"
 /* Faults behind one. */
 CODE(to_fault, "jmp 1f; nop; 1: inc %eax; jmp 2f; nop; nop; 2: ud2");
 
-/* Where a jump leads, flags are written at first and then, when 1000 rounds are left, read: XOR becomes
- * SBB, which is -1 where ECX is below 1500. */
+/* Where a jump leads, flags are written at first and then, when 1000 rounds are left, read: XOR
+ * becomes SBB, which is -1 where ECX is below 1500. */
 CODE(flags_read, "mov $3000, %ecx; xor %eax, %eax; jmp 1f\n"
 		 "2: xor %ebx, %ebx; add %ebx, %eax; dec %ecx; jz 3f\n"
 		 "1: cmp $1000, %ecx; jne 4f; movb $0x19, 2b(%rip); 4: cmp $1500, %ecx; jmp 2b\n"
