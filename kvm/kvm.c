@@ -251,6 +251,7 @@ static void vcpu_destroy(struct engine_vcpu *vcpu)
 	if (!vcpu)
 		return;
 	vcpu_unmake(vcpu_of(vcpu));
+	kvm_nested_finish(&vcpu_of(vcpu)->nested);
 	free(vcpu);
 }
 
@@ -285,6 +286,11 @@ static int vcpu_create(struct engine *engine, unsigned index, struct engine_vcpu
 	*vcpu = (struct kvm_vcpu){
 		.kvm = kvm_of(engine), .index = index, .fd = -1, .thread = pthread_self()
 	};
+	ret = kvm_nested_init(&vcpu->nested);
+	if (ret) {
+		free(vcpu);
+		return error_set(err, ret, "vCPU %u: %s", index, strerror(-ret));
+	}
 	ret = kvm_vcpu_make(vcpu);
 	if (ret) {
 		vcpu_destroy((struct engine_vcpu *)vcpu);
@@ -324,6 +330,11 @@ static void set_registers(struct engine_vcpu *vcpu, const struct engine_register
 	kvm_state_set(vcpu_of(vcpu), in);
 }
 
+static bool nested_active(struct engine_vcpu *vcpu)
+{
+	return kvm_nested_active(vcpu_of(vcpu));
+}
+
 static void reset(struct engine_vcpu *vcpu)
 {
 	kvm_state_reset(vcpu_of(vcpu));
@@ -342,4 +353,5 @@ const struct engine_ops engine_kvm = {
 	.get_registers = get_registers,
 	.set_registers = set_registers,
 	.reset = reset,
+	.nested_active = nested_active,
 };

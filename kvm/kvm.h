@@ -38,6 +38,15 @@ struct kvm {
 	unsigned slots; /* of memory */
 };
 
+/* Whether a hypervisor runs on a vCPU, as it was when last asked: kvm/nested.c. */
+struct kvm_nested {
+	pthread_mutex_t lock;
+	pthread_cond_t answered;
+	bool is_asked;   /* written with the lock, read by the vCPU's thread without */
+	bool is_running; /* in kvm_vcpu_run: there is someone to answer */
+	bool is_active;
+};
+
 struct kvm_vcpu {
 	struct kvm *kvm;
 	unsigned index;
@@ -47,6 +56,7 @@ struct kvm_vcpu {
 	bool is_kicked; /* atomic; any thread */
 	bool is_broken; /* KVM refused a state that it had given out; said so on stderr */
 	struct kvm_power_on *power_on;
+	struct kvm_nested nested;
 };
 
 /* kvm.c: what the probe shares with a VM that is to live. */
@@ -65,6 +75,13 @@ int kvm_vcpu_make(struct kvm_vcpu *vcpu);
 enum engine_exit kvm_vcpu_run(struct kvm_vcpu *vcpu);
 void kvm_vcpu_poke(struct kvm_vcpu *vcpu); /* any thread: leave KVM_RUN and look around */
 int kvm_poke_prepare(void); /* on each vCPU's thread, before the first poke. 0 or -errno */
+
+/* nested.c */
+int kvm_nested_init(struct kvm_nested *nested); /* 0 or -errno: nothing to finish */
+void kvm_nested_finish(struct kvm_nested *nested);
+bool kvm_nested_active(struct kvm_vcpu *vcpu); /* any thread */
+void kvm_nested_answer(struct kvm_vcpu *vcpu); /* out of KVM_RUN, to who has asked */
+void kvm_nested_running(struct kvm_vcpu *vcpu, bool is_running); /* at both ends of a run */
 
 /* state.c */
 

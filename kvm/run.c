@@ -138,7 +138,7 @@ static bool take_kick(struct kvm_vcpu *vcpu)
 	return __atomic_exchange_n(&vcpu->is_kicked, false, __ATOMIC_SEQ_CST);
 }
 
-enum engine_exit kvm_vcpu_run(struct kvm_vcpu *vcpu)
+static enum engine_exit run_until_exit(struct kvm_vcpu *vcpu)
 {
 	enum outcome outcome = vcpu->is_broken ? FAILED : GO_ON;
 
@@ -151,6 +151,18 @@ enum engine_exit kvm_vcpu_run(struct kvm_vcpu *vcpu)
 			outcome = fail(vcpu, strerror(errno), (uint64_t)errno);
 		else if (take_kick(vcpu))
 			return ENGINE_KICKED;
+		else
+			kvm_nested_answer(vcpu);
 	}
 	return outcome == SHUT_DOWN ? ENGINE_SHUTDOWN : ENGINE_ERROR;
+}
+
+enum engine_exit kvm_vcpu_run(struct kvm_vcpu *vcpu)
+{
+	enum engine_exit why;
+
+	kvm_nested_running(vcpu, true);
+	why = run_until_exit(vcpu);
+	kvm_nested_running(vcpu, false);
+	return why;
 }

@@ -4,8 +4,7 @@
  * beyond it. A machine with static memory has what it started with until the operator resizes it:
  * less is the balloon's part, more is plugged. One with dynamic memory starts with some of its RAM
  * and then gets what it needs and a buffer, between a minimum and all of its RAM. Neither changes
- * while a hypervisor runs in the guest: pages that the balloon took might be its guests'. An engine
- * that does not know (kvm) leaves that to the guest's driver.
+ * while a hypervisor runs in the guest: pages that the balloon took might be its guests'.
  *
  * Everything is the main thread's.
  */

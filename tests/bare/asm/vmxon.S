@@ -25,8 +25,11 @@ main:
 	mov %eax, %cr0
 	mov $MSR_FEATURES, %ecx
 	rdmsr
+	test $1, %al
+	jnz locked
 	or $5, %eax
 	wrmsr
+locked:
 	mov $MSR_VMX, %ecx
 	rdmsr
 	mov %eax, region
