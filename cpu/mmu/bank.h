@@ -38,6 +38,7 @@
 enum page_size { PAGE_4K, PAGE_2M, PAGE_4M, PAGE_1G };
 
 #define EXEC_ENTRIES    1024
+#define WRITE_NOTES     4096
 #define LARGE_NOTE_BITS 13
 #define LARGE_NOTES     (1 << LARGE_NOTE_BITS)
 
@@ -64,6 +65,8 @@ struct bank {
 	uint8_t tagged[TLB_ENTRIES];      /* the set of classes whose tags the slot may have */
 	uint64_t addr[TLB_ENTRIES];       /* linear page | SLOT_VALID | rights; 0: empty */
 	uint32_t write_page[TLB_ENTRIES]; /* RAM page that has a live write tag, or NO_WRITE_PAGE */
+	/* Which pages may have a live write tag: guest-physical page numbers modulo the size. */
+	uint64_t write_notes[WRITE_NOTES / 64];
 	struct exec_entry exec[EXEC_ENTRIES];
 	uint64_t used[TLB_ENTRIES / 64];
 	uint64_t exec_used[EXEC_ENTRIES / 64];

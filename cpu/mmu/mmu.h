@@ -21,7 +21,7 @@
 
 #include "cpu/cpu.h"
 
-#define TLB_ENTRIES 1024
+#define TLB_ENTRIES 4096
 #define TLB_BANKS   16
 
 enum tlb_class {

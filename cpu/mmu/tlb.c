@@ -71,15 +71,6 @@ static void clear_bit(uint64_t *map, unsigned n)
 	map[n / 64] &= ~BIT(n % 64);
 }
 
-static bool any_bit(const uint64_t *map, unsigned words)
-{
-	uint64_t any = 0;
-
-	for (unsigned i = 0; i < words; i++)
-		any |= map[i];
-	return any;
-}
-
 /* The slots of a map, one after the other: for (n = 0; next_bit(map, size, &n); n++) */
 static bool next_bit(const uint64_t *map, unsigned size, unsigned *n)
 {
@@ -210,6 +201,7 @@ static void flush_bank(struct mmu *mmu, struct bank *bank, bool keep_global)
 	if (!keep_global) {
 		memset(bank->large_4m, 0, sizeof(bank->large_4m));
 		memset(bank->large_1g, 0, sizeof(bank->large_1g));
+		memset(bank->write_notes, 0, sizeof(bank->write_notes));
 	}
 }
 
@@ -436,6 +428,11 @@ static unsigned note_of(gva_t addr, unsigned shift)
 	return hash_by_half(addr >> shift, addr, LARGE_NOTE_BITS);
 }
 
+/* Pieces of a page of 2 or 4 MiB lie side by side. */
+#define LARGE_PIECES 1024
+
+_Static_assert(TLB_ENTRIES % LARGE_PIECES == 0, "they do not go on at the first slot");
+
 static bool may_be_large(const struct bank *bank, gva_t addr)
 {
 	return has_bit(bank->large_4m, note_of(addr, size_bits[PAGE_4M])) ||
@@ -445,8 +442,11 @@ static bool may_be_large(const struct bank *bank, gva_t addr)
 static void flush_large(struct mmu *mmu, struct bank *bank, gva_t addr)
 {
 	bool lost[2] = { any_ghost(bank, false), any_ghost(bank, true) };
+	bool is_1g = has_bit(bank->large_1g, note_of(addr, size_bits[PAGE_1G]));
+	unsigned pieces = is_1g ? TLB_ENTRIES : LARGE_PIECES;
+	unsigned first = (unsigned)align_down(addr >> PAGE_BITS, pieces) % TLB_ENTRIES;
 
-	for (unsigned slot = 0; next_bit(bank->used, TLB_ENTRIES, &slot); slot++)
+	for (unsigned slot = first; next_bit(bank->used, first + pieces, &slot); slot++)
 		if (is_piece(bank->addr[slot], bank->entry[slot].gpa_flags, addr))
 			drop_slot(bank, slot);
 	for (unsigned slot = 0; next_bit(bank->exec_used, EXEC_ENTRIES, &slot); slot++)
@@ -547,7 +547,7 @@ void mmu_poison_writes(struct cpu *cpu, gpa_t page)
 	for (unsigned i = 0; i < TLB_BANKS; i++) {
 		struct bank *bank = &cpu->mmu->bank[i];
 
-		if (!bank->is_live || !any_bit(bank->used, ARRAY_SIZE(bank->used)))
+		if (!bank->is_live || !has_bit(bank->write_notes, number % WRITE_NOTES))
 			continue;
 		for (unsigned slot = 0; slot < TLB_ENTRIES; slot++) {
 			if (unlikely(bank->write_page[slot] == number)) {
@@ -604,8 +604,10 @@ static void set_tags(struct cpu *cpu, struct bank *bank, unsigned slot, enum tlb
 						  : poison(slot),
 					  entry->host };
 	bank->tagged[slot] |= (uint8_t)BIT(who);
-	if (rights & RIGHT_DATA(who, true))
+	if (rights & RIGHT_DATA(who, true)) {
 		bank->write_page[slot] = (uint32_t)(entry->gpa_flags >> PAGE_BITS);
+		set_bit(bank->write_notes, bank->write_page[slot] % WRITE_NOTES);
+	}
 }
 
 /* What else there is to know of the page: where it is. Host address in *host where it is RAM. */
