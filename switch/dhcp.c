@@ -67,17 +67,6 @@ struct request {
 	uint32_t client, requested, server;
 };
 
-static uint32_t load_be32(const uint8_t *p)
-{
-	return (uint32_t)load_be16(p) << 16 | load_be16(p + 2);
-}
-
-static void store_be32(uint8_t *p, uint32_t v)
-{
-	store_be16(p, v >> 16);
-	store_be16(p + 2, v & 0xffff);
-}
-
 static uint32_t host_ip(const struct dhcp *dhcp)
 {
 	return load_be32(dhcp->network.host.bytes);

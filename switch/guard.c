@@ -8,35 +8,25 @@
  */
 #include "switch/frame.h"
 
-#define TYPE_IPV4         0x0800
-#define TYPE_IPV6         0x86dd
+#include "switch/packet.h"
+
 #define TYPE_SERVICE_VLAN 0x88a8
 #define TAGS_MAX          4
 #define EXTENSIONS_MAX    8
 
 #define PROTOCOL_HOP_BY_HOP   0
-#define PROTOCOL_ICMP         1
-#define PROTOCOL_UDP          17
 #define PROTOCOL_ROUTING      43
 #define PROTOCOL_FRAGMENT     44
 #define PROTOCOL_AUTHENTICATE 51
-#define PROTOCOL_ICMPV6       58
 #define PROTOCOL_DESTINATION  60
 #define PROTOCOL_MOBILITY     135
 
-#define UDP_BYTES             8
 #define DHCP_SERVER_PORT      67
 #define DHCPV6_SERVER_PORT    547
 #define ICMP_REDIRECT         5
 #define ICMP_ROUTER           9
 #define ICMPV6_ROUTER         134
 #define ICMPV6_REDIRECT       137
-#define IPV4_BYTES            20
-#define IPV4_FRAGMENT_OFFSET  6
-#define IPV4_PROTOCOL_OFFSET  9
-#define FRAGMENT_OFFSET_MASK  0x1fff
-#define IPV6_BYTES            40
-#define IPV6_NEXT_OFFSET      6
 #define IPV6_EXTENSION_BYTES  8
 #define IPV6_FRAGMENT_AT_MASK 0xfff8
 
@@ -53,11 +43,6 @@ static bool skip(struct rest *rest, size_t bytes)
 	rest->p += bytes;
 	rest->bytes -= bytes;
 	return true;
-}
-
-static unsigned load_be16(const uint8_t *p)
-{
-	return (unsigned)p[0] << 8 | p[1];
 }
 
 static enum frame_kind kind_of_udp(const struct rest *rest, unsigned server_port)
@@ -84,9 +69,9 @@ static enum frame_kind kind_of_ipv4(struct rest rest)
 	header_bytes = (header[0] & 15) * 4;
 	if (header_bytes < IPV4_BYTES || !skip(&rest, header_bytes))
 		return FRAME_UNREADABLE;
-	if (load_be16(header + IPV4_FRAGMENT_OFFSET) & FRAGMENT_OFFSET_MASK)
+	if (load_be16(header + IPV4_FRAGMENT) & IPV4_OFFSET_MASK)
 		return FRAME_PLAIN;
-	switch (header[IPV4_PROTOCOL_OFFSET]) {
+	switch (header[IPV4_PROTOCOL]) {
 	case PROTOCOL_UDP:
 		return kind_of_udp(&rest, DHCP_SERVER_PORT);
 	case PROTOCOL_ICMP:
@@ -118,7 +103,7 @@ static enum frame_kind kind_of_ipv6(struct rest rest)
 
 	if (rest.bytes < IPV6_BYTES)
 		return FRAME_UNREADABLE;
-	protocol = rest.p[IPV6_NEXT_OFFSET];
+	protocol = rest.p[IPV6_NEXT];
 	skip(&rest, IPV6_BYTES);
 	for (unsigned i = 0; i < EXTENSIONS_MAX && !at; i++) {
 		unsigned next = rest.bytes ? *rest.p : 0;
@@ -154,9 +139,9 @@ enum frame_kind frame_kind(const struct frame *frame)
 		const uint8_t *tag = rest.p;
 
 		switch (type) {
-		case TYPE_IPV4:
+		case ETHERTYPE_IPV4:
 			return kind_of_ipv4(rest);
-		case TYPE_IPV6:
+		case ETHERTYPE_IPV6:
 			return kind_of_ipv6(rest);
 		case ETHERTYPE_VLAN:
 		case TYPE_SERVICE_VLAN:

@@ -74,6 +74,17 @@ static inline void store_be16(uint8_t *p, unsigned v)
 	p[1] = (uint8_t)v;
 }
 
+static inline uint32_t load_be32(const uint8_t *p)
+{
+	return (uint32_t)load_be16(p) << 16 | load_be16(p + 2);
+}
+
+static inline void store_be32(uint8_t *p, uint32_t v)
+{
+	store_be16(p, v >> 16);
+	store_be16(p + 2, v & 0xffff);
+}
+
 /* Adds to the sum of a checksum; an odd last byte counts as followed by zero. */
 uint32_t checksum_add(uint32_t sum, const uint8_t *p, size_t bytes);
 

@@ -21,17 +21,6 @@ struct layout {
 	bool v6;
 };
 
-static uint32_t load_be32(const uint8_t *p)
-{
-	return (uint32_t)load_be16(p) << 16 | load_be16(p + 2);
-}
-
-static void store_be32(uint8_t *p, uint32_t v)
-{
-	store_be16(p, v >> 16);
-	store_be16(p + 2, v & 0xffff);
-}
-
 static bool find_layout(struct layout *layout, const uint8_t *data, size_t bytes)
 {
 	struct frame frame;

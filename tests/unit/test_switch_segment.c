@@ -26,11 +26,6 @@ struct seen {
 	bool last_has_fin;
 };
 
-static uint32_t load_be32(const uint8_t *p)
-{
-	return (uint32_t)load_be16(p) << 16 | load_be16(p + 2);
-}
-
 /* One TCP segment with `bytes` bytes of payload, each with its number; its whole length. */
 static size_t make_tcp(uint8_t *frame, const char *source, const char *destination, size_t bytes)
 {
