@@ -179,13 +179,29 @@ static int run(struct call *call, const char *name, char *const argv[])
 			  "The network adapter '%s' cannot be configured: %s.", name, err.text);
 }
 
+/* Routes of one preference are used in the order in which they came. */
+static void warn_of_gateways(struct call *call, const char *gateway)
+{
+	const char *family = strchr(gateway, ':') ? "-6" : "-4";
+	char *const show[] = { "ip", (char *)family, "route", "show", "default", NULL };
+	struct text routes = { 0 };
+	struct error err = { "" };
+
+	if (!spawn_run(show, &routes, &err) && routes.len)
+		call_warn(call,
+			  "This machine has a default gateway already and goes on using it; %s "
+			  "comes after it ('ip route').",
+			  gateway);
+	text_free(&routes);
+}
+
 static int add_to_device(struct call *call, const struct netadapter *adapter,
 			 const struct wish *wish)
 {
 	char *prefix = text_format("%s/%u", wish->text, wish->length);
 	char *const add[] = { "ip", "address", "add", prefix, "dev", adapter->device, NULL };
 	char *const up[] = { "ip", "link", "set", adapter->device, "up", NULL };
-	char *const route[] = { "ip",      "route",         "replace",
+	char *const route[] = { "ip",      "route",         "append",
 				"default", "via",           (char *)wish->gateway_text,
 				"dev",     adapter->device, NULL };
 	int ret = run(call, adapter->name, add);
@@ -193,9 +209,10 @@ static int add_to_device(struct call *call, const struct netadapter *adapter,
 	free(prefix);
 	if (!ret)
 		ret = run(call, adapter->name, up);
-	if (!ret && *wish->gateway_text)
-		ret = run(call, adapter->name, route);
-	return ret;
+	if (ret || !*wish->gateway_text)
+		return ret;
+	warn_of_gateways(call, wish->gateway_text);
+	return run(call, adapter->name, route);
 }
 
 /* --- New-NetIPAddress --- */
