@@ -18,6 +18,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #define REQUEST_MS 10000
@@ -263,6 +264,51 @@ static int stop_vm(struct call *call)
 	return machine_each(call, NULL, stop_one);
 }
 
+/* --- autostart: what is to run when the host is up --- */
+
+struct autostart {
+	struct timespec since;
+	json_int_t delay_s, next_s; /* of the VMs that are started now; of the next ones, or -1 */
+};
+
+static json_int_t start_delay(const struct machine *machine)
+{
+	return json_integer_value(json_object_get(machine->definition, "AutomaticStartDelay"));
+}
+
+static int autostart_one(struct call *call, struct machine *machine)
+{
+	const char *action = value_text_of(machine->definition, "AutomaticStartAction");
+	struct autostart *all = call->private;
+	json_int_t delay = start_delay(machine);
+
+	if (!action || !text_same(action, "Start") || delay < all->delay_s)
+		return 0;
+	if (delay == all->delay_s && machine->process.state == PROCESS_OFF)
+		return with_lock(call, machine, start_locked);
+	if (delay > all->delay_s && (all->next_s < 0 || delay < all->next_s))
+		all->next_s = delay;
+	return 0;
+}
+
+static int autostart(struct call *call)
+{
+	struct autostart all = { .next_s = 0 };
+
+	clock_gettime(CLOCK_MONOTONIC, &all.since);
+	call->private = &all;
+	while (all.next_s >= 0 && !call->stopped) {
+		struct timespec until = { all.since.tv_sec + all.next_s, all.since.tv_nsec };
+
+		clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
+		all.delay_s = all.next_s;
+		all.next_s = -1;
+		machine_each(call, NULL, autostart_one);
+	}
+	call->private = NULL;
+	return call->failed ? -1 : 0;
+}
+
 /* --- Restart-VM, Suspend-VM, Resume-VM --- */
 
 static int restart_one(struct call *call, struct machine *machine)
@@ -336,6 +382,8 @@ static const struct param restart_params[] = {
 	PARAM_NAME_VMNAME, PARAM_VM, PARAM_FORCE, PARAM_PASSTHRU, PARAM_END,
 };
 
+static const struct param no_params[] = { PARAM_END };
+
 #define CHANGES CMDLET_CHANGES | CMDLET_HOST
 
 static const struct cmdlet cmdlets[] = {
@@ -347,6 +395,8 @@ static const struct cmdlet cmdlets[] = {
 	  CHANGES | CMDLET_ASKS, restart_vm },
 	{ "Suspend-VM", NULL, "Pauses virtual machines.", plain_params, "Name VMObject", CHANGES,
 	  suspend_vm },
+	{ "autostart", NULL, "Starts the virtual machines whose AutomaticStartAction is Start.",
+	  no_params, NULL, CMDLET_HIDDEN, autostart },
 	{ "Resume-VM", NULL, "Continues paused virtual machines.", plain_params, "Name VMObject",
 	  CHANGES, resume_vm },
 	{ NULL },

@@ -362,6 +362,23 @@ static int set_parts(struct call *call, struct machine *machine)
 	return ret;
 }
 
+/* What is kept and has less of an effect than its name says. */
+static void warn_actions(struct call *call)
+{
+	const char *start = call_string(call, "AutomaticStartAction");
+	const char *stop = call_string(call, "AutomaticStopAction");
+
+	if (start && text_same(start, "StartIfRunning"))
+		call_warn(call, "-AutomaticStartAction StartIfRunning is kept, but nothing "
+				"remembers what ran: it is as Nothing.");
+	if (start && text_same(start, "Start"))
+		call_warn(call, "-AutomaticStartAction Start is done by 'nidus autostart', which "
+				"the host must run when it is up: see nidus(1).");
+	if (stop && !text_same(stop, "TurnOff"))
+		call_warn(call, "-AutomaticStopAction is kept, but a virtual machine is turned off "
+				"where the host ends its process.");
+}
+
 static int set_one(struct call *call, struct machine *machine)
 {
 	static const char *const copied[] = { "AutomaticCheckpointsEnabled",
@@ -397,6 +414,8 @@ static int set_one(struct call *call, struct machine *machine)
 	}
 	pairs[0] = pairs[1] = "KernelCommandLine";
 	call_copy(call, machine_part(machine, "Boot"), pairs);
+	if (call_has(call, "AutomaticStartAction") || call_has(call, "AutomaticStopAction"))
+		warn_actions(call);
 	if (call_switch(call, "Passthru"))
 		call_emit(call, vm_object(machine));
 	return 0;
