@@ -134,7 +134,8 @@ static int report(struct call *call, const char *category, const char *id, const
 	call->stopped |= call->action == ACTION_STOP;
 	if (call->action != ACTION_IGNORE)
 		json_array_append(call->errors, record);
-	shell_report(call->shell, record, call->action);
+	shell_report(call->shell, record,
+		     call->ends_statement && call->shell->tries ? ACTION_STOP : call->action);
 	json_decref(record);
 	return -1;
 }

@@ -29,7 +29,8 @@ struct call {
 	bool verbose;
 	bool yes_to_all, no_to_all; /* the answers to -Confirm's questions */
 	bool failed;                /* an error was reported, silenced or not */
-	bool stopped;               /* and the script is to end: return */
+	bool ends_statement; /* an error now ends the statement, whatever -ErrorAction says */
+	bool stopped;        /* and the script is to end: return */
 };
 
 /* Silent, Stop and so on, by the word for it; `otherwise` for NULL and what is none of them. */

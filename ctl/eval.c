@@ -125,6 +125,18 @@ static int run_bound(struct call *call, const json_t *input, unsigned sets)
 		       : run_records(call, input, sets);
 }
 
+/* An error in the arguments ends the statement: it can be caught. */
+static int bind_all(struct call *call, const struct argument *arguments, size_t count,
+		    unsigned *sets)
+{
+	int ret;
+
+	call->ends_statement = true;
+	ret = bind_arguments(call, arguments, count, sets);
+	call->ends_statement = false;
+	return ret;
+}
+
 static enum flow run_call(struct call *call, const struct argument *arguments, size_t count,
 			  const json_t *input)
 {
@@ -134,7 +146,7 @@ static enum flow run_call(struct call *call, const struct argument *arguments, s
 
 	if (call->cmdlet->flags & CMDLET_NOT_YET)
 		call_error(call, ERROR_NOT_YET, call->name, "%s is not available yet.", call->name);
-	else if (bind_arguments(call, arguments, count, &sets))
+	else if (bind_all(call, arguments, count, &sets))
 		flow = FLOW_FAILED;
 	else if (run_bound(call, input, sets))
 		call->failed = true;
@@ -498,6 +510,8 @@ static enum flow run_statement(struct shell *shell, const struct node *node, jso
 		return run_if(shell, node, output);
 	case NODE_FOREACH:
 		return run_foreach(shell, node, output);
+	case NODE_TRY:
+		return eval_try(shell, node, output);
 	default:
 		return run_pipeline(shell, node, output);
 	}

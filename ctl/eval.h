@@ -27,4 +27,11 @@ json_t *eval_expression(struct shell *shell, const struct node *node);
 /* left op right, such as "eq" and "+"; NULL after an error (reported). */
 json_t *eval_operator(struct shell *shell, const char *op, const json_t *left, const json_t *right);
 
+/* try, catch, finally: a NODE_TRY. */
+enum flow eval_try(struct shell *shell, const struct node *node, json_t *output);
+
+/* self.name(arguments): an array of them. NULL after an error (reported). */
+json_t *eval_method(struct shell *shell, const json_t *self, const char *name,
+		    const json_t *arguments);
+
 #endif

@@ -59,6 +59,48 @@ static json_t *member(struct shell *shell, const struct node *node)
 	return result ? result : json_null();
 }
 
+static json_t *list(struct shell *shell, const struct node *node)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < node->count; i++) {
+		json_t *element = eval_expression(shell, node->kids[i]);
+
+		if (!element) {
+			json_decref(array);
+			return NULL;
+		}
+		json_array_append_new(array, element);
+	}
+	return array;
+}
+
+/* An array of one; takes the reference. NULL stays NULL. */
+static json_t *only(json_t *value)
+{
+	return value ? json_pack("[o]", value) : NULL;
+}
+
+/* Its one argument may be a list, which is then what the brackets had in them. */
+static json_t *method(struct shell *shell, const struct node *node)
+{
+	json_t *self = eval_expression(shell, node->kids[0]), *arguments, *result = NULL;
+
+	if (!self)
+		return NULL;
+	if (node->count < 2)
+		arguments = json_array();
+	else if (node->kids[1]->kind == NODE_LIST)
+		arguments = list(shell, node->kids[1]);
+	else
+		arguments = only(eval_expression(shell, node->kids[1]));
+	if (arguments)
+		result = eval_method(shell, self, node->text, arguments);
+	json_decref(arguments);
+	json_decref(self);
+	return result;
+}
+
 static json_t *element_at(const json_t *value, const json_t *index)
 {
 	json_int_t i = json_integer_value(index), count;
@@ -91,22 +133,6 @@ static json_t *indexed(struct shell *shell, const struct node *node)
 	json_decref(index);
 	json_decref(value);
 	return result;
-}
-
-static json_t *list(struct shell *shell, const struct node *node)
-{
-	json_t *array = json_array();
-
-	for (size_t i = 0; i < node->count; i++) {
-		json_t *element = eval_expression(shell, node->kids[i]);
-
-		if (!element) {
-			json_decref(array);
-			return NULL;
-		}
-		json_array_append_new(array, element);
-	}
-	return array;
 }
 
 static json_t *hash(struct shell *shell, const struct node *node)
@@ -178,6 +204,8 @@ json_t *eval_expression(struct shell *shell, const struct node *node)
 		return variable(shell, node->text);
 	case NODE_MEMBER:
 		return member(shell, node);
+	case NODE_METHOD:
+		return method(shell, node);
 	case NODE_INDEX:
 		return indexed(shell, node);
 	case NODE_LIST:

@@ -189,6 +189,22 @@ static int write_error(struct call *call)
 			     message);
 }
 
+/* Ends the script, or the try block around it. Without a message: the error that was caught. */
+static int throw_error(struct call *call)
+{
+	json_t *given = call_value(call, "Message");
+	json_t *caught = given ? NULL : shell_get(call->shell, "_");
+	char *text = value_text(given ? given : caught ? caught : json_null());
+
+	call->name = "Exception";
+	call->action = ACTION_STOP;
+	call_error_as(call, "OperationStopped", "RuntimeException", text, "%s",
+		      *text ? text : "ScriptHalted");
+	free(text);
+	json_decref(caught);
+	return -1;
+}
+
 static int write_warning(struct call *call)
 {
 	call_warn(call, "%s", call_string(call, "Message"));
@@ -288,6 +304,11 @@ static const struct param message_params[] = {
 	PARAM_END,
 };
 
+static const struct param throw_params[] = {
+	{ "Message", NULL, PARAM_ANY, .flags = MANY | REST },
+	PARAM_END,
+};
+
 static const struct param read_params[] = {
 	{ "Prompt", NULL, PARAM_STRING, .position = POSITION(0) },
 	PARAM_END,
@@ -325,6 +346,8 @@ static const struct cmdlet cmdlets[] = {
 	  write_output },
 	{ "Write-Host", NULL, "Prints text.", host_params, NULL, 0, write_host },
 	{ "Write-Error", NULL, "Reports an error.", message_params, NULL, 0, write_error },
+	{ "throw", NULL, "Ends the script with an error, or the try block.", throw_params, NULL,
+	  CMDLET_HIDDEN, throw_error },
 	{ "Write-Warning", NULL, "Prints a warning.", message_params, NULL, 0, write_warning },
 	{ "Read-Host", NULL, "Reads a line from the operator.", read_params, NULL, 0, read_host },
 	{ "Start-Sleep", "sleep", "Waits.", sleep_params, NULL, 0, start_sleep },

@@ -300,7 +300,9 @@ static bool starts_expression(const struct reader *r)
 		return number != NULL;
 	}
 	return lex_is_single_quote(c) || lex_is_double_quote(c) || c == '$' || c == '(' ||
-	       c == '{' || c == '!' || (c == '@' && (next == '(' || next == '{'));
+	       c == '{' || c == '!' ||
+	       (c == '@' && (next == '(' || next == '{' || lex_is_single_quote(next) ||
+			     lex_is_double_quote(next)));
 }
 
 static struct node *parse_element(struct reader *r)
@@ -452,6 +454,37 @@ static struct node *parse_foreach(struct reader *r)
 	return node ? node_with(node, parse_body(r)) : NULL;
 }
 
+/* `catch { ... }` or `finally { ... }` behind what came before it, or nothing. */
+static struct node *parse_clause(struct reader *r, const char *keyword)
+{
+	const char *behind = r->p;
+
+	reader_skip_lines(r);
+	if (take_keyword(r, keyword, '{'))
+		return parse_body(r);
+	if (take_keyword(r, keyword, '['))
+		return reader_fail(r, "catch catches all errors here: write it without a type.");
+	r->p = behind;
+	return node_create(NODE_NONE);
+}
+
+static struct node *parse_try(struct reader *r)
+{
+	struct node *node = node_with(node_create(NODE_TRY), parse_body(r));
+
+	if (node)
+		node = node_with(node, parse_clause(r, "catch"));
+	if (node)
+		node = node_with(node, parse_clause(r, "finally"));
+	if (!node || node->kids[1]->kind == NODE_SCRIPT || node->kids[2]->kind == NODE_SCRIPT)
+		return node;
+	node_free(node);
+	reader_skip_lines(r);
+	return *r->p ? reader_fail(r, "The try statement is missing its catch or finally block.")
+		     : reader_incomplete(
+			       r, "The try statement is missing its catch or finally block.");
+}
+
 static struct node *parse_statement(struct reader *r)
 {
 	struct node *node;
@@ -460,6 +493,8 @@ static struct node *parse_statement(struct reader *r)
 		return parse_if(r);
 	if (take_keyword(r, "foreach", '('))
 		return parse_foreach(r);
+	if (take_keyword(r, "try", '{'))
+		return parse_try(r);
 	node = parse_assignment(r);
 	return node || r->status ? node : parse_pipeline(r);
 }

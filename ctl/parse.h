@@ -2,8 +2,8 @@
 /*
  * Text to a tree: the part of PowerShell's syntax that management needs. Pipelines, commands with
  * parameters, strings, variables, arrays, hash tables, script blocks (kept as their source, since
- * most are for a guest), expressions, if and foreach, comments, redirection. Typographic dashes and
- * quotes are the ASCII ones' equals, as in PowerShell itself.
+ * most are for a guest), expressions, if, foreach and try, comments, redirection. Typographic
+ * dashes and quotes are the ASCII ones' equals, as in PowerShell itself.
  */
 #ifndef CTL_PARSE_H
 #define CTL_PARSE_H
@@ -13,10 +13,12 @@
 
 /* What a node is; "kids" are its children in order. */
 enum node_kind {
+	NODE_NONE,     /* in the place of what was left out */
 	NODE_SCRIPT,   /* kids: statements */
 	NODE_PIPELINE, /* kids: elements, each a command or an expression */
 	NODE_ASSIGN,   /* text: variable; op: "=" or "+="; kid: a statement */
 	NODE_IF,       /* kids: condition, script, condition, script ... and a last script */
+	NODE_TRY, /* kids: a script; what catches and what comes at last: scripts, or NODE_NONE */
 	NODE_FOREACH,  /* text: variable; kids: a pipeline, a script */
 	NODE_COMMAND,  /* kids: the name, then arguments */
 	NODE_PARAM,    /* text: its name; kid: the value after a colon, if any */
@@ -26,6 +28,7 @@ enum node_kind {
 	NODE_EXPAND,   /* kids: parts that make up one string */
 	NODE_VARIABLE, /* text: name, "env:X" for the environment */
 	NODE_MEMBER,   /* text: property; kid */
+	NODE_METHOD,   /* text: its name; kids: value, arguments */
 	NODE_INDEX,    /* kids: value, index */
 	NODE_LIST,     /* kids: elements */
 	NODE_ARRAY,    /* @( ): kid: a script */

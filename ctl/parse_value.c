@@ -191,6 +191,74 @@ static struct node *parse_double_quoted(struct reader *r)
 	return NULL;
 }
 
+/* The quote and the @ that end a here-string, which stand at the start of a line. */
+static bool take_here_end(struct reader *r, bool is_double)
+{
+	const char *from = r->p;
+	uint32_t quote;
+
+	r->p += *r->p == '\r';
+	r->p += *r->p == '\n';
+	quote = reader_peek(r);
+	reader_next(r);
+	if (r->p > from && *r->p == '@' &&
+	    (is_double ? lex_is_double_quote(quote) : lex_is_single_quote(quote))) {
+		r->p++;
+		return true;
+	}
+	r->p = from;
+	return false;
+}
+
+/* @" and @': what stands between the lines of the quotes, as it is but for $ and ` in the former.
+ */
+static struct node *parse_here_into(struct reader *r, struct node *whole, struct text *text)
+{
+	bool is_double, at_start = true;
+
+	r->p++;
+	is_double = lex_is_double_quote(reader_peek(r));
+	reader_next(r);
+	reader_skip_blanks(r);
+	if (!reader_at_line_end(r)) {
+		node_free(whole);
+		return *r->p ? reader_fail(r, "A here-string begins on a line of its own.")
+			     : reader_incomplete(r, "The here-string has no end.");
+	}
+	for (; whole; at_start = false) {
+		const char *from = r->p;
+
+		if (reader_at_line_end(r) && take_here_end(r, is_double))
+			return whole;
+		if (at_start) { /* the line end behind the quote is not part of it */
+			r->p += *r->p == '\r';
+			r->p += *r->p == '\n';
+		} else if (!*r->p) {
+			node_free(whole);
+			return reader_incomplete(r, "The here-string has no end.");
+		} else if (is_double && *r->p == '`') {
+			add_escaped(r, text);
+		} else if (is_double && starts_expansion(r)) {
+			whole = add_part(whole, text, parse_expansion(r));
+		} else {
+			reader_next(r);
+			text_add_n(text, from, (size_t)(r->p - from));
+		}
+	}
+	return NULL;
+}
+
+static struct node *parse_here_string(struct reader *r)
+{
+	struct text text = { 0 };
+	struct node *whole = parse_here_into(r, node_create(NODE_EXPAND), &text);
+
+	if (whole)
+		return finish_parts(whole, &text);
+	text_free(&text);
+	return NULL;
+}
+
 /* --- words --- */
 
 static bool at_quote(uint32_t c)
@@ -376,7 +444,23 @@ static struct node *parse_hash(struct reader *r)
 	return hash;
 }
 
-/* .property and [index] right behind a value. */
+/* The arguments of a method; the bracket is current. */
+static struct node *parse_method(struct reader *r, struct node *method)
+{
+	r->p++;
+	reader_skip_lines(r);
+	if (reader_take(r, ')'))
+		return method;
+	method = node_with(method, parse_expression(r));
+	reader_skip_lines(r);
+	if (!method || reader_take(r, ')'))
+		return method;
+	node_free(method);
+	return *r->p ? reader_fail(r, "Missing ')' after a method's arguments.")
+		     : reader_incomplete(r, "Missing ')' after a method's arguments.");
+}
+
+/* .property, .method() and [index] right behind a value. */
 static struct node *parse_accesses(struct reader *r, struct node *value)
 {
 	while (value) {
@@ -388,8 +472,11 @@ static struct node *parse_accesses(struct reader *r, struct node *value)
 
 			while (lex_is_name(reader_peek(r)))
 				reader_next(r);
-			member = node_text(NODE_MEMBER, from, (size_t)(r->p - from));
+			member = node_text(*r->p == '(' ? NODE_METHOD : NODE_MEMBER, from,
+					   (size_t)(r->p - from));
 			value = node_with(member, value);
+			if (value && value->kind == NODE_METHOD)
+				value = parse_method(r, value);
 		} else if (*r->p == '[') {
 			r->p++;
 			value = node_with(node_create(NODE_INDEX), value);
@@ -433,6 +520,8 @@ static struct node *parse_common(struct reader *r)
 		r->p += 2;
 		return parse_hash(r);
 	}
+	if (c == '@' && at_quote((unsigned char)r->p[1]))
+		return parse_here_string(r);
 	if (c == '{')
 		return parse_block(r);
 	return NULL;

@@ -101,26 +101,30 @@ static bool wants_details(struct shell *shell)
 	return wants;
 }
 
-void shell_report(struct shell *shell, json_t *record, enum error_action action)
+void shell_show_error(struct shell *shell, const json_t *record)
 {
 	const char *command = value_text_of(record, "Command");
-	bool colored;
+	bool colored = isatty(fileno(shell->err));
 
+	shell->had_error = true;
+	fflush(shell->out);
+	fprintf(shell->err, "%s%s%s%s%s\n", colored ? "\x1b[31m" : "", command,
+		*command ? ": " : "", value_text_of(record, "Message"), colored ? "\x1b[0m" : "");
+	if (wants_details(shell))
+		print_details(shell, record);
+}
+
+void shell_report(struct shell *shell, json_t *record, enum error_action action)
+{
 	shell->last_ok = false;
 	if (action == ACTION_IGNORE)
 		return;
 	json_array_insert(shell->errors, 0, record);
 	if (json_array_size(shell->errors) > ERRORS_MAX)
 		json_array_remove(shell->errors, ERRORS_MAX);
-	if (action == ACTION_SILENT)
+	if (action == ACTION_SILENT || (action == ACTION_STOP && shell->tries))
 		return;
-	shell->had_error = true;
-	fflush(shell->out);
-	colored = isatty(fileno(shell->err));
-	fprintf(shell->err, "%s%s%s%s%s\n", colored ? "\x1b[31m" : "", command,
-		*command ? ": " : "", value_text_of(record, "Message"), colored ? "\x1b[0m" : "");
-	if (wants_details(shell))
-		print_details(shell, record);
+	shell_show_error(shell, record);
 }
 
 void shell_error(struct shell *shell, const char *id, const char *format, ...)
@@ -138,7 +142,7 @@ void shell_error(struct shell *shell, const char *id, const char *format, ...)
 	json_object_set_new(record, "Target", json_string(""));
 	json_object_set_new(record, "FullyQualifiedErrorId", json_string(id));
 	text_free(&text);
-	shell_report(shell, record, ACTION_CONTINUE);
+	shell_report(shell, record, ACTION_STOP);
 	json_decref(record);
 }
 
@@ -248,5 +252,5 @@ enum flow shell_run_block(struct shell *shell, const json_t *block, json_t *item
 		node_free(script);
 	}
 	shell_set(shell, "_", outer ? outer : json_null());
-	return flow;
+	return flow == FLOW_FAILED && shell->tries ? FLOW_STOP : flow;
 }

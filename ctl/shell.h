@@ -25,6 +25,7 @@ struct shell {
 	bool had_error;   /* an error was shown: the exit status */
 	bool exiting;
 	int exit_status;
+	unsigned tries; /* within so many try blocks: errors that these catch are not shown */
 	unsigned depth; /* of script blocks in script blocks */
 };
 
@@ -66,6 +67,9 @@ void shell_print(struct shell *shell, const json_t *output);
 
 /* Prints an error record as the preferences want it and remembers it. */
 void shell_report(struct shell *shell, json_t *record, enum error_action action);
+
+/* Prints one that was kept back. */
+void shell_show_error(struct shell *shell, const json_t *record);
 
 /* An error of the language itself, such as a parse error. */
 void shell_error(struct shell *shell, const char *id, const char *format, ...) PRINTF_LIKE(3, 4);

@@ -212,6 +212,8 @@ static void add_object(struct text *text, const json_t *object)
 	} else if (type && (text_same(type, VALUE_BLOCK) || text_same(type, VALUE_LINES) ||
 			    text_same(type, VALUE_LINE))) {
 		text_add(text, value_text_of(object, "Text"));
+	} else if (type && text_same(type, "ErrorRecord")) {
+		text_add(text, value_text_of(object, "Message"));
 	} else if (type && name) {
 		text_addf(text, "%s", name);
 	} else {
