@@ -49,8 +49,7 @@ enum command { READ = 0, WRITE = 1, DISCONNECT = 2, FLUSH = 3, TRIM = 4, WRITE_Z
 
 #define PAYLOAD_MAX_BYTES (32 * MIB) /* what every server must take */
 #define RANGE_MAX_BYTES   (1 * GIB)  /* of TRIM and WRITE_ZEROES */
-#define ZEROS_BYTES       (64 * KIB)
-#define IOV_AT_ONCE       64 /* segments in a request */
+#define IOV_AT_ONCE       64         /* segments in a request */
 
 struct greeting {
 	uint64_t magic, option_magic;
@@ -473,29 +472,13 @@ static int nbd_flush(void *self)
 	return nbd->flags & FLAG_FLUSH ? exchange(nbd, FLUSH, 0, 0, NULL, 0) : 0;
 }
 
-static int write_zeros(struct nbd *nbd, uint64_t offset, uint64_t bytes)
-{
-	uint8_t *zeros = calloc(1, ZEROS_BYTES);
-	int ret = zeros ? 0 : -ENOMEM;
-
-	while (bytes && !ret) {
-		struct iovec iov = { zeros, MIN(bytes, ZEROS_BYTES) };
-
-		ret = move(nbd, WRITE, offset, &iov, 1);
-		offset += iov.iov_len;
-		bytes -= iov.iov_len;
-	}
-	free(zeros);
-	return ret;
-}
-
 static int nbd_discard(void *self, uint64_t offset, uint64_t bytes, bool zero)
 {
 	struct nbd *nbd = self;
 	int ret = 0;
 
 	if (zero && !(nbd->flags & FLAG_WRITE_ZEROES))
-		return write_zeros(nbd, offset, bytes);
+		return vector_write_zeros(nbd_write, nbd, offset, bytes);
 	if (!zero && !(nbd->flags & FLAG_TRIM))
 		return 0;
 	while (bytes && !ret) {

@@ -19,8 +19,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define ZEROS_BYTES (64 * KIB) /* written at a time where the host cannot make zeros itself */
-#define IOV_AT_ONCE 64         /* segments of a vector handed to the host at a time */
+#define IOV_AT_ONCE 64 /* segments of a vector handed to the host at a time */
 
 struct raw {
 	int fd;
@@ -80,22 +79,6 @@ static int raw_flush(void *self)
 	return fdatasync(((struct raw *)self)->fd) ? -errno : 0;
 }
 
-static int write_zeros(int fd, uint64_t offset, uint64_t bytes)
-{
-	uint8_t *zeros = calloc(1, ZEROS_BYTES);
-	int ret = zeros ? 0 : -ENOMEM;
-
-	while (bytes && !ret) {
-		struct iovec iov = { zeros, MIN(bytes, ZEROS_BYTES) };
-
-		ret = transfer(fd, offset, &iov, 1, pwritev);
-		offset += iov.iov_len;
-		bytes -= iov.iov_len;
-	}
-	free(zeros);
-	return ret;
-}
-
 /* Asks the host to drop or to zero the range; -EOPNOTSUPP and others where it cannot. */
 static int ask_host(const struct raw *raw, uint64_t offset, uint64_t bytes, bool zero)
 {
@@ -115,7 +98,7 @@ static int raw_discard(void *self, uint64_t offset, uint64_t bytes, bool zero)
 	int ret = bytes ? ask_host(raw, offset, bytes, zero) : 0;
 
 	if (ret && zero)
-		return write_zeros(raw->fd, offset, bytes);
+		return vector_write_zeros(raw_write, raw, offset, bytes);
 	return 0; /* without `zero` it is advice */
 }
 

@@ -18,4 +18,10 @@ static inline void vector_advance(struct iovec *iov, unsigned *first, unsigned c
 	}
 }
 
+/* As struct block_ops has it. */
+typedef int vector_write_fn(void *self, uint64_t offset, const struct iovec *iov, unsigned count);
+
+/* Writes zeros, where the host makes none by itself. -ENOMEM, or what write says. */
+int vector_write_zeros(vector_write_fn *write, void *self, uint64_t offset, uint64_t bytes);
+
 #endif
