@@ -29,8 +29,9 @@ SANITIZE  := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-o
 ALL_FLAGS  = $(DIALECT) $(WARNINGS) -Werror $(CFLAGS) $(if $(filter 1,$(SAN)),$(SANITIZE))
 
 # Flags for one file or one folder: FLAGS_cpu/exec/foo.c := -mgeneral-regs-only
-# Rows of the cmdlet table say what they need and leave the rest out.
+# Rows of the tables of cmdlets and of options say what they need and leave the rest out.
 FLAGS_ctl := -Wno-missing-field-initializers
+FLAGS_vm/options.c := -Wno-missing-field-initializers
 file_flags = $(FLAGS_$(patsubst %/,%,$(dir $<))) $(FLAGS_$<)
 
 # $(call run,WHAT,COMMAND): the command itself is shown with V=1 only.

@@ -18,10 +18,11 @@ struct option {
 	const char *name;
 	const char *value; /* what it is called in the help; NULL: a switch, a bool at `field` */
 	bool repeats;
-	/* Errors say what is wrong with the value. NULL: the text itself goes to `field`. */
+	/* Errors say what is wrong with the value. NULL: it goes to `field`. */
 	int (*set)(struct config *config, const char *value, struct error *err);
 	size_t field; /* offset in struct config, where there is no set */
 	const char *help;
+	uint64_t min, max; /* of an unsigned at `field`; both 0: the text itself goes there */
 };
 
 /* One of a few words. Returns its index, or -EINVAL with a text that lists them. */
@@ -72,16 +73,6 @@ static int set_cpu(struct config *config, const char *value, struct error *err)
 	return MIN(i, 0);
 }
 
-static int set_cpus(struct config *config, const char *value, struct error *err)
-{
-	uint64_t n;
-	int ret = parse_number(value, 1, CONFIG_CPUS_MAX, &n, err);
-
-	if (!ret)
-		config->cpus = (unsigned)n;
-	return ret;
-}
-
 static int parse_size(const char *value, uint64_t *bytes, struct error *err)
 {
 	int ret = config_parse_size(value, bytes);
@@ -104,46 +95,6 @@ static int set_memory_minimum(struct config *config, const char *value, struct e
 static int set_memory_maximum(struct config *config, const char *value, struct error *err)
 {
 	return parse_size(value, &config->memory_maximum_bytes, err);
-}
-
-static int set_memory_buffer(struct config *config, const char *value, struct error *err)
-{
-	uint64_t n;
-	int ret = parse_number(value, 0, CONFIG_BUFFER_MAX_PERCENT, &n, err);
-
-	if (!ret)
-		config->memory_buffer_percent = (unsigned)n;
-	return ret;
-}
-
-static int set_memory_priority(struct config *config, const char *value, struct error *err)
-{
-	uint64_t n;
-	int ret = parse_number(value, 0, BALANCE_PRIORITY_MAX, &n, err);
-
-	if (!ret)
-		config->memory_priority = (unsigned)n;
-	return ret;
-}
-
-static int set_cpu_maximum(struct config *config, const char *value, struct error *err)
-{
-	uint64_t n;
-	int ret = parse_number(value, 1, SHARE_MAXIMUM_DEFAULT, &n, err);
-
-	if (!ret)
-		config->cpu_maximum_percent = (unsigned)n;
-	return ret;
-}
-
-static int set_cpu_weight(struct config *config, const char *value, struct error *err)
-{
-	uint64_t n;
-	int ret = parse_number(value, 1, SHARE_WEIGHT_MAX, &n, err);
-
-	if (!ret)
-		config->cpu_weight = (unsigned)n;
-	return ret;
 }
 
 static int set_nested(struct config *config, const char *value, struct error *err)
@@ -337,16 +288,6 @@ static int set_serial(struct config *config, const char *value, struct error *er
 			 value);
 }
 
-static int set_timeout(struct config *config, const char *value, struct error *err)
-{
-	uint64_t n;
-	int ret = parse_number(value, 1, TIMEOUT_MAX, &n, err);
-
-	if (!ret)
-		config->timeout_seconds = (unsigned)n;
-	return ret;
-}
-
 #define FIELD(name) offsetof(struct config, name)
 
 static const struct option options[] = {
@@ -356,21 +297,23 @@ static const struct option options[] = {
 	  "auto (the default) is kvm where that can run the machine, else soft" },
 	{ "cpu", "intel|amd", false, set_cpu, 0,
 	  "the processor's vendor (default: the host's with kvm, else intel)" },
-	{ "cpus", "N", false, set_cpus, 0, "number of processors, 1 to 64 (default 1)" },
-	{ "cpu-maximum", "PERCENT", false, set_cpu_maximum, 0,
-	  "of what its processors could use of the host's, 1 to 100 (default 100)" },
-	{ "cpu-weight", "WEIGHT", false, set_cpu_weight, 0,
-	  "against others where the host is busy, 1 to 10000 (default 100)" },
+	{ "cpus", "N", false, NULL, FIELD(cpus), "number of processors, 1 to 64 (default 1)", 1,
+	  CONFIG_CPUS_MAX },
+	{ "cpu-maximum", "PERCENT", false, NULL, FIELD(cpu_maximum_percent),
+	  "of what its processors could use of the host's, 1 to 100 (default 100)", 1,
+	  SHARE_MAXIMUM_DEFAULT },
+	{ "cpu-weight", "WEIGHT", false, NULL, FIELD(cpu_weight),
+	  "against others where the host is busy, 1 to 10000 (default 100)", 1, SHARE_WEIGHT_MAX },
 	{ "memory", "SIZE", false, set_memory, 0, "RAM, such as 512M or 2G (default 1G)" },
 	{ "memory-max", "SIZE", false, set_memory_maximum, 0,
 	  "dynamic memory: the guest gets what it needs, up to SIZE or 8 times\n"
 	  "--memory, by the driver virtio_balloon" },
 	{ "memory-min", "SIZE", false, set_memory_minimum, 0,
 	  "and keeps that much (default: what it starts with)" },
-	{ "memory-buffer", "PERCENT", false, set_memory_buffer, 0,
-	  "of what it needs, and gets on top of it (default 20)" },
-	{ "memory-priority", "0..100", false, set_memory_priority, 0,
-	  "who gets the host's last memory (default 50)" },
+	{ "memory-buffer", "PERCENT", false, NULL, FIELD(memory_buffer_percent),
+	  "of what it needs, and gets on top of it (default 20)", 0, CONFIG_BUFFER_MAX_PERCENT },
+	{ "memory-priority", "0..100", false, NULL, FIELD(memory_priority),
+	  "who gets the host's last memory (default 50)", 0, BALANCE_PRIORITY_MAX },
 	{ "nested", "on|off", false, set_nested, 0,
 	  "show virtualization extensions to the guest (default off)" },
 	{ "kernel", "FILE", false, NULL, FIELD(kernel),
@@ -396,7 +339,8 @@ static const struct option options[] = {
 	  "a write of V to port f4h ends the machine with status 2V+1" },
 	{ "no-reboot", NULL, false, NULL, FIELD(no_reboot),
 	  "a reset ends the machine with status 3" },
-	{ "timeout", "SECONDS", false, set_timeout, 0, "end with status 124 after that time" },
+	{ "timeout", "SECONDS", false, NULL, FIELD(timeout_seconds),
+	  "end with status 124 after that time", 1, TIMEOUT_MAX },
 	{ "verbose", NULL, false, NULL, FIELD(verbose), "say on standard error what goes on" },
 	{ "stats", NULL, false, NULL, FIELD(stats),
 	  "say on standard error at the end what software processors counted" },
@@ -405,15 +349,26 @@ static const struct option options[] = {
 };
 
 /* The value of an option without a function of its own. */
-static int set_field(struct config *config, const struct option *option, const char *value)
+static int set_field(struct config *config, const struct option *option, const char *value,
+		     struct error *err)
 {
 	char *field = (char *)config + option->field;
 	const bool on = true;
+	unsigned number;
+	uint64_t n;
+	int ret;
 
-	if (option->value)
+	if (option->max) {
+		ret = parse_number(value, option->min, option->max, &n, err);
+		if (ret)
+			return ret;
+		number = (unsigned)n;
+		memcpy(field, &number, sizeof(number));
+	} else if (option->value) {
 		memcpy(field, &value, sizeof(value));
-	else
+	} else {
 		memcpy(field, &on, sizeof(on));
+	}
 	return 0;
 }
 
@@ -421,11 +376,9 @@ static int set(struct config *config, const struct option *option, const char *v
 	       struct error *err)
 {
 	struct error reason = { "" };
-	int ret;
+	int ret = option->set ? option->set(config, value, &reason)
+			      : set_field(config, option, value, &reason);
 
-	if (!option->set)
-		return set_field(config, option, value);
-	ret = option->set(config, value, &reason);
 	return ret ? error_set(err, ret, "--%s: %s", option->name, reason.text) : 0;
 }
 
