@@ -199,7 +199,7 @@ int switch_policy_change(struct switch_policy *policy, const json_t *object, str
 
 json_t *switch_vlan_list(const struct switch_vlan *vlan)
 {
-	char text[VLAN_MAX * 3]; /* each second one, at most: 4 digits and a comma */
+	char text[VLAN_MAX * 4]; /* at most two of each three, as "1000-1001," */
 	size_t len = 0;
 
 	text[0] = 0;
