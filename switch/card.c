@@ -98,18 +98,26 @@ static int take_frame(struct card *card)
 	return 0;
 }
 
-static void on_readable(uv_poll_t *poll, int status, int events)
+static void take_frames(struct card *card)
 {
-	struct card *card = poll->data;
-
-	(void)status; /* a card that is down says so once, and may come up again */
-	(void)events;
 	for (unsigned i = 0; i < FRAMES_PER_TURN; i++) {
 		int ret = take_frame(card);
 
 		if (ret && ret != -EINTR)
 			return;
 	}
+}
+
+/*
+ * A card that goes down says so once, as an error that is read instead of a frame, and may come up
+ * again; but with an error libuv has stopped listening.
+ */
+static void on_readable(uv_poll_t *poll, int status, int events)
+{
+	(void)events;
+	take_frames(poll->data);
+	if (status)
+		uv_poll_start(poll, UV_READABLE, on_readable);
 }
 
 /* A frame that the card does not take at once is lost, as on a cable. */

@@ -21,7 +21,7 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 {
 	struct descriptor *d = poll->data;
 
-	(void)status; /* an interface that is down and comes up again */
+	(void)status; /* the interface was deleted: libuv has stopped listening */
 	(void)events;
 	for (unsigned i = 0; i < FRAMES_PER_TURN; i++) {
 		ssize_t got = read(d->fd, d->frame, sizeof(d->frame));

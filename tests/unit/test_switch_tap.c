@@ -86,6 +86,14 @@ static bool wait_for(struct fixture *f, unsigned type)
 	return comes_within(f, type, PATIENCE_MS);
 }
 
+static int interface_ioctl(unsigned long what, void *argument)
+{
+	int fd = socket(AF_INET, SOCK_STREAM, 0), ret = ioctl(fd, what, argument);
+
+	close(fd);
+	return ret;
+}
+
 static void open_tap(struct fixture *f, struct net *tap, const char *name)
 {
 	struct error err = { "" };
@@ -249,30 +257,49 @@ static void a_cards_frames_go_both_ways(void **state)
 	net_close(&wire);
 }
 
-static int bridge_ioctl(unsigned long what, void *argument)
+static void set_flags(const char *name, short flags)
 {
-	int fd = socket(AF_INET, SOCK_STREAM, 0), ret = ioctl(fd, what, argument);
+	struct ifreq request = { .ifr_flags = flags };
 
-	close(fd);
-	return ret;
+	memcpy(request.ifr_name, name, strlen(name));
+	assert_int_equal(interface_ioctl(SIOCSIFFLAGS, &request), 0);
+}
+
+static void a_card_that_was_down_works_again(void **state)
+{
+	struct fixture *f = *state;
+	struct error err = { "" };
+	struct net wire, card;
+
+	open_tap(f, &wire, "Card");
+	wire.ops->receive(wire.self, NULL, NULL);
+	assert_int_equal(tap_open_uplink(&card, &f->loop, "vEth-Card", &err), 0);
+	card.ops->receive(card.self, on_frame, f);
+	set_flags("vEth-Card", 0);
+	assert_false(comes_within(f, ETHERTYPE_ARP, SILENCE_MS));
+	set_flags("vEth-Card", IFF_UP);
+	send_arp(f, &wire, "192.168.100.1");
+	assert_true(wait_for(f, ETHERTYPE_ARP));
+	net_close(&card);
+	net_close(&wire);
 }
 
 static void a_bridge_gets_a_port(void **state)
 {
 	struct fixture *f = *state;
-	struct ifreq request = { .ifr_name = "nidusbr0" };
+	struct ifreq request;
 	struct error err = { "" };
 	struct net wire, uplink;
 
-	if (bridge_ioctl(SIOCBRADDBR, "nidusbr0")) {
+	if (interface_ioctl(SIOCBRADDBR, "nidusbr0")) {
 		print_message("skip: this kernel has no bridges\n");
 		skip();
 	}
-	request.ifr_flags = IFF_UP;
-	assert_int_equal(bridge_ioctl(SIOCSIFFLAGS, &request), 0);
+	set_flags("nidusbr0", IFF_UP);
 	open_tap(f, &wire, "Wire");
-	request.ifr_ifindex = (int)if_nametoindex("vEth-Wire");
-	assert_int_equal(bridge_ioctl(SIOCBRADDIF, &request), 0);
+	request = (struct ifreq){ .ifr_name = "nidusbr0",
+				  .ifr_ifindex = (int)if_nametoindex("vEth-Wire") };
+	assert_int_equal(interface_ioctl(SIOCBRADDIF, &request), 0);
 	if (tap_open_uplink(&uplink, &f->loop, "nidusbr0", &err))
 		fail_msg("%s", err.text);
 	assert_int_equal(tap_index(&uplink), if_nametoindex("nidusbr0"));
@@ -317,9 +344,10 @@ static void without_the_right_it_says_so(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(the_host_has_an_interface),    TEST(the_hosts_adapter_is_the_kernels),
-		TEST(ping_of_ipv6_leaves_by_a_nat), TEST(a_cards_frames_go_both_ways),
-		TEST(a_bridge_gets_a_port),         TEST(without_the_right_it_says_so),
+		TEST(the_host_has_an_interface),        TEST(the_hosts_adapter_is_the_kernels),
+		TEST(ping_of_ipv6_leaves_by_a_nat),     TEST(a_cards_frames_go_both_ways),
+		TEST(a_card_that_was_down_works_again), TEST(a_bridge_gets_a_port),
+		TEST(without_the_right_it_says_so),
 	};
 
 	struct ifreq request = { .ifr_name = "lo", .ifr_flags = IFF_UP };
