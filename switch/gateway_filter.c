@@ -12,6 +12,8 @@
 #define ADDRESS_4 4
 #define ADDRESS_6 16
 
+#define EMBEDDED_4 10 /* bytes, all zero, in front of an IPv4 address in IPv6 */
+
 /* An IP packet, as far as the decision needs it. */
 struct packet {
 	struct address source, destination;
@@ -98,7 +100,10 @@ static struct network *name_server_at(const struct gateway *gateway, const struc
 	return NULL;
 }
 
-/* Broadcast, multicast, loopback and what no router passes on. */
+/*
+ * Broadcast, multicast, loopback and what no router passes on. IPv6 with IPv4 addresses in it
+ * (::ffff:127.0.0.1) would leave as IPv4.
+ */
 static bool is_special(const struct address *a)
 {
 	const uint8_t *b = a->bytes;
@@ -106,7 +111,7 @@ static bool is_special(const struct address *a)
 	if (a->family == AF_INET)
 		return b[0] == 0 || b[0] == 127 || b[0] >= 224 || (b[0] == 169 && b[1] == 254);
 	return b[0] == 0xff || (b[0] == 0xfe && (b[1] & 0xc0) == 0x80) ||
-	       (!b[0] && !memcmp(b, b + 1, ADDRESS_6 - 2)); /* ::, ::1 */
+	       (!b[0] && !memcmp(b, b + 1, EMBEDDED_4 - 1)); /* ::, ::1 too */
 }
 
 /* --- what is in it --- */
