@@ -186,7 +186,7 @@ static json_t *remedy(const struct server_port *port, const struct drop *drop)
 	const struct switch_vlan *receiver =
 		drop->reason == DROP_VLAN_OTHER ? vlan_of_receiver(port->server, drop) : NULL;
 
-	if (drop->reason == DROP_VLAN_TAG && drop->vlan <= VLAN_MAX)
+	if (drop->reason == DROP_VLAN_TAG && drop->vlan && drop->vlan <= VLAN_MAX)
 		return trunk_remedy(&port->port->policy.vlan, drop->vlan);
 	if (receiver && receiver->mode == SWITCH_VLAN_TRUNK)
 		return trunk_remedy(receiver, drop->vlan);

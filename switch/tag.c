@@ -2,6 +2,10 @@
 /*
  * VLANs: see switch/tag.h. A tag with VLAN 0 says a priority and nothing more (IEEE 802.1Q:
  * "Priority-tagged frame"): such a frame is in no VLAN, as one without a tag.
+ *
+ * A tag behind the tag is payload, and must not become the tag: where the outer one is taken off,
+ * it would lead a trunk's other end, or a station that skips priority tags, into a VLAN of the
+ * sender's choice.
  */
 #include "switch/tag.h"
 
@@ -13,10 +17,17 @@ unsigned tag_vlan_id(const struct frame *frame)
 	return frame->has_tag ? frame->tag & TAG_VLAN_MASK : 0;
 }
 
+static bool has_inner_tag(const struct frame *frame)
+{
+	return frame->has_tag && frame->type == ETHERTYPE_VLAN;
+}
+
 int tag_vlan_of(const struct switch_vlan *vlan, const struct frame *frame)
 {
 	unsigned id = tag_vlan_id(frame);
 
+	if (!id && has_inner_tag(frame))
+		return TAG_REFUSED;
 	if (!id)
 		return vlan->mode == SWITCH_VLAN_UNTAGGED ? 0 : vlan->id;
 	if (vlan->mode == SWITCH_VLAN_TRUNK && switch_vlan_is_allowed(vlan, id))
@@ -50,7 +61,8 @@ static void make_tag(uint8_t tag[FRAME_TAG_BYTES], unsigned id, const struct fra
 unsigned tag_parts(const struct switch_vlan *vlan, unsigned id, const struct frame *frame,
 		   uint8_t tag[FRAME_TAG_BYTES], struct iovec parts[TAG_PARTS_MAX], size_t *bytes)
 {
-	bool wants_tag = vlan->mode == SWITCH_VLAN_TRUNK && id != vlan->id;
+	bool wants_tag =
+		vlan->mode == SWITCH_VLAN_TRUNK && (id != vlan->id || has_inner_tag(frame));
 	size_t rest = ADDRESSES + (frame->has_tag ? FRAME_TAG_BYTES : 0);
 	unsigned count = 0;
 

@@ -6,6 +6,7 @@
  */
 #include "switch/core.h"
 #include "switch/stream.h"
+#include "switch/tag.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,12 +26,24 @@ struct bench {
 	struct switch_port *port[PORTS];
 	struct switch_port *from;
 	uint64_t got; /* ports, a bit each */
+	int vlan;     /* that the frame came in by */
 };
 
 static void fail(const char *what)
 {
 	fputs(what, stderr);
 	abort();
+}
+
+/* What a trunk's other end makes of a frame: the VLAN that its tag says, the native one without. */
+static void check_vlan(const struct bench *b, const struct switch_port *to, const void *data,
+		       size_t bytes)
+{
+	struct frame frame;
+	unsigned id = frame_parse(&frame, data, bytes) ? tag_vlan_id(&frame) : 0;
+
+	if ((id ? id : to->policy.vlan.id) != (unsigned)b->vlan)
+		fail("a frame that has changed its VLAN");
 }
 
 static bool deliver(void *self, struct switch_port *to, const struct iovec *parts, unsigned count,
@@ -59,6 +72,8 @@ static bool deliver(void *self, struct switch_port *to, const struct iovec *part
 	if (!is_mirror && !to->policy.spoofing && !mac_is_multicast(frame) &&
 	    memcmp(frame, to->policy.mac, SOURCE) != 0)
 		fail("a frame that is for another");
+	if (!is_mirror && to->policy.vlan.mode == SWITCH_VLAN_TRUNK)
+		check_vlan(b, to, frame, bytes);
 	return frame[bytes - 1] != 0xee; /* sometimes there is no room */
 }
 
@@ -83,6 +98,7 @@ static void set_policy(struct switch_policy *policy, unsigned index, const uint8
 
 static void take(struct bench *b, struct stream *stream, uint64_t *now_ns)
 {
+	struct frame parsed;
 	const uint8_t *frame;
 	uint64_t wait_ns;
 	size_t bytes;
@@ -94,6 +110,9 @@ static void take(struct bench *b, struct stream *stream, uint64_t *now_ns)
 		memcpy(copy, frame, bytes);
 		b->from = b->port[bytes ? frame[bytes - 1] % PORTS : 0];
 		b->got = 0;
+		b->vlan = frame_parse(&parsed, copy, bytes)
+				  ? tag_vlan_of(&b->from->policy.vlan, &parsed)
+				  : TAG_REFUSED;
 		switch_port_allowance(b->from, *now_ns, &wait_ns);
 		switch_input(b->from, copy, bytes, *now_ns);
 		*now_ns += STEP_NS;

@@ -2,6 +2,7 @@
 /* VLANs: what access ports and trunks take, which way it goes, and the tag that it has there. */
 #include "switch_fixture.h"
 
+#include "switch/packet.h"
 #include "switch/policy.h"
 
 static int setup(void **state)
@@ -130,6 +131,44 @@ static void trunks_tag_what_is_allowed(void **state)
 	assert_tag(f, 4, NO_TAG);
 }
 
+/* To everyone, with two tags. */
+static const char *send_stacked(struct fixture *f, unsigned from, unsigned outer, unsigned inner)
+{
+	uint8_t frame[72] = { 0 };
+
+	memcpy(frame, fixture_everyone, 6);
+	fixture_mac(from, frame + 6);
+	store_be16(frame + 12, ETHERTYPE_VLAN);
+	store_be16(frame + 14, outer);
+	store_be16(frame + 16, ETHERTYPE_VLAN);
+	store_be16(frame + 18, inner);
+	store_be16(frame + 20, 0x88b5);
+	fixture_send_bytes(f, from, frame, sizeof(frame));
+	return fixture_receivers(f);
+}
+
+/* What is behind the tag leads nobody into another VLAN. */
+static void a_second_tag_never_becomes_the_tag(void **state)
+{
+	struct fixture *f = *state;
+	const struct kept *kept = &f->station[3].frame[0];
+
+	fixture_add(f, 1, "'vlan': {'mode': 'Access', 'id': 5}");
+	fixture_add(f, 2, "'vlan': {'mode': 'Trunk', 'native': 7, 'allowed': '5'}");
+	fixture_add(f, 3, "'vlan': {'mode': 'Trunk', 'native': 5, 'allowed': '10'}");
+	fixture_add(f, 4, "");
+	fixture_add(f, 5, "");
+	assert_string_equal(send_stacked(f, 1, 0, 10), "");
+	assert_string_equal(send_stacked(f, 4, 0, 10), "");
+	fixture_tell(f, "drops", "{'port': '4'}");
+	assert_non_null(strstr(f->answer, "\"reason\":\"VlanTag\""));
+	assert_non_null(strstr(f->answer, "\"remedy\":null"));
+	assert_string_equal(send_stacked(f, 2, 5, 10), "13");
+	assert_int_equal(kept->bytes, 72);
+	assert_int_equal(load_be16(kept->data + 14), 5);
+	assert_int_equal(load_be16(kept->data + 18), 10);
+}
+
 static void an_address_is_learned_for_its_vlan(void **state)
 {
 	struct fixture *f = *state;
@@ -232,6 +271,7 @@ int main(void)
 		V(access_ports_see_their_vlan_only),
 		V(access_ports_take_no_tags),
 		V(trunks_tag_what_is_allowed),
+		V(a_second_tag_never_becomes_the_tag),
 		V(an_address_is_learned_for_its_vlan),
 		cmocka_unit_test(policies_read_back_as_they_were_set),
 		cmocka_unit_test(the_longest_lists_of_vlans_fit),
