@@ -4,6 +4,7 @@
  * extension headers, fragments, frames that end early.
  */
 #include "switch/frame.h"
+#include "switch/packet.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,12 +16,26 @@
 struct builder {
 	uint8_t data[512];
 	size_t bytes;
+	size_t ip; /* where its IP header begins; 0: it has none yet */
+	bool is_ipv6;
 };
 
-static void add(struct builder *b, const void *data, size_t bytes)
+static void add_padding(struct builder *b, const void *data, size_t bytes)
 {
 	memcpy(b->data + b->bytes, data, bytes);
 	b->bytes += bytes;
+}
+
+/* IP says how long it is. */
+static void add(struct builder *b, const void *data, size_t bytes)
+{
+	uint8_t *ip = b->data + b->ip;
+
+	add_padding(b, data, bytes);
+	if (b->ip && b->is_ipv6)
+		store_be16(ip + IPV6_PAYLOAD, (unsigned)(b->bytes - b->ip - IPV6_BYTES));
+	else if (b->ip)
+		store_be16(ip + IPV4_TOTAL, (unsigned)(b->bytes - b->ip));
 }
 
 #define ADD(b, ...) \
@@ -59,8 +74,9 @@ static void check_cuts(const struct builder *b)
 
 static void add_ipv4(struct builder *b, unsigned protocol, unsigned words, unsigned fragment)
 {
-	ADD(b, 0x08, 0x00, (uint8_t)(0x40 | words), 0, 1, 0, 0, 0, (uint8_t)(fragment >> 8),
+	ADD(b, 0x08, 0x00, (uint8_t)(0x40 | words), 0, 0, 0, 0, 0, (uint8_t)(fragment >> 8),
 	    (uint8_t)fragment, 64, (uint8_t)protocol, 0, 0, 192, 168, 0, 1, 192, 168, 0, 2);
+	b->ip = b->bytes - IPV4_BYTES;
 	for (unsigned i = 5; i < words; i++)
 		ADD(b, 1, 1, 1, 1);
 }
@@ -68,6 +84,8 @@ static void add_ipv4(struct builder *b, unsigned protocol, unsigned words, unsig
 static void add_ipv6(struct builder *b, unsigned next)
 {
 	ADD(b, 0x86, 0xdd, 0x60, 0, 0, 0, 0, 64, (uint8_t)next, 255);
+	b->ip = b->bytes - 8;
+	b->is_ipv6 = true;
 	for (unsigned i = 0; i < 32; i++)
 		ADD(b, 0xfe);
 }
@@ -202,6 +220,50 @@ static void fragments_hide_nothing(void **state)
 	assert_int_equal(kind(&b), FRAME_PLAIN);
 }
 
+/* What the receiver cuts off is not what it reads behind the first fragment. */
+static void padding_hides_nothing(void **state)
+{
+	static const uint8_t ping[] = { 128, 0, 0, 0 }, udp[UDP_BYTES] = { 0, 1, 0, 1 };
+	struct builder b = begin();
+
+	(void)state;
+	add_ipv6(&b, 44);
+	ADD(&b, 60, 0, 0, 1, 0, 0, 0, 9, 58, 0, 1, 4, 0, 0, 0, 0);
+	add_padding(&b, ping, sizeof(ping));
+	assert_int_equal(kind(&b), FRAME_UNREADABLE);
+	b = begin();
+	add_ipv4(&b, 17, 5, 0x2000);
+	ADD(&b, 0, 67, 0, 68);
+	add_padding(&b, udp, sizeof(udp));
+	assert_int_equal(kind(&b), FRAME_UNREADABLE);
+	b = begin();
+	add_ipv4(&b, 17, 5, 0);
+	add_udp(&b, 68, 67);
+	add_padding(&b, udp, sizeof(udp)); /* as every short frame has it */
+	assert_int_equal(kind(&b), FRAME_PLAIN);
+}
+
+static void snap_headers_hide_nothing(void **state)
+{
+	static const uint8_t snap[] = { 0, 60, 0xaa, 0xaa, 3, 0, 0, 0 };
+	struct builder b = begin();
+
+	(void)state;
+	ADD(&b, 0x81, 0x00, 0x00, 0x05);
+	add(&b, snap, sizeof(snap));
+	add_ipv6(&b, 58);
+	ADD(&b, 134, 0, 0, 0);
+	assert_int_equal(kind(&b), FRAME_ROUTER);
+	b = begin();
+	add(&b, snap, sizeof(snap));
+	add_ipv4(&b, 17, 5, 0);
+	add_udp(&b, 67, 68);
+	assert_int_equal(kind(&b), FRAME_DHCP_SERVER);
+	b = begin();
+	ADD(&b, 0, 3, 0x42, 0x42, 3); /* LLC, no SNAP */
+	assert_int_equal(kind(&b), FRAME_PLAIN);
+}
+
 static void what_cannot_be_read_is_said_so(void **state)
 {
 	struct builder b = begin();
@@ -232,6 +294,8 @@ int main(void)
 		cmocka_unit_test(options_and_headers_hide_nothing),
 		cmocka_unit_test(tags_hide_nothing),
 		cmocka_unit_test(fragments_hide_nothing),
+		cmocka_unit_test(padding_hides_nothing),
+		cmocka_unit_test(snap_headers_hide_nothing),
 		cmocka_unit_test(what_cannot_be_read_is_said_so),
 	};
 

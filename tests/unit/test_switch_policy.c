@@ -199,10 +199,10 @@ static const char *send_payload(struct fixture *f, unsigned type, const uint8_t 
 	return fixture_receivers(f);
 }
 
-static const uint8_t dhcp_offer[28] = { 0x45, 0, 1, 0, 0, 0, 0, 0,  64, 17, 0, 0,  192, 168,
-					0,    1, 0, 0, 0, 0, 0, 67, 0,  68, 1, 20, 0,   0 };
-static const uint8_t dhcp_discover[28] = { 0x45, 0, 1, 0, 0, 0, 0, 0,  64, 17, 0, 0,  0, 0,
-					   0,    0, 0, 0, 0, 0, 0, 68, 0,  67, 1, 20, 0, 0 };
+static const uint8_t dhcp_offer[28] = { 0x45, 0, 0, 28, 0, 0, 0, 0,  64, 17, 0, 0,  192, 168,
+					0,    1, 0, 0,  0, 0, 0, 67, 0,  68, 1, 20, 0,   0 };
+static const uint8_t dhcp_discover[28] = { 0x45, 0, 0, 28, 0, 0, 0, 0,  64, 17, 0, 0,  0, 0,
+					   0,    0, 0, 0,  0, 0, 0, 68, 0,  67, 1, 20, 0, 0 };
 static const uint8_t advertisement[44] = { 0x60, 0, 0, 0, 0, 4, 58, 255, [40] = 134 };
 
 static void g17_dhcp_guard_keeps_back_servers(void **state)
