@@ -356,6 +356,6 @@ int main(void)
 		printf("skip: needs root, a network namespace and /dev/net/tun\n1..0\n");
 		return 0;
 	}
-	bridge_ioctl(SIOCSIFFLAGS, &request);
+	interface_ioctl(SIOCSIFFLAGS, &request);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
