@@ -16,6 +16,9 @@
 #include <stdlib.h>
 #include <strings.h>
 
+#define RESOLV_CONF "/etc/resolv.conf"
+#define SERVERS_MAX 16 /* of an adapter that are kept */
+
 /* --- objects --- */
 
 static json_t *address_object(const struct netadapter *adapter, const char *address,
@@ -179,40 +182,74 @@ static int run(struct call *call, const char *name, char *const argv[])
 			  "The network adapter '%s' cannot be configured: %s.", name, err.text);
 }
 
-/* Routes of one preference are used in the order in which they came. */
-static void warn_of_gateways(struct call *call, const char *gateway)
+/*
+ * The metric of a route behind all default gateways that there are, which stay the ones that are
+ * used; NULL: there are none. For free().
+ */
+static char *metric_behind(struct call *call, const char *gateway)
 {
-	const char *family = strchr(gateway, ':') ? "-6" : "-4";
+	static const char word[] = " metric ";
+	const char *family = strchr(gateway, ':') ? "-6" : "-4", *p;
 	char *const show[] = { "ip", (char *)family, "route", "show", "default", NULL };
 	struct text routes = { 0 };
-	struct error err = { "" };
+	unsigned long highest = 0;
+	char *metric = NULL;
 
-	if (!spawn_run(show, &routes, &err) && routes.len)
+	if (!spawn_run(show, &routes, NULL) && routes.len) {
+		for (p = strstr(routes.s, word); p; p = strstr(p, word)) {
+			p += sizeof(word) - 1;
+			highest = MAX(highest, strtoul(p, NULL, 10));
+		}
+		metric = text_format("%lu", highest + (highest < UINT32_MAX));
+	}
+	text_free(&routes);
+	if (metric)
 		call_warn(call,
 			  "This machine has a default gateway already and goes on using it; %s "
 			  "comes after it ('ip route').",
 			  gateway);
-	text_free(&routes);
+	return metric;
 }
 
+static int add_gateway(struct call *call, const struct netadapter *adapter, const char *gateway)
+{
+	char *metric = metric_behind(call, gateway);
+	char *const route[] = { "ip",
+				"route",
+				"append",
+				"default",
+				"via",
+				(char *)gateway,
+				"dev",
+				adapter->device,
+				metric ? "metric" : NULL,
+				metric,
+				NULL };
+	int ret = run(call, adapter->name, route);
+
+	free(metric);
+	return ret;
+}
+
+/* All of it or nothing: an address whose gateway cannot be had does not stay. */
 static int add_to_device(struct call *call, const struct netadapter *adapter,
 			 const struct wish *wish)
 {
 	char *prefix = text_format("%s/%u", wish->text, wish->length);
 	char *const add[] = { "ip", "address", "add", prefix, "dev", adapter->device, NULL };
+	char *const drop[] = { "ip", "address", "delete", prefix, "dev", adapter->device, NULL };
 	char *const up[] = { "ip", "link", "set", adapter->device, "up", NULL };
-	char *const route[] = { "ip",      "route",         "append",
-				"default", "via",           (char *)wish->gateway_text,
-				"dev",     adapter->device, NULL };
 	int ret = run(call, adapter->name, add);
 
-	free(prefix);
-	if (!ret)
+	if (!ret) {
 		ret = run(call, adapter->name, up);
-	if (ret || !*wish->gateway_text)
-		return ret;
-	warn_of_gateways(call, wish->gateway_text);
-	return run(call, adapter->name, route);
+		if (!ret && *wish->gateway_text)
+			ret = add_gateway(call, adapter, wish->gateway_text);
+		if (ret)
+			spawn_run(drop, NULL, NULL);
+	}
+	free(prefix);
+	return ret;
 }
 
 /* --- New-NetIPAddress --- */
@@ -419,22 +456,60 @@ static int add_server_to_switch(struct call *call, const struct netadapter *adap
 	return ret;
 }
 
-/* Where there is systemd-resolved it is told, else /etc/resolv.conf is. */
+/* The words behind "Link 2 (eth0):", which change; as many as fit. */
+static size_t split_servers(char *said, char *servers[], size_t most)
+{
+	char *p = strchr(said, ':'), *rest = NULL;
+	size_t count = 0;
+
+	for (p = p ? strtok_r(p + 1, " \n", &rest) : NULL; p && count < most;
+	     p = strtok_r(NULL, " \n", &rest))
+		servers[count++] = p;
+	return count;
+}
+
+/* systemd-resolved is told all servers of an adapter at once: those that there are, and this. */
+static int tell_resolved(const struct netadapter *adapter, const char *server,
+			 const struct text *now, struct error *err)
+{
+	char *argv[3 + SERVERS_MAX + 2] = { "resolvectl", "dns", adapter->device };
+	char *said = text_copy(now->s ? now->s : "");
+	size_t count = split_servers(said, argv + 3, SERVERS_MAX);
+	int ret;
+
+	argv[3 + count] = (char *)server;
+	ret = spawn_run(argv, NULL, err);
+	free(said);
+	return ret;
+}
+
+static int write_resolv_conf(const char *server, struct error *err)
+{
+	FILE *file = fopen(RESOLV_CONF, "ae");
+	int ret = 0;
+
+	if (!file || fprintf(file, "nameserver %s\n", server) < 0)
+		ret = -errno;
+	if (file && fclose(file) && !ret)
+		ret = -errno;
+	return ret ? error_set(err, ret, RESOLV_CONF ": %s", strerror(-ret)) : 0;
+}
+
+/* Where there is no systemd-resolved to ask, resolv.conf is the place. */
 static int add_server_to_device(struct call *call, const struct netadapter *adapter,
 				const char *server)
 {
-	char *const argv[] = { "resolvectl", "dns", adapter->device, (char *)server, NULL };
+	char *const show[] = { "resolvectl", "dns", adapter->device, NULL };
+	struct text now = { 0 };
 	struct error err = { "" };
-	FILE *file;
+	int ret = spawn_run(show, &now, NULL);
 
-	if (!spawn_run(argv, NULL, &err))
-		return 0;
-	file = fopen("/etc/resolv.conf", "ae");
-	if (file && fprintf(file, "nameserver %s\n", server) > 0 && !fclose(file))
-		return 0;
-	return call_error(call, ERROR_DENIED, adapter->name,
-			  "The name server of '%s' cannot be set: %s.", adapter->name,
-			  strerror(errno));
+	ret = ret ? write_resolv_conf(server, &err) : tell_resolved(adapter, server, &now, &err);
+	text_free(&now);
+	return ret ? call_error(call, ERROR_DENIED, adapter->name,
+				"The name server of '%s' cannot be set: %s.", adapter->name,
+				err.text)
+		   : 0;
 }
 
 static int add_server(struct call *call, const json_t *words, size_t first)
