@@ -47,9 +47,10 @@ enum message_type { DISCOVER = 1, OFFER, REQUEST, DECLINE, ACK, NAK, RELEASE, IN
 static const uint8_t cookie[4] = { 99, 130, 83, 99 };
 
 struct lease {
-	uint64_t mac; /* 0: nobody's, not to be given out before it expires */
-	uint32_t ip;  /* 0: the entry is free */
+	uint64_t mac;
+	uint32_t ip; /* 0: the entry is free */
 	uint64_t expires_s;
+	bool is_declined; /* by that client: in use by somebody who did not ask */
 };
 
 struct dhcp {
@@ -188,11 +189,14 @@ static struct lease *find_ip(struct dhcp *dhcp, uint32_t ip)
 	return NULL;
 }
 
-static struct lease *find_mac(struct dhcp *dhcp, uint64_t mac)
+/* What a client holds, or what it declined. */
+static struct lease *find_mac(struct dhcp *dhcp, uint64_t mac, bool is_declined)
 {
 	for (unsigned i = 0; i < dhcp->count; i++) {
-		if (dhcp->lease[i].ip && dhcp->lease[i].mac == mac)
-			return &dhcp->lease[i];
+		struct lease *lease = &dhcp->lease[i];
+
+		if (lease->ip && lease->mac == mac && lease->is_declined == is_declined)
+			return lease;
 	}
 	return NULL;
 }
@@ -239,7 +243,7 @@ static struct lease *reuse_entry(struct dhcp *dhcp, uint64_t now_s)
 /* The client's old address, the one that it wants, or any; NULL: there is none left. */
 static struct lease *choose(struct dhcp *dhcp, const struct request *request, uint64_t now_s)
 {
-	struct lease *lease = find_mac(dhcp, request->mac);
+	struct lease *lease = find_mac(dhcp, request->mac, false);
 	uint32_t tries = MIN(dhcp->last - dhcp->first + 1, LEASES_MAX + DHCP_DNS_MAX + 1);
 
 	if (lease && is_in_pool(dhcp, lease->ip))
@@ -260,10 +264,10 @@ static struct lease *claim(struct dhcp *dhcp, const struct request *request, uin
 
 	if (!is_in_pool(dhcp, ip))
 		return NULL;
-	if (lease && lease->mac == request->mac)
+	if (lease && lease->mac == request->mac && !lease->is_declined)
 		return lease;
 	lease = free_entry(dhcp, ip, now_s);
-	old = find_mac(dhcp, request->mac);
+	old = find_mac(dhcp, request->mac, false);
 	if (lease && old) /* a client holds one */
 		*old = (struct lease){ .ip = old->ip };
 	return lease;
@@ -358,6 +362,7 @@ static size_t give(struct dhcp *dhcp, const struct request *request, uint8_t *re
 		   struct lease *lease, uint64_t expires_s, enum message_type type)
 {
 	lease->mac = request->mac;
+	lease->is_declined = false;
 	lease->expires_s = MAX(lease->expires_s, expires_s);
 	return answer(dhcp, request, reply, type, lease->ip);
 }
@@ -375,18 +380,27 @@ static size_t on_request(struct dhcp *dhcp, const struct request *request, uint6
 	return give(dhcp, request, reply, lease, now_s + LEASE_S, ACK);
 }
 
+/* A client keeps one declined address from others, not the whole pool bit by bit. */
+static void decline(struct dhcp *dhcp, struct lease *lease, uint64_t now_s)
+{
+	struct lease *earlier = find_mac(dhcp, lease->mac, true);
+
+	if (earlier)
+		*earlier = (struct lease){ .ip = earlier->ip };
+	lease->is_declined = true;
+	lease->expires_s = now_s + LEASE_S;
+}
+
 static void give_back(struct dhcp *dhcp, const struct request *request, uint64_t now_s)
 {
-	struct lease *lease = find_mac(dhcp, request->mac);
+	struct lease *lease = find_mac(dhcp, request->mac, false);
 
 	if (!lease)
 		return;
-	if (request->type == RELEASE) {
+	if (request->type == RELEASE)
 		lease->expires_s = now_s;
-	} else { /* it is in use by somebody who did not ask */
-		lease->mac = 0;
-		lease->expires_s = now_s + LEASE_S;
-	}
+	else
+		decline(dhcp, lease, now_s);
 }
 
 size_t dhcp_answer(struct dhcp *dhcp, const struct frame *frame, uint64_t now_s,

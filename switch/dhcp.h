@@ -6,7 +6,10 @@
  *
  * Addresses come from the upper half of the network, so that the lower one is free for static ones.
  * A client is its hardware address, and that has to be the frame's source: a port without MAC
- * address spoofing can hold one address only.
+ * address spoofing can hold one address, and keep back one more by declining it.
+ *
+ * libslirp's own server will not do: it has 16 clients, which it takes from what the message says
+ * and never forgets, so a guest can shut all others out; and it names no name server but itself.
  */
 #ifndef SWITCH_DHCP_H
 #define SWITCH_DHCP_H

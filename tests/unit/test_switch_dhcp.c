@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The switch's DHCP server: what it says to clients, old and new, and to those that make things up.
- */
+/* The switch's DHCP server: what it says to clients, old and new, and to those that make it up. */
 #include "switch/dhcp.h"
 #include "tests/unit/frames.h"
 
@@ -177,6 +176,20 @@ static void what_is_given_back_goes_to_others(void **state)
 	assert_int_equal(say(f, 3, REQUEST, first, 0, &given), ACK);
 }
 
+static void one_client_cannot_decline_them_all(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t given;
+
+	for (unsigned i = 0; i < 500; i++) {
+		uint32_t ip = join(f, 1);
+
+		assert_int_equal(say(f, 1, DECLINE, ip, 0, &given), 0);
+		assert_int_equal(say(f, 1, REQUEST, ip, 0, &given), NAK);
+	}
+	join(f, 2);
+}
+
 static void the_pool_has_an_end(void **state)
 {
 	struct fixture *f = *state;
@@ -254,6 +267,7 @@ int main(void)
 		TEST(each_client_has_its_own),
 		TEST(an_address_of_another_is_refused),
 		TEST(what_is_given_back_goes_to_others),
+		TEST(one_client_cannot_decline_them_all),
 		TEST(the_pool_has_an_end),
 		TEST(a_large_network_is_given_out_to_the_tables_end),
 		TEST(tiny_networks_have_no_pool),
