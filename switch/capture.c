@@ -48,6 +48,14 @@ static void put(struct capture *capture, const void *data, size_t bytes)
 		capture->error = errno;
 }
 
+/* A pipe that nobody reads, or not fast enough, is an error: the switch does not wait. */
+static int open_file(const char *path)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NONBLOCK, FILE_MODE);
+
+	return fd < 0 ? -errno : fd;
+}
+
 int capture_create(struct capture **out, const char *path, struct error *err)
 {
 	const struct file_header header = { .magic = FILE_MAGIC,
@@ -56,11 +64,9 @@ int capture_create(struct capture **out, const char *path, struct error *err)
 					    .frame_bytes_max = FRAME_BYTES_MAX,
 					    .link_type = LINK_ETHERNET };
 	struct capture *capture = calloc(1, sizeof(*capture));
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, FILE_MODE), ret = 0;
+	int fd = capture ? open_file(path) : -ENOMEM, ret = MIN(fd, 0);
 
-	if (fd < 0 || !capture)
-		ret = fd < 0 ? -errno : -ENOMEM;
-	else
+	if (!ret)
 		capture->file = fdopen(fd, "w");
 	if (!ret && !capture->file)
 		ret = -errno;

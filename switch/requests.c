@@ -268,11 +268,11 @@ static int start_capture(void *self, const json_t *arguments, json_t *answer, st
 		if (!only)
 			return -ENOENT;
 	}
+	server_set_capture(server, NULL, NULL); /* the same file would be written twice */
 	ret = capture_create(&capture, path, err);
-	if (ret)
-		return ret;
-	server_set_capture(server, capture, only);
-	return 0;
+	if (!ret)
+		server_set_capture(server, capture, only);
+	return ret;
 }
 
 static int stop_capture(void *self, const json_t *arguments, json_t *answer, struct error *err)

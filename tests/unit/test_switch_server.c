@@ -420,6 +420,41 @@ static void captures_hold_what_comes_in(void **state)
 	assert_memory_equal(file + 24 + 16, two, 6);
 }
 
+/* The file of the second is whole, though the first had frames that were not yet written. */
+static void a_capture_ends_another_to_its_file(void **state)
+{
+	struct fixture *f = *state;
+	char path[96], arguments[160];
+	struct stat file;
+
+	add_two(f);
+	snprintf(path, sizeof(path), "%s/x.pcap", f->folder);
+	snprintf(arguments, sizeof(arguments), "{'path': '%s'}", path);
+	fixture_tell(f, "start_capture", arguments);
+	for (unsigned i = 0; i < 5; i++)
+		send_from(f, 1, 2);
+	fixture_tell(f, "start_capture", arguments);
+	send_from(f, 1, 2);
+	fixture_tell(f, "stop_capture", "{}");
+	assert_non_null(strstr(f->answer, "\"frames\":1"));
+	assert_int_equal(stat(path, &file), 0);
+	assert_int_equal(file.st_size, 24 + 16 + 60);
+	unlink(path);
+}
+
+static void a_capture_does_not_wait_for_a_pipe(void **state)
+{
+	struct fixture *f = *state;
+	char path[96], arguments[160];
+
+	add_two(f);
+	snprintf(path, sizeof(path), "%s/pipe", f->folder);
+	snprintf(arguments, sizeof(arguments), "{'path': '%s'}", path);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	assert_non_null(strstr(fixture_ask(f, "start_capture", arguments), "\"error\""));
+	unlink(path);
+}
+
 static void a_limit_makes_a_port_wait(void **state)
 {
 	struct fixture *f = *state;
@@ -527,6 +562,8 @@ int main(void)
 		S(a_removed_port_is_cut_off),
 		S(requests_may_be_wrong),
 		S(captures_hold_what_comes_in),
+		S(a_capture_ends_another_to_its_file),
+		S(a_capture_does_not_wait_for_a_pipe),
 		S(a_limit_makes_a_port_wait),
 		S(who_waits_may_leave),
 		S(paths_in_use_are_refused),
