@@ -22,6 +22,7 @@ struct echo {
 	struct ping6 *ping;
 	struct echo *next; /* the one that was used before it */
 	int fd;
+	bool is_raw;
 	uint8_t source[16], destination[16], id[2];
 	uint8_t guest_mac[FRAME_MAC_BYTES], host_mac[FRAME_MAC_BYTES];
 };
@@ -53,15 +54,18 @@ static void close_echo(struct echo **at)
 	uv_close((uv_handle_t *)&echo->poll, on_closed);
 }
 
-/* Connected: no one else's answers come. The kernel makes identifiers of its own where it is no raw
- * socket. */
-static int open_socket(const uint8_t destination[16])
+/*
+ * Connected: no other address's answers come. The kernel makes identifiers of its own and sorts
+ * answers by them where it is no raw socket, which gets those of everybody's pings.
+ */
+static int open_socket(const uint8_t destination[16], bool *is_raw)
 {
 	struct sockaddr_in6 to = { .sin6_family = AF_INET6 };
 	struct icmp6_filter filter;
 	int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_ICMPV6);
 
-	if (fd < 0) {
+	*is_raw = fd < 0;
+	if (*is_raw) {
 		fd = socket(AF_INET6, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_ICMPV6);
 		if (fd < 0)
 			return -1;
@@ -97,17 +101,25 @@ static void answer(struct echo *echo, uint8_t *frame, size_t icmp_bytes)
 	echo->ping->output(echo->ping->receiver, frame, FRAME_ICMP + icmp_bytes);
 }
 
+static bool is_answer(const struct echo *echo, const uint8_t *icmp)
+{
+	return *icmp == ICMP6_ECHO_REPLY &&
+	       (!echo->is_raw || !memcmp(icmp + ECHO_ID, echo->id, sizeof(echo->id)));
+}
+
+/* An error of the network's is read instead of an answer; but libuv has stopped listening. */
 static void on_readable(uv_poll_t *poll, int status, int events)
 {
 	struct echo *echo = poll->data;
 	uint8_t frame[FRAME_HEADER_BYTES + ANSWER_BYTES_MAX];
 	ssize_t got;
 
-	(void)status; /* an error of the network's: reading clears it */
 	(void)events;
 	got = recv(echo->fd, frame + FRAME_ICMP, sizeof(frame) - FRAME_ICMP, MSG_TRUNC);
+	if (status)
+		uv_poll_start(poll, UV_READABLE, on_readable);
 	if (got >= ICMPV6_BYTES && (size_t)got <= sizeof(frame) - FRAME_ICMP &&
-	    frame[FRAME_ICMP] == ICMP6_ECHO_REPLY)
+	    is_answer(echo, frame + FRAME_ICMP))
 		answer(echo, frame, (size_t)got);
 }
 
@@ -139,10 +151,11 @@ static void make_room(struct ping6 *ping)
 static struct echo *new_echo(struct ping6 *ping, const uint8_t *ip)
 {
 	struct echo *echo;
+	bool is_raw;
 	int fd;
 
 	make_room(ping);
-	fd = open_socket(ip + IPV6_DESTINATION);
+	fd = open_socket(ip + IPV6_DESTINATION, &is_raw);
 	if (fd < 0)
 		return NULL;
 	echo = calloc(1, sizeof(*echo));
@@ -154,6 +167,7 @@ static struct echo *new_echo(struct ping6 *ping, const uint8_t *ip)
 	echo->poll.data = echo;
 	echo->ping = ping;
 	echo->fd = fd;
+	echo->is_raw = is_raw;
 	memcpy(echo->source, ip + IPV6_SOURCE, sizeof(echo->source));
 	memcpy(echo->destination, ip + IPV6_DESTINATION, sizeof(echo->destination));
 	memcpy(echo->id, ip + IPV6_BYTES + ECHO_ID, sizeof(echo->id));

@@ -36,7 +36,8 @@ struct fixture {
 	uv_loop_t loop;
 	uint8_t frame[2048], found[2048];
 	size_t found_bytes;
-	unsigned wanted; /* the type of the frame that is waited for */
+	unsigned found_count; /* since the wait began; `found` is the last */
+	unsigned wanted;      /* the type of the frame that is waited for */
 };
 
 static int setup(void **state)
@@ -68,12 +69,13 @@ static void on_frame(void *self, const void *frame, size_t bytes)
 		return;
 	memcpy(f->found, frame, bytes);
 	f->found_bytes = bytes;
+	f->found_count++;
 }
 
 static bool comes_within(struct fixture *f, unsigned type, unsigned ms)
 {
 	f->wanted = type;
-	f->found_bytes = 0;
+	f->found_bytes = f->found_count = 0;
 	for (unsigned i = 0; !f->found_bytes && i < ms; i++) {
 		uv_run(&f->loop, UV_RUN_NOWAIT);
 		usleep(1000);
@@ -185,10 +187,19 @@ static void ping_outside(struct fixture *f, struct gateway *gateway, unsigned id
 	assert_int_equal(gateway_input(gateway, f->frame, bytes), GATEWAY_TAKEN);
 }
 
-/* Out of the network: to an address of another interface of this namespace. */
-static void ping_of_ipv6_leaves_by_a_nat(void **state)
+/* Whether the kernel's ping sockets are for everybody; raw ones are for who has the right. */
+static void allow_ping_sockets(bool is_allowed)
 {
-	struct fixture *f = *state;
+	FILE *file = fopen("/proc/sys/net/ipv4/ping_group_range", "we");
+
+	assert_non_null(file);
+	fputs(is_allowed ? "0 65535" : "1 0", file);
+	assert_int_equal(fclose(file), 0);
+}
+
+/* Out of the network: to an address of another interface of this namespace. */
+static void check_ping_of_ipv6(struct fixture *f)
+{
 	struct gateway_config *config = calloc(1, sizeof(*config));
 	struct gateway *gateway = gateway_open(&f->loop, on_frame, f);
 	struct error err = { "" };
@@ -217,9 +228,19 @@ static void ping_of_ipv6_leaves_by_a_nat(void **state)
 	assert_memory_equal(f->found, guest_mac, 6);
 	assert_memory_equal(f->found + 6, host_mac, 6);
 	assert_int_equal(f->found[FRAME_HEADER_BYTES + IPV6_BYTES], 129);
+	assert_int_equal(f->found_count, 1); /* whoever else pings there */
+	assert_false(comes_within(f, ETHERTYPE_IPV6, SILENCE_MS));
 	gateway_close(gateway);
 	net_close(&tap);
 	free(config);
+}
+
+static void ping_of_ipv6_leaves_by_a_nat(void **state)
+{
+	allow_ping_sockets(false);
+	check_ping_of_ipv6(*state);
+	allow_ping_sockets(true);
+	check_ping_of_ipv6(*state);
 }
 
 /* A TAP stands for a card: what is written to it has come over the wire. */
@@ -304,12 +325,10 @@ static void a_bridge_gets_a_port(void **state)
 		fail_msg("%s", err.text);
 	assert_int_equal(tap_index(&uplink), if_nametoindex("nidusbr0"));
 	for (unsigned i = 0; i < 10; i++) { /* until the bridge's ports forward */
-		uplink.ops->send(uplink.self, f->frame,
-				 make_udp(f->frame, everybody, guest_mac, "10.0.0.2", 2,
-					  "10.0.0.255", 1, "all", 3));
+		send_arp(f, &uplink, "192.168.100.1");
 		usleep(1000);
 	}
-	assert_true(wait_for(f, ETHERTYPE_IPV4));
+	assert_true(wait_for(f, ETHERTYPE_ARP)); /* of which bridges have none of their own */
 	assert_memory_equal(f->found + 6, guest_mac, 6);
 	net_close(&uplink);
 	net_close(&wire);
