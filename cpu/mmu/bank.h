@@ -113,12 +113,63 @@ struct walk {
 	bool is_user, is_writable, is_no_execute; /* as the first stage's entries say */
 };
 
+/* --- maps of bits --- */
+
+static inline bool bitmap_has(const uint64_t *map, unsigned n)
+{
+	return map[n / 64] & BIT(n % 64);
+}
+
+static inline void bitmap_set(uint64_t *map, unsigned n)
+{
+	map[n / 64] |= BIT(n % 64);
+}
+
+static inline void bitmap_clear(uint64_t *map, unsigned n)
+{
+	map[n / 64] &= ~BIT(n % 64);
+}
+
+/* --- bank.c --- */
+
+/* An address that selects another slot: it equals none that selects this one. */
+static inline uint64_t bank_poison(unsigned slot)
+{
+	return (uint64_t)(slot ^ 1) << PAGE_BITS;
+}
+
+static inline bool exec_is_global(const struct exec_entry *exec)
+{
+	return exec->gpa_flags & PAGE_GLOBAL;
+}
+
+/* Whatever was in it. */
+void tlb_poison(struct tlb *tlb);
+/* What anybody remembers of code look-ups in the bank is no longer valid. */
+void bank_change_generation(struct mmu *mmu, struct bank *bank);
+void bank_drop_slot(struct bank *bank, unsigned slot);
+/* Empties the bank, of all but global entries where they are to be kept. */
+void bank_flush(struct mmu *mmu, struct bank *bank, bool keep_global);
+/* Drops what maps the address, all pieces of a large page. */
+void bank_flush_address(struct mmu *mmu, struct bank *bank, gva_t addr);
+/* Drops the pages whose protection key has a bit in `pkru`. */
+void bank_drop_keys(struct bank *bank, uint32_t pkru);
+/* Poisons the write tags of a guest-physical page, given by its number. */
+void bank_poison_writes(struct bank *bank, uint32_t page);
+/* For who fills: the page of `addr` has these flags; what is in `exec` is about to be replaced. */
+void bank_note_large(struct bank *bank, gva_t addr, uint64_t flags);
+void bank_add_ghost(struct bank *bank, const struct exec_entry *exec);
+
+/* --- walk.c --- */
+
 /*
  * Walks the paging structures for one access (`want` is a single right), sets accessed and dirty
  * bits. Raises #PF.
  */
 void mmu_walk(struct cpu *cpu, gva_t addr, uint64_t want, struct walk *out);
 void mmu_walk_mode_changed(struct cpu *cpu);
+
+/* --- fill.c, access.c --- */
 
 /* The entry that holds the page of `addr` with the wanted right; walks and fills, raises #PF. */
 const struct tlb_entry *mmu_translate(struct cpu *cpu, gva_t addr, uint64_t want);

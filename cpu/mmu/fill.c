@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Filling the selected bank: a page's translation after a walk, the tags that its rights allow, and
+ * look-ups of code.
+ */
+#include "cpu/mmu/bank.h"
+#include "cpu/mmu/journal.h"
+#include "cpu/soft.h"
+#include "cpu/virt.h"
+
+static bool is_watched(const struct cpu *cpu, gpa_t page)
+{
+	return __atomic_load_n(&cpu->soft->config.memory->watched[page / PAGE_BYTES],
+			       __ATOMIC_SEQ_CST);
+}
+
+/* The class of a right to data. */
+static enum tlb_class class_of(uint64_t want)
+{
+	return (enum tlb_class)((unsigned)__builtin_ctzll(want) / 2);
+}
+
+/* The rights of the slot that may be used without looking. */
+static uint64_t direct_rights(const struct cpu *cpu, const struct bank *bank, unsigned slot)
+{
+	gva_t page = bank->addr[slot] & PAGE_MASK;
+	uint64_t flags = bank->entry[slot].gpa_flags;
+	uint64_t rights = flags & PAGE_RAM ? bank->addr[slot] & RIGHTS_ALL : 0;
+
+	if (unlikely(cpu->dr7 & DR7_ENABLED)) {
+		if (mmu_breakpoint_hits(cpu, page, PAGE_BYTES, false))
+			rights = 0;
+		else if (mmu_breakpoint_hits(cpu, page, PAGE_BYTES, true))
+			rights &= ~RIGHTS_WRITE;
+	}
+	if ((rights & RIGHTS_WRITE) &&
+	    (is_watched(cpu, flags & PAGE_MASK) || journal_keeps_closed(cpu->journal)))
+		rights &= ~RIGHTS_WRITE;
+	return rights;
+}
+
+/* Sets the tags of a class that the rights of the slot allow. */
+static void set_tags(struct cpu *cpu, struct bank *bank, unsigned slot, enum tlb_class who)
+{
+	uint64_t rights = direct_rights(cpu, bank, slot);
+	const struct tlb_entry *entry = &bank->entry[slot];
+
+	for (unsigned is_write = 0; is_write < 2; is_write++)
+		bank->tlb.way[who][is_write][slot] =
+			(struct tlb_way){ rights & RIGHT_DATA(who, is_write)
+						  ? bank->addr[slot] & PAGE_MASK
+						  : bank_poison(slot),
+					  entry->host };
+	bank->tagged[slot] |= (uint8_t)BIT(who);
+	if (rights & RIGHT_DATA(who, true)) {
+		bank->write_page[slot] = (uint32_t)(entry->gpa_flags >> PAGE_BITS);
+		bitmap_set(bank->write_notes, bank->write_page[slot] % WRITE_NOTES);
+	}
+}
+
+/* What else there is to know of the page: where it is. Host address in *host where it is RAM. */
+static uint64_t locate(struct cpu *cpu, gpa_t page, void **host)
+{
+	if (unlikely(cpu->in_guest) && page == cpu->apic_access_page)
+		return PAGE_VIRTUAL;
+	if (page == cpu->apic_page)
+		return PAGE_APIC;
+	*host = memory_at(cpu->soft->config.memory, page, PAGE_BYTES);
+	return *host ? PAGE_RAM : 0;
+}
+
+static void fill(struct cpu *cpu, struct bank *bank, gva_t addr, uint64_t want,
+		 const struct walk *walk)
+{
+	unsigned slot = (addr >> PAGE_BITS) % TLB_ENTRIES;
+	struct tlb_entry *entry = &bank->entry[slot];
+	void *host = NULL;
+
+	bank_drop_slot(bank, slot);
+	entry->gpa_flags = walk->page | walk->flags | locate(cpu, walk->page, &host);
+	entry->host = (uint64_t)(uintptr_t)host;
+	bank->addr[slot] = (addr & PAGE_MASK) | SLOT_VALID | walk->rights;
+	bitmap_set(bank->used, slot);
+	cpu->mmu->has_keyed_pages |= walk->flags & PAGE_KEYED;
+	bank_note_large(bank, addr, walk->flags);
+	set_tags(cpu, bank, slot, class_of(want));
+}
+
+static bool slot_allows(uint64_t slot_addr, gva_t addr, uint64_t want)
+{
+	return !((slot_addr ^ addr) & PAGE_MASK) && (slot_addr & SLOT_VALID) && (slot_addr & want);
+}
+
+static bool has_tag(const struct bank *bank, unsigned slot, gva_t addr, uint64_t want)
+{
+	bool is_write = want & RIGHTS_WRITE;
+
+	return bank->tlb.way[class_of(want)][is_write][slot].tag == (addr & PAGE_MASK);
+}
+
+const struct tlb_entry *mmu_translate(struct cpu *cpu, gva_t addr, uint64_t want)
+{
+	struct bank *bank = cpu->mmu->current;
+	unsigned slot = (addr >> PAGE_BITS) % TLB_ENTRIES;
+	struct walk walk;
+
+	if (slot_allows(bank->addr[slot], addr, want)) {
+		/* Known, but its tag may not be set yet, or for a reason that has gone. */
+		if (!has_tag(bank, slot, addr, want))
+			set_tags(cpu, bank, slot, class_of(want));
+	} else {
+		cpu->stats.count[STAT_TLB_WALKS]++;
+		mmu_walk(cpu, addr, want, &walk);
+		fill(cpu, bank, addr, want, &walk);
+	}
+	return &bank->entry[slot];
+}
+
+/* ---- the journal ---- */
+
+static void set_page(struct cpu *cpu, gva_t addr)
+{
+	struct bank *bank = cpu->mmu->current;
+	unsigned slot = (addr >> PAGE_BITS) % TLB_ENTRIES;
+
+	unsigned classes = bank->tagged[slot] | 1u << cpu->tlb_class;
+
+	if (!(bank->addr[slot] & SLOT_VALID) || ((bank->addr[slot] ^ addr) & PAGE_MASK))
+		return;
+	for (unsigned who = 0; who < TLB_CLASSES; who++)
+		if (classes & 1u << who)
+			set_tags(cpu, bank, slot, who);
+}
+
+static void set_pages(struct cpu *cpu)
+{
+	const struct journal *journal = cpu->journal;
+
+	for (unsigned i = 0; i < journal->count; i++) {
+		const struct journal_write *w = &journal->write[i];
+
+		for (gva_t page = w->addr & PAGE_MASK; page < w->addr + w->len; page += PAGE_BYTES)
+			set_page(cpu, page);
+	}
+	set_page(cpu, journal->stack);
+}
+
+void journal_open(struct cpu *cpu)
+{
+	cpu->journal->is_opening = true;
+	cpu->journal->stack = cpu->gpr[RSP];
+	set_pages(cpu);
+	cpu->journal->is_opening = false;
+	cpu->journal->phase = JOURNAL_VERIFY;
+}
+
+void journal_close(struct cpu *cpu)
+{
+	set_pages(cpu);
+	jit_forget_stack(cpu);
+	cpu->journal->phase = JOURNAL_OFF;
+}
+
+/* ---- code ---- */
+
+static void fill_exec(struct cpu *cpu, struct bank *bank, gva_t addr, uint64_t want)
+{
+	unsigned slot = (addr >> PAGE_BITS) % EXEC_ENTRIES;
+	struct exec_entry *exec = &bank->exec[slot];
+	struct walk walk;
+	bool was_global;
+
+	cpu->stats.count[STAT_FETCH_WALKS]++;
+	mmu_walk(cpu, addr, want, &walk);
+	if (unlikely(cpu->in_guest) && walk.page == cpu->apic_access_page)
+		cpu->virt->apic_access(cpu, APIC_ACCESS_FETCH, addr % PAGE_BYTES, 1);
+	was_global = exec_is_global(exec);
+	if ((exec->addr & SLOT_VALID) &&
+	    (((exec->addr ^ addr) & PAGE_MASK) || was_global != !!(walk.flags & PAGE_GLOBAL)))
+		bank_add_ghost(bank, exec);
+	exec->addr = (addr & PAGE_MASK) | SLOT_VALID | (walk.rights & RIGHTS_FETCH);
+	exec->gpa_flags = walk.page | walk.flags;
+	bitmap_set(bank->exec_used, slot);
+	bank_note_large(bank, addr, walk.flags);
+}
+
+gpa_t mmu_fetch(struct cpu *cpu, gva_t addr)
+{
+	struct bank *bank = cpu->mmu->current;
+	const struct exec_entry *exec = &bank->exec[(addr >> PAGE_BITS) % EXEC_ENTRIES];
+	uint64_t want = cpu->cpl == 3 ? RIGHT_FETCH_USER : RIGHT_FETCH_KERNEL;
+
+	if (unlikely(!slot_allows(exec->addr, addr, want))) {
+		if (cpu_in_long_mode(cpu) && !is_canonical(addr))
+			cpu_raise_code(cpu, EXC_GP, 0);
+		fill_exec(cpu, bank, addr, want);
+	}
+	return (exec->gpa_flags & PAGE_MASK) | (addr & ~PAGE_MASK);
+}
+
+uint64_t mmu_fetch_generation(const struct cpu *cpu, gva_t addr)
+{
+	const struct bank *bank = cpu->mmu->current;
+
+	return exec_is_global(&bank->exec[(addr >> PAGE_BITS) % EXEC_ENTRIES])
+		       ? bank->tlb.global_generation
+		       : bank->tlb.generation;
+}
