@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #define LINE_MAX_BYTES (64 * KIB)
-#define BACKLOG        16
 #define UNREAD_MAX     (1 * MIB) /* of answers */
 
 struct client {
@@ -235,7 +234,7 @@ int control_create(struct control **out, uv_loop_t *loop, const char *path,
 	*out = control;
 	ret = uv_pipe_open(&control->listener, fd);
 	if (!ret)
-		ret = uv_listen((uv_stream_t *)&control->listener, BACKLOG, on_connection);
+		ret = uv_listen((uv_stream_t *)&control->listener, SOMAXCONN, on_connection);
 	return ret ? error_set(err, ret, "--control: '%s': %s", path, uv_strerror(ret)) : 0;
 }
 

@@ -12,7 +12,6 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define BACKLOG    16
 #define NEW_SUFFIX ".new"
 
 /* The address of folder/name for as long as the folder, which is returned, is open; or -errno. */
@@ -42,8 +41,8 @@ static int listen_at(const struct sockaddr_un *address, const char *path)
 	if (fd < 0)
 		return -errno;
 	unlink(address->sun_path);
-	if (!bind(fd, (const struct sockaddr *)address, sizeof(*address)) && !listen(fd, BACKLOG) &&
-	    !rename(address->sun_path, path))
+	if (!bind(fd, (const struct sockaddr *)address, sizeof(*address)) &&
+	    !listen(fd, SOMAXCONN) && !rename(address->sun_path, path))
 		return fd;
 	ret = -errno;
 	unlink(address->sun_path);

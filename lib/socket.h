@@ -14,7 +14,10 @@
  */
 int socket_listen(const char *path);
 
-/* A connected stream socket, blocking. A descriptor; -ENOENT, -ECONNREFUSED: nobody listens. */
+/*
+ * A connected stream socket, blocking. A descriptor; -ENOENT, -ECONNREFUSED: nobody listens. It
+ * waits only where thousands wait already for a process that does not take them.
+ */
 int socket_connect(const char *path);
 
 /* Whether the same user or root is at the other end. */

@@ -120,11 +120,13 @@ static int add_network(struct gateway *gateway, const struct address *host, stru
 	return 0;
 }
 
+/* The others stay in their order: mappings are at the first one that holds their guest. */
 static void remove_network(struct gateway *gateway, unsigned i)
 {
-	struct network *network = gateway->networks[i];
+	struct network **at = &gateway->networks[i], *network = *at;
 
-	gateway->networks[i] = gateway->networks[--gateway->network_count];
+	gateway->network_count--;
+	memmove(at, at + 1, (gateway->network_count - i) * sizeof(struct network *));
 	usernet_close(network->net);
 	free(network);
 }

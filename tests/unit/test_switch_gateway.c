@@ -369,6 +369,31 @@ static void a_static_mapping_leads_to_the_guest(void **state)
 	free(json);
 }
 
+/* Two addresses in the guest's network: the mapping stays when one of them goes. */
+static void a_mapping_outlives_one_of_two_addresses(void **state)
+{
+	static const char *const steps[] = { "[\"10.7.0.1/16\", \"192.168.100.1/24\", "
+					     "\"192.168.100.9/24\"]",
+					     "[\"192.168.100.1/24\", \"192.168.100.9/24\"]",
+					     "[\"192.168.100.9/24\"]" };
+	struct fixture *f = *state;
+	unsigned port = free_port();
+	char *json = mapping_json(port), *text;
+	json_t *object = json_loads(json, 0, NULL);
+
+	for (unsigned i = 0; i < ARRAY_SIZE(steps); i++) {
+		json_object_set_new(object, "addresses", json_loads(steps[i], 0, NULL));
+		text = json_dumps(object, 0);
+		must_configure(f, text);
+		free(text);
+	}
+	introduce(f, "192.168.100.2", "192.168.100.9");
+	send_to_port(port);
+	wait_for_output(f, 1);
+	json_decref(object);
+	free(json);
+}
+
 static void a_port_in_use_is_named(void **state)
 {
 	struct fixture *f = *state;
@@ -629,6 +654,7 @@ int main(void)
 		TEST(nothing_goes_on_without_a_nat),
 		TEST(loopback_is_not_for_guests),
 		TEST(a_static_mapping_leads_to_the_guest),
+		TEST(a_mapping_outlives_one_of_two_addresses),
 		TEST(a_port_in_use_is_named),
 		TEST(a_mapping_waits_for_its_network),
 		TEST(the_kernel_answers_for_itself),
