@@ -82,6 +82,22 @@ static inline void fixture_end(struct fixture *f)
 	assert_int_equal(rmdir(f->folder), 0);
 }
 
+static inline int fixture_setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	fixture_start(f, 0);
+	*state = f;
+	return 0;
+}
+
+static inline int fixture_teardown(void **state)
+{
+	fixture_end(*state);
+	free(*state);
+	return 0;
+}
+
 static inline void station_take(void *self, const void *frame, size_t bytes)
 {
 	struct station *station = self;

@@ -8,22 +8,6 @@
 
 static const uint8_t nested[6] = { 0x00, 0x15, 0x5d, 0xaa, 0xbb, 0xcc }; /* a guest in a guest */
 
-static int setup(void **state)
-{
-	struct fixture *f = calloc(1, sizeof(*f));
-
-	fixture_start(f, 0);
-	*state = f;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	fixture_end(*state);
-	free(*state);
-	return 0;
-}
-
 static const char *send_to(struct fixture *f, unsigned from, const uint8_t *source, unsigned to)
 {
 	uint8_t destination[6];
@@ -301,7 +285,7 @@ static void a_drop_says_when_its_vm_does_not_run(void **state)
 	assert_string_equal(send_to(f, 1, one, 2), "3");
 }
 
-#define G(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define G(test) cmocka_unit_test_setup_teardown(test, fixture_setup, fixture_teardown)
 
 int main(void)
 {

@@ -9,22 +9,6 @@
 #include <sys/socket.h>
 #include <time.h>
 
-static int setup(void **state)
-{
-	struct fixture *f = calloc(1, sizeof(*f));
-
-	fixture_start(f, 0);
-	*state = f;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	fixture_end(*state);
-	free(*state);
-	return 0;
-}
-
 static void frames_go_between_ports(void **state)
 {
 	struct fixture *f = *state;
@@ -541,7 +525,7 @@ static void paths_in_use_are_refused(void **state)
 	assert_non_null(strstr(err.text, f->ports));
 }
 
-#define S(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define S(test) cmocka_unit_test_setup_teardown(test, fixture_setup, fixture_teardown)
 
 int main(void)
 {

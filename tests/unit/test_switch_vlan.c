@@ -5,22 +5,6 @@
 #include "switch/packet.h"
 #include "switch/policy.h"
 
-static int setup(void **state)
-{
-	struct fixture *f = calloc(1, sizeof(*f));
-
-	fixture_start(f, 0);
-	*state = f;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	fixture_end(*state);
-	free(*state);
-	return 0;
-}
-
 /* From one station to another (9: to everyone), with this tag control; NO_TAG: none. */
 #define NO_TAG   0x10000
 #define EVERYONE 9
@@ -263,7 +247,7 @@ static void the_longest_lists_of_vlans_fit(void **state)
 		check_list_without(n);
 }
 
-#define V(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define V(test) cmocka_unit_test_setup_teardown(test, fixture_setup, fixture_teardown)
 
 int main(void)
 {
