@@ -111,8 +111,8 @@ static const struct branch_entry *revive_branch(struct cpu *cpu)
 	gpa_t page;
 
 	cpu->insn = NULL;
-	if (entry->addr != cpu->rip || (entry->place & ~PAGE_MASK) != block_flavor(cpu) ||
-	    unlikely(cpu->jit.is_single))
+	if (entry->addr != cpu->rip || !entry->place ||
+	    (entry->place & ~PAGE_MASK) != block_flavor(cpu) || unlikely(cpu->jit.is_single))
 		return NULL;
 	page = align_down(mmu_fetch(cpu, cpu->rip), PAGE_BYTES);
 	if ((entry->place & PAGE_MASK) != page || page == cpu->apic_page)

@@ -194,6 +194,27 @@ static void test_two_modes(void)
 	 ((limit) >> 16 & 0xfull) << 48 | 4ull << 52 | ((base) >> 24 & 0xffull) << 56)
 #define SEL_SHORT (SEL_FREE)     /* data with a base and a limit */
 #define SEL_BASED (SEL_FREE + 8) /* code with a base */
+#define D_BIT     (4ull << 52)
+
+/* INC AX; UD2 */
+CODE(short_code, ".byte 0x40, 0x0f, 0x0b");
+
+/* Its RIP is 0, but no look-up may be at address 0, which is no user's. */
+static void test_short_code(void)
+{
+	unsigned good = 0;
+
+	gdt[SEL_BASED / 8] = DESCRIPTOR((uintptr_t)code, 0xfff, 0xfb) & ~D_BIT;
+	PLACE(code, short_code);
+	for (unsigned i = 0; i < WARM; i++) {
+		struct frame frame = user_frame_at((void *)0, SEL_BASED | 3);
+
+		frame.rax = 9;
+		run_frame(&frame);
+		good += frame.vector == UD && frame.rip == 1 && (uint16_t)frame.rax == 10;
+	}
+	check(good == WARM, "16-bit code of the user with a base: %u", good);
+}
 
 /* DS has a base and a limit of 100h bytes: the loop runs into it. */
 CODE(limited, ".code32; mov $0x58, %eax; mov %eax, %ds; xor %edi, %edi\n"
@@ -404,6 +425,7 @@ void test_main(void)
 	test_compat(SEL_USER_CODE32, "compatibility mode of the user");
 	test_two_modes();
 	test_segments();
+	test_short_code();
 	test_swapped();
 	test_bases();
 	test_system_calls();
