@@ -35,6 +35,11 @@ static json_t *mapping_object(const json_t *nat, const json_t *mapping)
 	return object;
 }
 
+static json_int_t number_of(const json_t *mapping)
+{
+	return json_integer_value(json_object_get(mapping, "StaticMappingID"));
+}
+
 /* The mappings of a NAT's definition, to be changed in place. */
 static json_t *mappings_of(json_t *nat)
 {
@@ -117,13 +122,11 @@ static int check_others(struct call *call, const json_t *list, json_t *mapping)
 				  MAPPINGS_MAX);
 	json_array_foreach(list, i, other)
 	{
-		json_int_t used = json_integer_value(json_object_get(other, "StaticMappingID"));
-
 		if (same_member(other, mapping, "Protocol") &&
 		    same_member(other, mapping, "ExternalIPAddress") &&
 		    same_member(other, mapping, "ExternalPort"))
 			return exists(call, value_text_of(mapping, "ExternalIPAddress"));
-		number = MAX(number, used + 1);
+		number = MAX(number, number_of(other) + 1);
 	}
 	json_object_set_new(mapping, "StaticMappingID", json_integer(number));
 	return 0;
@@ -243,49 +246,34 @@ static bool is_wanted(const struct call *call, const char *name, json_int_t numb
 	json_array_foreach(objects, i, object)
 	{
 		if (text_same(value_text_of(object, "NatName"), name) &&
-		    json_integer_value(json_object_get(object, "StaticMappingID")) == number)
+		    number_of(object) == number)
 			return true;
 	}
 	return false;
 }
 
-/* Runs fn for each mapping of a NAT that is selected; 1 from it removes the mapping. */
-static int each_of(struct call *call, json_t *nat,
-		   int (*fn)(struct call *, const json_t *nat, const json_t *mapping))
+/* Runs fn for each mapping that is selected. */
+static int each(struct call *call,
+		void (*fn)(struct call *, const json_t *nat, const json_t *mapping))
 {
-	const char *name = value_text_of(nat, "Name");
-	json_t *list = mappings_of(nat);
-	bool changed = false;
+	json_t *all = store_list(call->shell->store, STORE_NATS, NULL, NULL), *nat, *mapping;
+	size_t i, k;
 
-	for (size_t i = 0; i < json_array_size(list);) {
-		const json_t *mapping = json_array_get(list, i);
-		json_int_t number = json_integer_value(json_object_get(mapping, "StaticMappingID"));
-
-		if (is_wanted(call, name, number) && fn(call, nat, mapping)) {
-			json_array_remove(list, i);
-			changed = true;
-		} else {
-			i++;
+	json_array_foreach(all, i, nat)
+	{
+		json_array_foreach(json_object_get(nat, "StaticMappings"), k, mapping)
+		{
+			if (is_wanted(call, value_text_of(nat, "Name"), number_of(mapping)))
+				fn(call, nat, mapping);
 		}
 	}
-	return changed ? put(call, nat) : 0;
-}
-
-static int each(struct call *call,
-		int (*fn)(struct call *, const json_t *nat, const json_t *mapping))
-{
-	json_t *all = store_list(call->shell->store, STORE_NATS, NULL, NULL), *nat;
-	size_t i;
-
-	json_array_foreach(all, i, nat) each_of(call, nat, fn);
 	json_decref(all);
 	return call->failed ? -1 : 0;
 }
 
-static int emit(struct call *call, const json_t *nat, const json_t *mapping)
+static void emit(struct call *call, const json_t *nat, const json_t *mapping)
 {
 	call_emit(call, mapping_object(nat, mapping));
-	return 0;
 }
 
 static int get_mappings(struct call *call)
@@ -293,27 +281,57 @@ static int get_mappings(struct call *call)
 	return each(call, emit);
 }
 
-static int remove_one(struct call *call, const json_t *nat, const json_t *mapping)
+/* Into the array that is the call's: the NAT's Id and the number. */
+static void choose(struct call *call, const json_t *nat, const json_t *mapping)
 {
 	if (!call_should(call, "remove the static mapping %lld of the NAT \"%s\".",
-			 (long long)json_integer_value(json_object_get(mapping, "StaticMappingID")),
-			 value_text_of(nat, "Name")))
-		return 0;
+			 (long long)number_of(mapping), value_text_of(nat, "Name")))
+		return;
+	json_array_append_new(call->private,
+			      json_pack("[OI]", json_object_get(nat, "Id"), number_of(mapping)));
 	if (call_switch(call, "PassThru"))
-		call_emit(call, mapping_object(nat, mapping));
-	return 1;
+		emit(call, nat, mapping);
 }
 
-static int remove_mappings(struct call *call)
+static int remove_one(struct call *call, const char *id, json_int_t number)
 {
 	struct error err = { "" };
-	int ret;
+	json_t *nat = store_get(call->shell->store, STORE_NATS, id, &err), *list;
+	int ret = 0;
 
-	if (store_lock(call->shell->store, &err))
-		return call_error(call, ERROR_FAILED, "", "%s", err.text);
-	ret = each(call, remove_one);
-	store_unlock(call->shell->store);
+	if (!nat)
+		return call_error(call, ERROR_FAILED, id, "%s", err.text);
+	list = mappings_of(nat);
+	for (size_t i = json_array_size(list); i--;) {
+		if (number_of(json_array_get(list, i)) == number) {
+			json_array_remove(list, i);
+			ret = put(call, nat);
+		}
+	}
+	json_decref(nat);
 	return ret;
+}
+
+/* Questions come first: nobody waits for the store while one is open. */
+static int remove_mappings(struct call *call)
+{
+	json_t *chosen = json_array(), *one;
+	struct error err = { "" };
+	size_t i;
+
+	call->private = chosen;
+	each(call, choose);
+	call->private = NULL;
+	if (json_array_size(chosen) && store_lock(call->shell->store, &err)) {
+		call_error(call, ERROR_FAILED, "", "%s", err.text);
+	} else if (json_array_size(chosen)) {
+		json_array_foreach(chosen, i, one)
+			remove_one(call, json_string_value(json_array_get(one, 0)),
+				   json_integer_value(json_array_get(one, 1)));
+		store_unlock(call->shell->store);
+	}
+	json_decref(chosen);
+	return call->failed ? -1 : 0;
 }
 
 /* --- the table --- */

@@ -317,57 +317,52 @@ static bool is_wanted(const struct call *call, const struct netadapter *adapter,
 	       (index < 0 || index == adapter->index);
 }
 
-/* Runs fn for each address; it may remove the entry, and says so with 1. */
-static int each_address(struct call *call,
-			int (*fn)(struct call *, const struct netadapter *, const json_t *entry))
+static int no_address(struct call *call, const char *address)
 {
-	json_t *switches = store_list(call->shell->store, STORE_SWITCHES, NULL, NULL), *definition;
-	size_t i, hits = 0;
-	int ret = 0;
+	return call_error_as(call, "ObjectNotFound", "CmdletizationQuery_NotFound_IPAddress",
+			     address,
+			     "No MSFT_NetIPAddress objects found with property 'IPAddress' equal "
+			     "to '%s'.",
+			     address);
+}
+
+/* Runs fn for each address that is selected. */
+static int each_address(struct call *call,
+			void (*fn)(struct call *, const struct netadapter *, const json_t *entry))
+{
+	json_t *switches = store_list(call->shell->store, STORE_SWITCHES, NULL, NULL), *definition,
+	       *entry;
+	size_t i, k, hits = 0;
 
 	json_array_foreach(switches, i, definition)
 	{
 		struct netadapter adapter = {
 			.name = text_format("vEthernet (%s)", value_text_of(definition, "Name")),
+			.network = definition,
 			.index = json_integer_value(json_object_get(definition, "InterfaceIndex")),
 		};
-		json_t *entries = list_in(definition, "IPAddresses");
-		bool changed = false;
 
-		for (size_t k = 0; k < json_array_size(entries);) {
-			json_t *entry = json_array_get(entries, k);
-			bool wanted = is_wanted(call, &adapter, value_text_of(entry, "IPAddress"));
-			bool removed = wanted && fn(call, &adapter, entry) == 1;
-
-			hits += wanted;
-			changed |= removed;
-			if (removed)
-				json_array_remove(entries, k);
-			else
-				k++;
+		json_array_foreach(json_object_get(definition, "IPAddresses"), k, entry)
+		{
+			if (!is_wanted(call, &adapter, value_text_of(entry, "IPAddress")))
+				continue;
+			hits++;
+			fn(call, &adapter, entry);
 		}
-		if (changed)
-			ret = write_back(call, definition);
 		free(adapter.name);
 	}
 	json_decref(switches);
 	if (!hits && call_has(call, "IPAddress"))
-		return call_error_as(
-			call, "ObjectNotFound", "CmdletizationQuery_NotFound_IPAddress",
-			call_string(call, "IPAddress"),
-			"No MSFT_NetIPAddress objects found with property 'IPAddress' equal "
-			"to '%s'.",
-			call_string(call, "IPAddress"));
-	return ret;
+		return no_address(call, call_string(call, "IPAddress"));
+	return call->failed ? -1 : 0;
 }
 
-static int emit_address(struct call *call, const struct netadapter *adapter, const json_t *entry)
+static void emit_address(struct call *call, const struct netadapter *adapter, const json_t *entry)
 {
 	call_emit(call, address_object(adapter, value_text_of(entry, "IPAddress"),
 				       (unsigned)json_integer_value(
 					       json_object_get(entry, "PrefixLength")),
 				       "ActiveStore"));
-	return 0;
 }
 
 static int get_addresses(struct call *call)
@@ -375,22 +370,57 @@ static int get_addresses(struct call *call)
 	return each_address(call, emit_address);
 }
 
-static int remove_address(struct call *call, const struct netadapter *adapter, const json_t *entry)
+/* Into the array that is the call's: the Id of the switch and the address. */
+static void choose_address(struct call *call, const struct netadapter *adapter, const json_t *entry)
 {
-	return call_should(call, "remove the address %s from the network adapter \"%s\".",
-			   value_text_of(entry, "IPAddress"), adapter->name);
+	json_t *address = json_object_get(entry, "IPAddress");
+
+	if (call_should(call, "remove the address %s from the network adapter \"%s\".",
+			json_string_value(address), adapter->name))
+		json_array_append_new(
+			call->private,
+			json_pack("[OO]", json_object_get(adapter->network, "Id"), address));
 }
 
-static int remove_addresses(struct call *call)
+static int remove_address(struct call *call, const char *id, const json_t *address)
 {
 	struct error err = { "" };
-	int ret;
+	json_t *definition = store_get(call->shell->store, STORE_SWITCHES, id, &err), *entries;
+	int ret = 0;
 
-	if (store_lock(call->shell->store, &err))
-		return call_error(call, ERROR_FAILED, "", "%s", err.text);
-	ret = each_address(call, remove_address);
-	store_unlock(call->shell->store);
+	if (!definition)
+		return call_error(call, ERROR_FAILED, id, "%s", err.text);
+	entries = list_in(definition, "IPAddresses");
+	for (size_t i = json_array_size(entries); i--;) {
+		if (json_equal(json_object_get(json_array_get(entries, i), "IPAddress"), address)) {
+			json_array_remove(entries, i);
+			ret = write_back(call, definition);
+			break;
+		}
+	}
+	json_decref(definition);
 	return ret;
+}
+
+/* Questions come first: nobody waits for the store while one is open. */
+static int remove_addresses(struct call *call)
+{
+	json_t *chosen = json_array(), *one;
+	struct error err = { "" };
+	size_t i;
+
+	call->private = chosen;
+	each_address(call, choose_address);
+	call->private = NULL;
+	if (json_array_size(chosen) && store_lock(call->shell->store, &err)) {
+		call_error(call, ERROR_FAILED, "", "%s", err.text);
+	} else if (json_array_size(chosen)) {
+		json_array_foreach(chosen, i, one) remove_address(
+			call, json_string_value(json_array_get(one, 0)), json_array_get(one, 1));
+		store_unlock(call->shell->store);
+	}
+	json_decref(chosen);
+	return call->failed ? -1 : 0;
 }
 
 /* --- netsh --- */
