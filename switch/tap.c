@@ -24,10 +24,10 @@
 
 /* --- a TAP --- */
 
-/* The descriptor, with the interface's name in *name; -errno. */
+/* The descriptor, with the interface's name in *name; -errno. One that is there is not ours. */
 static int create_tap(char name[IFNAMSIZ])
 {
-	struct ifreq request = { .ifr_flags = IFF_TAP | IFF_NO_PI };
+	struct ifreq request = { .ifr_flags = (short)(IFF_TAP | IFF_NO_PI | IFF_TUN_EXCL) };
 	int fd = open(TUN_DEVICE, O_RDWR | O_NONBLOCK | O_CLOEXEC), ret = 0;
 
 	if (fd < 0)
