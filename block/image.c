@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Images in formats other than raw. qemu-nbd serves the one of its disk over a socket that nobody
- * else can reach: it gets the listening socket as services do (LISTEN_FDS), and we are connected
- * to that before it runs. It serves one client and ends with the connection, so it cannot outlive
- * this process; a signal at this process's death is for the moments before it has seen us.
+ * Images in formats other than raw. qemu-nbd serves the one of its disk over a socket on which
+ * nobody else is served: it gets the listening socket as services do (LISTEN_FDS), and we are
+ * connected to that before it runs. It serves one client and ends with the connection, so it cannot
+ * outlive this process; a signal at this process's death is for the moments before it has seen us.
  *
  * What it says goes into a memory file, which is read when something is wrong.
  */
@@ -38,7 +38,10 @@ struct image {
 
 /* --- the server --- */
 
-/* A listening socket, and one that is connected to it. The name is the kernel's choice. */
+/*
+ * A listening socket, and one that is connected to it. The name is the kernel's choice, and anybody
+ * on the host may know it: there is room for one who waits, and -EAGAIN where that is another.
+ */
 static int make_sockets(int *listener, int *client)
 {
 	struct sockaddr_un name = { .sun_family = AF_UNIX };
@@ -46,11 +49,11 @@ static int make_sockets(int *listener, int *client)
 	int ret = 0;
 
 	*listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	*client = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	*client = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (*listener < 0 || *client < 0 ||
 	    bind(*listener, (struct sockaddr *)&name, sizeof(name.sun_family)) ||
-	    listen(*listener, 1) || getsockname(*listener, (struct sockaddr *)&name, &len) ||
-	    connect(*client, (struct sockaddr *)&name, len))
+	    listen(*listener, 0) || getsockname(*listener, (struct sockaddr *)&name, &len) ||
+	    connect(*client, (struct sockaddr *)&name, len) || fcntl(*client, F_SETFL, 0))
 		ret = -errno;
 	return ret;
 }
