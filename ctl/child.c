@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Processes that outlive the command: see ctl/child.h. */
+#define _GNU_SOURCE /* close_range */
 #include "ctl/child.h"
 
 #include "ctl/line.h"
@@ -36,7 +37,10 @@ static void clean(const char *folder)
 	}
 }
 
-/* In the child, between fork and exec: only what is safe there. */
+/*
+ * In the child, between fork and exec: only what is safe there. A descriptor that our caller has
+ * open, such as a lock or a pipe, would stay open for as long as the process runs.
+ */
 static void become(const char *folder, char *const argv[])
 {
 	int log, null = open("/dev/null", O_RDWR);
@@ -47,8 +51,7 @@ static void become(const char *folder, char *const argv[])
 	if (log < 0 || null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(log, STDOUT_FILENO) < 0 ||
 	    dup2(log, STDERR_FILENO) < 0)
 		_exit(FAILED);
-	close(log);
-	close(null);
+	close_range(STDERR_FILENO + 1, ~0u, 0);
 	execv("/proc/self/exe", argv);
 	_exit(FAILED);
 }
