@@ -174,11 +174,14 @@ void job_poll(struct shell *shell)
 	}
 }
 
+/* With the programs that it runs, but not the VMs that it started, which have sessions of their
+ * own. */
 static void stop(json_t *job)
 {
 	pid_t process = (pid_t)json_integer_value(json_object_get(job, PROCESS));
 
-	kill(process, SIGTERM);
+	if (kill(-process, SIGTERM)) /* it has not come as far as having a group */
+		kill(process, SIGTERM);
 	waitpid(process, NULL, 0);
 	finish(job, "Stopped");
 }
