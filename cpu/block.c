@@ -10,12 +10,10 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <Zydis/Mnemonic.h>
 
-#include "cpu/decode/decode.h"
+#include "cpu/block_decode.h"
 #include "cpu/jit/jit.h"
 #include "cpu/mmu/mmu.h"
-#include "cpu/segment.h"
 #include "cpu/soft.h"
 #include "cpu/world.h"
 #include "lib/huge.h"
@@ -306,84 +304,7 @@ static void empty_cache(struct cpu *cpu)
 	world_start(cpu);
 }
 
-/* ---- decoding ---- */
-
-static void exec_block_end(struct cpu *cpu, const struct insn *insn)
-{
-	cpu->rip = insn_next_rip(cpu, insn);
-}
-
-static void exec_fetch_ud(struct cpu *cpu, const struct insn *insn)
-{
-	(void)insn;
-	cpu_raise(cpu, EXC_UD);
-}
-
-/* The terminator: no instruction, but what moves RIP behind the last one. */
-static void end_block(struct block *block)
-{
-	block->insn[block->count++] = (struct insn){
-		.exec = exec_block_end,
-		.start = block->length,
-		.next = block->length,
-		.page_offset = (uint16_t)(block->gpa % PAGE_BYTES),
-	};
-}
-
-static void exec_folded(struct cpu *cpu, const struct insn *insn)
-{
-	(void)cpu;
-	(void)insn;
-}
-
-/*
- * Makes a short jump forward within the page part of its block, so that loops and the alternatives
- * of kernels are not cut up by them. Returns how far it jumps; 0: it ends its block. Outside 64-bit
- * mode a jump looks at CS's limit.
- */
-static unsigned fold_jump(const struct cpu *cpu, struct insn *insn, unsigned avail)
-{
-	if (cpu->mode != MODE_64 || insn->mnemonic != ZYDIS_MNEMONIC_JMP ||
-	    !(insn->flags & INSN_DIRECT_BRANCH) || insn->size != 8 || insn->imm < 0 ||
-	    insn->imm > BLOCK_FOLD_BYTES || insn->imm >= (int64_t)avail - insn->next)
-		return 0;
-	insn->flags &= (uint16_t) ~(INSN_ENDS_BLOCK | INSN_DIRECT_BRANCH);
-	insn->flags |= INSN_FOLDED;
-	insn->exec = exec_folded;
-	insn->next += (uint16_t)insn->imm;
-	return (unsigned)insn->imm;
-}
-
-/* Decodes instructions from `bytes` until one ends the block or the page ends. */
-static void decode_run(struct cpu *cpu, struct block *block, const uint8_t *bytes, unsigned avail)
-{
-	const struct decoder *decoder = cpu->soft->decoder;
-	unsigned done = 0;
-
-	block->count = 0;
-	while (block->count < BLOCK_MAX_INSNS) {
-		struct insn *insn = &block->insn[block->count];
-		unsigned length = decode_insn(decoder, cpu->mode, bytes + done,
-					      MIN(avail - done, INSN_MAX_BYTES), done, insn);
-
-		if (!length)
-			break;
-		insn->page_offset = (uint16_t)(block->gpa % PAGE_BYTES);
-		block->count++;
-		done += length;
-		done += fold_jump(cpu, insn, avail);
-		if (insn->flags & INSN_ENDS_BLOCK) {
-			block->length = done;
-			block->is_chained = insn->flags & INSN_DIRECT_BRANCH;
-			return;
-		}
-	}
-	block->length = done;
-	block->is_chained = true;
-	if (!done)
-		return; /* the first instruction crosses into the next page */
-	end_block(block);
-}
+/* ---- building ---- */
 
 /*
  * Who writes to a page of code looks at its granules without the lock. So they are claimed before
@@ -448,6 +369,12 @@ static void watch_page(struct cpu *cpu, gpa_t page)
 	world_start(cpu);
 }
 
+static void exec_fetch_ud(struct cpu *cpu, const struct insn *insn)
+{
+	(void)insn;
+	cpu_raise(cpu, EXC_UD);
+}
+
 /* A block of code outside RAM: what floats on the bus is no instruction. */
 static struct block *scratch_block(struct cpu *cpu)
 {
@@ -455,35 +382,6 @@ static struct block *scratch_block(struct cpu *cpu)
 
 	*block = (struct block){ .count = 1, .length = 1, .is_valid = true };
 	block->insn[0] = (struct insn){ .exec = exec_fetch_ud, .length = 1, .next = 1 };
-	return block;
-}
-
-/*
- * Decodes the code at gpa into *block and returns it. NULL where the first instruction needs a
- * second page and none is given.
- */
-static struct block *decode_block(struct cpu *cpu, struct block *block, gpa_t gpa,
-				  gpa_t second_page)
-{
-	const uint8_t *base = cpu->soft->config.memory->base;
-	unsigned avail = PAGE_BYTES - gpa % PAGE_BYTES;
-	uint8_t bytes[INSN_MAX_BYTES];
-
-	*block = (struct block){ .gpa = gpa,
-				 .second_page = second_page,
-				 .flavor = (uint8_t)block_flavor(cpu) };
-	if (second_page == NO_PAGE) {
-		decode_run(cpu, block, base + gpa, avail);
-		return block->count ? block : NULL;
-	}
-	memcpy(bytes, base + gpa, avail);
-	memcpy(bytes + avail, base + second_page, sizeof(bytes) - avail);
-	decode_insn(cpu->soft->decoder, cpu->mode, bytes, sizeof(bytes), 0, &block->insn[0]);
-	block->insn[0].page_offset = (uint16_t)(gpa % PAGE_BYTES);
-	block->count = 1;
-	block->length = block->insn[0].length;
-	if (!(block->insn[0].flags & INSN_ENDS_BLOCK))
-		end_block(block);
 	return block;
 }
 
@@ -517,7 +415,7 @@ static struct block *try_build(struct cpu *cpu, gpa_t gpa, gpa_t second, bool *i
 		uint64_t second_before = claim_granules(cache, second, 0);
 
 		block = (struct block *)(void *)(cache->arena + cache->used_bytes);
-		block = decode_block(cpu, block, gpa, second);
+		block = block_decode(cpu, block, gpa, second);
 		*is_crossing = !block;
 		if (block)
 			publish(cache, block);
@@ -552,7 +450,7 @@ static struct block *build(struct cpu *cpu, gva_t addr, gpa_t gpa)
 		if (!is_code_ram(cpu, second))
 			return scratch_block(cpu);
 		if (second == align_down(gpa, PAGE_BYTES))
-			return decode_block(cpu, &cpu->jumps->scratch, gpa, second);
+			return block_decode(cpu, &cpu->jumps->scratch, gpa, second);
 	}
 }
 
