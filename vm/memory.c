@@ -52,6 +52,7 @@ static int map_range(const struct memory *mem, gpa_t base, uint64_t bytes)
 	if (p == MAP_FAILED)
 		return -errno;
 	madvise(p, bytes, MADV_HUGEPAGE); /* a wish */
+	madvise(p, bytes, MADV_DONTFORK); /* a disk's server begins as a fork of this process */
 	return 0;
 }
 
