@@ -618,14 +618,32 @@ void block_publish_code(struct cpu *cpu, uint64_t epoch, const struct block *tar
 	pthread_mutex_unlock(&cache->lock);
 }
 
-void block_patch_link(struct cpu *cpu, uint64_t epoch, const struct block *source,
-		      const struct jit_link *link, const struct block *target)
+unsigned block_link_target(struct cpu *cpu, const struct block *source, const uint8_t *from)
 {
 	struct block_cache *cache = cpu->soft->blocks;
+	const struct jit_link *link;
+	unsigned target;
+
+	/* Another vCPU may be making other code of the block. */
+	pthread_mutex_lock(&cache->lock);
+	link = jit_find_link(source, from);
+	if (!link)
+		link = jit_find_replaced(cpu->soft->jit, from);
+	target = link->target;
+	pthread_mutex_unlock(&cache->lock);
+	return target;
+}
+
+void block_patch_link(struct cpu *cpu, uint64_t epoch, const struct block *source,
+		      const uint8_t *from, const struct block *target)
+{
+	struct block_cache *cache = cpu->soft->blocks;
+	const struct jit_link *link;
 
 	pthread_mutex_lock(&cache->lock);
+	link = jit_find_link(source, from);
 	/* An entry of a dropped block may be where its jump was. */
-	if (epoch == cache->emptied && source->is_valid && target->is_valid)
+	if (epoch == cache->emptied && source->is_valid && target->is_valid && link)
 		jit_patch_link(link, target);
 	pthread_mutex_unlock(&cache->lock);
 }

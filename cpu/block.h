@@ -157,9 +157,12 @@ void block_publish_code(struct cpu *cpu, uint64_t epoch, const struct block *tar
 /* How often the cache has been emptied: a link that was read before may be gone since. */
 uint64_t block_epoch(const struct cpu *cpu);
 
-/* Makes the jump of `source` go to `target`, if both are still there. */
+/* Where in its page the jump of `source` leads that has this struct jit_link.from. */
+unsigned block_link_target(struct cpu *cpu, const struct block *source, const uint8_t *from);
+
+/* Makes that jump go to `target`, if both are still there and the jump is not of former code. */
 void block_patch_link(struct cpu *cpu, uint64_t epoch, const struct block *source,
-		      const struct jit_link *link, const struct block *target);
+		      const uint8_t *from, const struct block *target);
 
 /* Whoever enters the code of a block that has been dropped comes to the one in its place at once,
  * if it is. */

@@ -289,12 +289,35 @@ void jit_run(struct cpu *cpu, struct block *block)
 /* --- changes to code that runs -------------------------------------------------------------------
  */
 
+void jit_unlink(const struct jit *jit, const struct jit_link *link)
+{
+	const uint8_t *from = jit->writable + (link->from - jit->executable);
+
+	if (link->is_conditional)
+		emit_patch(link->site, from - EMIT_PATCHED_BYTES);
+	else
+		emit_patch_call(link->site, link->keeps_flags ? jit->storing_thunk[THUNK_LINK]
+							      : jit->thunk[THUNK_LINK]);
+}
+
+/*
+ * The code may still run to its end, and what it jumps to then may have changed by that time to
+ * what wants the flags elsewhere: its jumps look. Before its entries, one of which may be a jump.
+ */
+static void unlink_all(const struct jit *jit, const struct jit_code *code)
+{
+	for (unsigned i = 0; i < JIT_LINKS; i++)
+		if (code->link[i].keeps_flags)
+			jit_unlink(jit, &code->link[i]);
+}
+
 void jit_block_dropped(const struct jit *jit, const struct block *block)
 {
 	const struct jit_code *code = &block->jit;
 
 	if (!block->code)
 		return;
+	unlink_all(jit, code);
 	emit_patch_call(code->entry, jit->thunk[THUNK_BAIL]);
 	if (code->flags_entry != code->entry)
 		emit_patch_call(code->flags_entry, jit->storing_thunk[THUNK_BAIL]);
@@ -303,7 +326,8 @@ void jit_block_dropped(const struct jit *jit, const struct block *block)
 void jit_keep_links(struct jit *jit, const struct jit_code *before)
 {
 	memcpy(&jit->replaced[jit->replaced_count], before->link, sizeof(before->link));
-	__atomic_store_n(&jit->replaced_count, jit->replaced_count + JIT_LINKS, __ATOMIC_RELEASE);
+	jit->replaced_count += JIT_LINKS;
+	unlink_all(jit, before);
 }
 
 void jit_replace(const struct jit_code *before, const struct jit_code *now)
@@ -318,13 +342,17 @@ bool jit_can_translate_anew(const struct jit *jit)
 	return jit_has_room(jit) && REPLACED_MAX - jit->replaced_count >= JIT_LINKS;
 }
 
-const struct jit_link *jit_find_link(const struct jit *jit, const struct block *block,
-				     const uint8_t *from)
+const struct jit_link *jit_find_link(const struct block *block, const uint8_t *from)
 {
 	for (unsigned i = 0; i < JIT_LINKS; i++)
 		if (block->jit.link[i].from == from)
 			return &block->jit.link[i];
-	for (uint32_t i = __atomic_load_n(&jit->replaced_count, __ATOMIC_ACQUIRE); i-- > 0;)
+	return NULL;
+}
+
+const struct jit_link *jit_find_replaced(const struct jit *jit, const uint8_t *from)
+{
+	for (uint32_t i = jit->replaced_count; i-- > 0;)
 		if (jit->replaced[i].from == from)
 			return &jit->replaced[i];
 	return NULL;
@@ -338,15 +366,4 @@ void jit_patch_link(const struct jit_link *link, const struct block *target)
 		return;
 	(link->is_conditional ? emit_patch : emit_patch_jmp)(
 		link->site, link->keeps_flags ? code->flags_entry : code->entry);
-}
-
-void jit_unlink(const struct jit *jit, const struct jit_link *link)
-{
-	const uint8_t *from = jit->writable + (link->from - jit->executable);
-
-	if (link->is_conditional)
-		emit_patch(link->site, from - EMIT_PATCHED_BYTES);
-	else
-		emit_patch_call(link->site, link->keeps_flags ? jit->storing_thunk[THUNK_LINK]
-							      : jit->thunk[THUNK_LINK]);
 }

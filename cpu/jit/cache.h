@@ -58,8 +58,8 @@ struct jit {
 	uint32_t start_count; /* atomic */
 	/* Links of code that was replaced, which may still run to its end. */
 	struct jit_link *replaced;
-	uint32_t replaced_count; /* atomic */
-	ZydisDecoder zydis;      /* of 64-bit code */
+	uint32_t replaced_count;
+	ZydisDecoder zydis; /* of 64-bit code */
 	const struct gen_row *row[ZYDIS_MNEMONIC_MAX_VALUE + 1];
 	/* For the one translation that there is at a time. */
 	struct gen gen;
@@ -68,10 +68,6 @@ struct jit {
 
 /* The block whose code has called something that returns to `back`. */
 const struct block *jit_caller(const struct jit *jit, const uint8_t *back);
-
-/* A link of the block by its `from`. NULL: there is none. */
-const struct jit_link *jit_find_link(const struct jit *jit, const struct block *block,
-				     const uint8_t *from);
 
 static inline const uint8_t *jit_executable(const struct jit *jit, const uint8_t *writable)
 {

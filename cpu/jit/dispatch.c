@@ -214,18 +214,17 @@ static void interpret_rest(struct cpu *cpu, const struct insn *insn)
 const void *jit_link(struct cpu *cpu, const uint8_t *from)
 {
 	const struct block *source = jit_caller(cpu->soft->jit, from);
-	const struct jit_link *link = jit_find_link(cpu->soft->jit, source, from);
 	uint64_t generation, epoch = block_epoch(cpu);
 	struct block *block;
 
 	cpu->stats.count[STAT_LEFT_LINK]++;
-	cpu->rip = cpu->jit.code_page + link->target;
+	cpu->rip = cpu->jit.code_page + block_link_target(cpu, source, from);
 	block = find_code(cpu, &generation);
 	if (!block)
 		return NULL;
 	jit_arrive(cpu);
 	if (generation && block->second_page == NO_PAGE)
-		block_patch_link(cpu, epoch, source, link, block);
+		block_patch_link(cpu, epoch, source, from, block);
 	return block->code;
 }
 

@@ -67,6 +67,9 @@ bool jit_has_room(const struct jit *jit); /* for the code of any block; NULL: ne
 void jit_translate(struct jit *jit, struct block *block, const uint8_t *arena);
 /* Whether there is room for a block's other code, and for what is kept of the one before. */
 bool jit_can_translate_anew(const struct jit *jit);
+/* A link by its `from`: of the block's code, of code that it had before. NULL: there is none. */
+const struct jit_link *jit_find_link(const struct block *block, const uint8_t *from);
+const struct jit_link *jit_find_replaced(const struct jit *jit, const uint8_t *from);
 /* A block is about to get other code: whoever runs the one before may still need its links. */
 void jit_keep_links(struct jit *jit, const struct jit_code *before);
 /* Whoever enters the block by its code of before comes to the present one. */
