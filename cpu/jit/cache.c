@@ -2,8 +2,8 @@
 /*
  * The code cache: one memfd mapped twice, filled from its start (main paths) and from its middle on
  * (what is rarely run), and emptied as a whole, together with the blocks that its code belongs to.
- * Code of a dropped block stays where it is; its entries become jumps to code that looks for what
- * has taken its place.
+ * Code of a dropped block stays where it is; its entries become calls of code that looks for what
+ * has taken its place, and so do those of its jumps that leave the flags in the host's.
  */
 #define _GNU_SOURCE
 #include "cpu/jit/cache.h"
