@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -56,13 +57,26 @@ static void become(const char *folder, char *const argv[])
 	_exit(FAILED);
 }
 
+/* In its own words, which a full disk has no room for. */
+static int describe_end(struct store *store, const char *id, struct error *err)
+{
+	struct statvfs fs;
+	char words[256];
+
+	process_last_words(store, id, words, sizeof(words));
+	if (*words)
+		return error_set(err, -ECHILD, "%s", words);
+	if (!statvfs(store_run_root(store), &fs) && !fs.f_bavail)
+		return error_set(err, -ENOSPC, "'%s': %s", store_run_root(store), strerror(ENOSPC));
+	return error_set(err, -ECHILD, "its process ended at once");
+}
+
 /* Until the process answers, ends, or takes too long. */
 static int wait_until_up(struct store *store, const char *id, pid_t pid, struct error *err)
 {
 	struct process process;
 	const struct timespec pause = { 0, POLL_NS };
 	int64_t until = line_now_ms() + START_MS;
-	char words[256];
 
 	while (line_now_ms() < until) {
 		int status;
@@ -70,11 +84,8 @@ static int wait_until_up(struct store *store, const char *id, pid_t pid, struct 
 		process_query(store, id, &process);
 		if (process.state != PROCESS_OFF)
 			return 0;
-		if (waitpid(pid, &status, WNOHANG) == pid) {
-			process_last_words(store, id, words, sizeof(words));
-			return error_set(err, -ECHILD, "%s",
-					 *words ? words : "its process ended at once");
-		}
+		if (waitpid(pid, &status, WNOHANG) == pid)
+			return describe_end(store, id, err);
 		nanosleep(&pause, NULL);
 	}
 	kill(pid, SIGKILL);
