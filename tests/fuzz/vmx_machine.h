@@ -400,7 +400,7 @@ static inline void check_machine(const struct machine *m)
 	if (vmx->is_on) {
 		bool is_free = cpu->in_guest && (vmx->proc2 & PROC2_UNRESTRICTED_GUEST);
 
-		must_hold(vmx_caps_cr0_valid(cpu, cpu->cr0, is_free));
+		must_hold(vmx_caps_cr0_valid(cpu->cr0, is_free));
 		must_hold(vmx_caps_cr4_valid(cpu, cpu->cr4));
 	}
 	if (!cpu->in_guest)
