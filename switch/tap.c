@@ -84,6 +84,22 @@ static int set_mac(const char *name, const uint8_t mac[FRAME_MAC_BYTES])
 	return configure(name, SIOCSIFHWADDR, &request);
 }
 
+/* What a guest advertises as a router does not lead the host's own traffic to it. */
+static int ignore_routers(const char *name)
+{
+	char path[PATH_BYTES];
+	FILE *file;
+	int ret = 0;
+
+	snprintf(path, sizeof(path), "/proc/sys/net/ipv6/conf/%s/accept_ra", name);
+	file = fopen(path, "we");
+	if (!file)
+		return errno == ENOENT ? 0 : -EPERM; /* no IPv6; or not ours to say */
+	if (fputs("0", file) < 0)
+		ret = -EPERM;
+	return fclose(file) ? -EPERM : ret;
+}
+
 /* For people to see, and for Get-NetAdapter, which leaves such ones out. */
 static void set_alias(const char *name, const char *switch_name)
 {
@@ -117,7 +133,7 @@ int tap_open_host(struct net *out, uv_loop_t *loop, const char *switch_name,
 		  const uint8_t mac[FRAME_MAC_BYTES], struct error *err)
 {
 	char name[IFNAMSIZ];
-	int fd;
+	int fd, ret;
 
 	make_name(name, switch_name);
 	fd = create_tap(name);
@@ -129,7 +145,9 @@ int tap_open_host(struct net *out, uv_loop_t *loop, const char *switch_name,
 	if (fd < 0)
 		return error_set(err, fd, TUN_DEVICE ": %s", strerror(-fd));
 	set_alias(name, switch_name);
-	return adopt_tap(out, loop, fd, name, if_nametoindex(name), set_mac(name, mac), err);
+	ret = ignore_routers(name);
+	ret = ret ? ret : set_mac(name, mac);
+	return adopt_tap(out, loop, fd, name, if_nametoindex(name), ret, err);
 }
 
 unsigned tap_index(const struct net *tap)

@@ -14,8 +14,8 @@
  * The host's adapter on a switch as a network interface of the kernel's, up, with this hardware
  * address. Interfaces have names of 15 characters: this one is called vEth- and the beginning of
  * the switch's name, or vEthN where that is taken, and has vEthernet (NAME) as its alias. It goes
- * away with the process. -EPERM, -EACCES or -ENOENT (no /dev/net/tun) where there is no right to
- * it.
+ * away with the process, and takes no router advertisements. -EPERM, -EACCES or -ENOENT (no
+ * /dev/net/tun) where there is no right to it.
  */
 int tap_open_host(struct net *out, uv_loop_t *loop, const char *switch_name,
 		  const uint8_t mac[FRAME_MAC_BYTES], struct error *err);

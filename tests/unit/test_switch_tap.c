@@ -105,6 +105,22 @@ static void open_tap(struct fixture *f, struct net *tap, const char *name)
 	tap->ops->receive(tap->self, on_frame, f);
 }
 
+/* Of IPv6, for that interface; 0 too where there is no IPv6. */
+static int accepts_routers(const char *name)
+{
+	char path[64];
+	FILE *file;
+	int value = 0;
+
+	snprintf(path, sizeof(path), "/proc/sys/net/ipv6/conf/%s/accept_ra", name);
+	file = fopen(path, "re");
+	if (file) {
+		assert_int_equal(fscanf(file, "%d", &value), 1);
+		fclose(file);
+	}
+	return value;
+}
+
 static void send_arp(struct fixture *f, struct net *net, const char *target)
 {
 	net->ops->send(
@@ -160,6 +176,7 @@ static void the_hosts_adapter_is_the_kernels(void **state)
 	assert_int_equal(
 		host_open(&host, &net, &f->loop, "VmNAT", host_mac, true, on_stray, f, &err), 0);
 	assert_true(host_is_in_kernel(host));
+	assert_int_equal(accepts_routers("vEth-VmNAT"), 0);
 	net.ops->receive(net.self, on_frame, f);
 	config->address_count = config->nat_count = 1;
 	assert_true(address_parse("192.168.100.1/24", &config->addresses[0]));
