@@ -7,8 +7,6 @@
 #include "ctl/switchprocess.h"
 #include "ctl/vmswitch.h"
 
-#define SETTINGS "HostAdapter"
-
 json_t *hostadapter_of(const json_t *definition)
 {
 	json_t *adapter;
@@ -19,7 +17,7 @@ json_t *hostadapter_of(const json_t *definition)
 			    json_object_get(definition, "Name"), "SwitchName",
 			    json_object_get(definition, "Name"), "MacAddress",
 			    json_object_get(definition, "MacAddress"));
-	json_object_update(adapter, json_object_get(definition, SETTINGS));
+	json_object_update(adapter, json_object_get(definition, HOSTADAPTER_SETTINGS));
 	return adapter;
 }
 
@@ -136,10 +134,10 @@ static int change_locked(struct call *call, const char *id,
 
 	if (!definition)
 		return call_error(call, ERROR_FAILED, id, "%s", err.text);
-	settings = json_object_get(definition, SETTINGS);
+	settings = json_object_get(definition, HOSTADAPTER_SETTINGS);
 	if (!settings) {
 		settings = json_object();
-		json_object_set_new(definition, SETTINGS, settings);
+		json_object_set_new(definition, HOSTADAPTER_SETTINGS, settings);
 	}
 	ret = fn(call, settings);
 	ret = ret ? ret : tell(call, definition);

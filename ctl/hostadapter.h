@@ -10,6 +10,8 @@
 #include "ctl/call.h"
 #include "ctl/store.h"
 
+#define HOSTADAPTER_SETTINGS "HostAdapter" /* the member */
+
 /* The switch knows it by this name. */
 #define HOSTADAPTER_PORT "host"
 

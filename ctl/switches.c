@@ -4,6 +4,7 @@
  * their switch by its name, which a rename changes in them.
  */
 #include "ctl/adapter.h"
+#include "ctl/hostadapter.h"
 #include "ctl/machine.h"
 #include "ctl/netadapter.h"
 #include "ctl/nouns.h"
@@ -83,7 +84,8 @@ static json_int_t free_index(struct store *store)
  */
 static void fit_host_adapter(struct call *call, json_t *definition)
 {
-	static const char *const members[] = { "MacAddress", "InterfaceIndex", "IPAddresses" };
+	static const char *const members[] = { "MacAddress", "InterfaceIndex", "IPAddresses",
+					       "DnsServers", HOSTADAPTER_SETTINGS };
 	char mac[ADAPTER_MAC_SIZE];
 
 	if (!vmswitch_has_host_adapter(definition)) {
@@ -120,13 +122,24 @@ static void set_type(struct call *call, json_t *definition, const char *type, co
 
 /* --- the card of an external switch --- */
 
+static const char *const card_names[] = { "NetAdapterName", "NetAdapterInterfaceDescription" };
+
+static int check_cards(struct call *call)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(card_names); i++) {
+		if (json_array_size(call_value(call, card_names[i])) > 1)
+			return call_error(call, ERROR_INVALID_PARAMETER, card_names[i],
+					  "A virtual switch has one network adapter. A team of "
+					  "several is made by the host, and is one.");
+	}
+	return 0;
+}
+
 /* Either of its names; NULL: none is given. */
 static const char *wanted_card(const struct call *call)
 {
-	static const char *const names[] = { "NetAdapterName", "NetAdapterInterfaceDescription" };
-
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		const json_t *given = call_value(call, names[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(card_names); i++) {
+		const json_t *given = call_value(call, card_names[i]);
 
 		if (given)
 			return json_string_value(json_is_array(given) ? json_array_get(given, 0)
@@ -242,12 +255,26 @@ static int create_locked(struct call *call, const char *name)
 	return ret;
 }
 
+static void warn_of_idle_settings(struct call *call)
+{
+	static const char *const idle[] = { "EnableEmbeddedTeaming", "EnableIov",
+					    "EnablePacketDirect" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(idle); i++) {
+		if (call_switch(call, idle[i]))
+			call_warn(call, "-%s: nothing acts on it in this version.", idle[i]);
+	}
+}
+
 static int new_switch(struct call *call)
 {
 	const char *name = call_string(call, "Name");
 	struct error err = { "" };
 	int ret;
 
+	warn_of_idle_settings(call);
+	if (check_cards(call))
+		return -1;
 	if (!call_should(call, "create the virtual switch \"%s\".", name))
 		return 0;
 	if (store_lock(call->shell->store, &err))

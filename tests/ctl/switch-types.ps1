@@ -10,7 +10,14 @@ Set-VMSwitch S -SwitchType External
 Set-VMSwitch S -NetAdapterName no-such-card
 Set-VMSwitch S -NetAdapterName 'vEthernet (S)'
 Set-VMSwitch S -AllowManagementOS $false
+netsh interface ip add dnsserver 'vEthernet (S)' 192.168.77.254
+Set-VMNetworkAdapter -ManagementOS -Name S -MacAddressSpoofing On
 Set-VMSwitch S -SwitchType Private
+Set-VMSwitch S -SwitchType Internal
+(Get-VMNetworkAdapter -ManagementOS).MacAddressSpoofing
+Set-VMSwitch S -SwitchType Private
+New-VMSwitch T -NetAdapterName a, b
+New-VMSwitch T -SwitchType Private -EnableIov $true | fl Name
 Get-NetAdapter 'vEthernet (S)'
 Set-VMSwitch 'Default Switch' -SwitchType Private
 Get-VMSwitch S
