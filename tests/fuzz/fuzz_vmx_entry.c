@@ -8,6 +8,8 @@
  */
 #include "tests/fuzz/vmx_machine.h"
 
+#include <sanitizer/lsan_interface.h>
+
 #define RUNS_MAX 16
 #define OPS_MAX  256
 
@@ -521,8 +523,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static struct machine machine; /* creating one takes longer than most runs */
 	struct input in = { data, size };
 
-	if (!machine.cpu)
+	if (!machine.cpu) {
+		__lsan_disable(); /* it stays, and some of it is known to mapped memory only */
 		machine_create(&machine);
+		__lsan_enable();
+	}
 	machine_reset(&machine);
 	choose(&machine, &in);
 	for (unsigned n = 0; n < OPS_MAX && in.left; n++)
