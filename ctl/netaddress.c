@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * New-NetIPAddress, Get-NetIPAddress, Remove-NetIPAddress, and netsh's name servers. The addresses
- * of adapters on switches are in the switch's definition, and so are their name servers; those of
- * the kernel's adapters are the kernel's: `ip` and `resolvectl` set them.
+ * New-NetIPAddress, Get-NetIPAddress, Remove-NetIPAddress. The addresses of adapters on switches
+ * are in the switch's definition; those of the kernel's adapters are the kernel's: `ip` sets them.
  */
+#include "ctl/netaddress.h"
 #include "ctl/netadapter.h"
 #include "ctl/nouns.h"
 #include "ctl/shell.h"
@@ -12,12 +12,7 @@
 #include "lib/address.h"
 
 #include <arpa/inet.h>
-#include <errno.h>
 #include <stdlib.h>
-#include <strings.h>
-
-#define RESOLV_CONF "/etc/resolv.conf"
-#define SERVERS_MAX 16 /* of an adapter that are kept */
 
 /* --- objects --- */
 
@@ -53,13 +48,13 @@ struct wish {
 	unsigned length;
 };
 
-static int incorrect(struct call *call, const char *target, const char *why)
+int netaddress_incorrect(struct call *call, const char *target, const char *why)
 {
 	return call_error_as(call, "InvalidArgument", "Windows System Error 87", target,
 			     "The parameter is incorrect: '%s' %s.", target, why);
 }
 
-static bool parse_host(const char *text, struct address *out, char canonical[INET6_ADDRSTRLEN])
+bool netaddress_parse(const char *text, struct address *out, char canonical[INET6_ADDRSTRLEN])
 {
 	return !strchr(text, '/') && address_parse(text, out) &&
 	       inet_ntop(out->family, out->bytes, canonical, INET6_ADDRSTRLEN);
@@ -69,22 +64,22 @@ static int parse_wish(struct call *call, struct wish *wish)
 {
 	const char *address = call_string(call, "IPAddress"), *family, *gateway;
 
-	if (!parse_host(address, &wish->address, wish->text))
-		return incorrect(call, address, "is no IP address");
+	if (!netaddress_parse(address, &wish->address, wish->text))
+		return netaddress_incorrect(call, address, "is no IP address");
 	family = call_string(call, "AddressFamily");
 	if (family && text_same(family, "IPv6") != (wish->address.family == AF_INET6))
-		return incorrect(call, address, "is not of that address family");
+		return netaddress_incorrect(call, address, "is not of that address family");
 	wish->length = (unsigned)call_int(call, "PrefixLength", address_bits(&wish->address));
 	if (wish->length > address_bits(&wish->address))
-		return incorrect(call, address, "has no prefix that long");
+		return netaddress_incorrect(call, address, "has no prefix that long");
 	wish->address.length = wish->length;
 	gateway = call_string(call, "DefaultGateway");
 	if (!gateway)
 		return 0;
-	if (!parse_host(gateway, &wish->gateway, wish->gateway_text))
-		return incorrect(call, gateway, "is no IP address");
+	if (!netaddress_parse(gateway, &wish->gateway, wish->gateway_text))
+		return netaddress_incorrect(call, gateway, "is no IP address");
 	if (!address_holds(&wish->address, &wish->gateway))
-		return incorrect(call, gateway, "is not in the network of the address");
+		return netaddress_incorrect(call, gateway, "is not in the network of the address");
 	return 0;
 }
 
@@ -108,18 +103,6 @@ static int write_back(struct call *call, const json_t *definition)
 	return call_error(call, ERROR_FAILED, value_text_of(definition, "Name"), "%s", err.text);
 }
 
-/* The switch's definition as it is now; NULL after call_error. */
-static json_t *reread(struct call *call, const struct netadapter *adapter)
-{
-	struct error err = { "" };
-	json_t *definition = store_get(call->shell->store, STORE_SWITCHES,
-				       value_text_of(adapter->network, "Id"), &err);
-
-	if (!definition)
-		call_error(call, ERROR_FAILED, adapter->name, "%s", err.text);
-	return definition;
-}
-
 static json_t *list_in(json_t *definition, const char *name)
 {
 	json_t *list = json_object_get(definition, name);
@@ -129,6 +112,26 @@ static json_t *list_in(json_t *definition, const char *name)
 		json_object_set_new(definition, name, list);
 	}
 	return list;
+}
+
+int netaddress_change(struct call *call, const char *switch_id, const char *member,
+		      netaddress_change_fn *fn, const void *what)
+{
+	struct store *store = call->shell->store;
+	struct error err = { "" };
+	json_t *definition;
+	int ret = -1;
+
+	if (store_lock(store, &err))
+		return call_error(call, ERROR_FAILED, switch_id, "%s", err.text);
+	definition = store_get(store, STORE_SWITCHES, switch_id, &err);
+	if (!definition)
+		call_error(call, ERROR_FAILED, switch_id, "%s", err.text);
+	else if (!fn(call, list_in(definition, member), what))
+		ret = write_back(call, definition);
+	json_decref(definition);
+	store_unlock(store);
+	return ret;
 }
 
 static int check_entries(struct call *call, const json_t *entries, const struct wish *wish)
@@ -148,23 +151,15 @@ static int check_entries(struct call *call, const json_t *entries, const struct 
 	return 0;
 }
 
-static int add_to_switch(struct call *call, const struct netadapter *adapter,
-			 const struct wish *wish)
+static int add_entry(struct call *call, json_t *entries, const void *what)
 {
-	json_t *definition = reread(call, adapter), *entries;
-	int ret = definition ? 0 : -1;
+	const struct wish *wish = what;
 
-	if (!ret) {
-		entries = list_in(definition, "IPAddresses");
-		ret = check_entries(call, entries, wish);
-		json_array_append_new(entries, json_pack("{sssiss}", "IPAddress", wish->text,
-							 "PrefixLength", (int)wish->length,
-							 "DefaultGateway", wish->gateway_text));
-	}
-	if (!ret)
-		ret = write_back(call, definition);
-	json_decref(definition);
-	return ret;
+	if (check_entries(call, entries, wish))
+		return -1;
+	return json_array_append_new(entries, json_pack("{sssiss}", "IPAddress", wish->text,
+							"PrefixLength", (int)wish->length,
+							"DefaultGateway", wish->gateway_text));
 }
 
 /* --- adapters of the kernel --- */
@@ -256,20 +251,14 @@ static int add_to_device(struct call *call, const struct netadapter *adapter,
 
 static int add_address(struct call *call, const struct netadapter *adapter, const struct wish *wish)
 {
-	struct error err = { "" };
 	int ret;
 
 	if (!call_should(call, "add the address %s to the network adapter \"%s\".", wish->text,
 			 adapter->name))
 		return 0;
-	if (adapter->device) {
-		ret = add_to_device(call, adapter, wish);
-	} else {
-		if (store_lock(call->shell->store, &err))
-			return call_error(call, ERROR_FAILED, adapter->name, "%s", err.text);
-		ret = add_to_switch(call, adapter, wish);
-		store_unlock(call->shell->store);
-	}
+	ret = adapter->device ? add_to_device(call, adapter, wish)
+			      : netaddress_change(call, value_text_of(adapter->network, "Id"),
+						  "IPAddresses", add_entry, wish);
 	if (ret)
 		return ret;
 	call_emit(call, address_object(adapter, wish->text, wish->length, "ActiveStore"));
@@ -382,223 +371,30 @@ static void choose_address(struct call *call, const struct netadapter *adapter, 
 			json_pack("[OO]", json_object_get(adapter->network, "Id"), address));
 }
 
-static int remove_address(struct call *call, const char *id, const json_t *address)
+static int remove_entry(struct call *call, json_t *entries, const void *address)
 {
-	struct error err = { "" };
-	json_t *definition = store_get(call->shell->store, STORE_SWITCHES, id, &err), *entries;
-	int ret = 0;
-
-	if (!definition)
-		return call_error(call, ERROR_FAILED, id, "%s", err.text);
-	entries = list_in(definition, "IPAddresses");
+	(void)call;
 	for (size_t i = json_array_size(entries); i--;) {
-		if (json_equal(json_object_get(json_array_get(entries, i), "IPAddress"), address)) {
+		if (json_equal(json_object_get(json_array_get(entries, i), "IPAddress"), address))
 			json_array_remove(entries, i);
-			ret = write_back(call, definition);
-			break;
-		}
 	}
-	json_decref(definition);
-	return ret;
+	return 0;
 }
 
 /* Questions come first: nobody waits for the store while one is open. */
 static int remove_addresses(struct call *call)
 {
 	json_t *chosen = json_array(), *one;
-	struct error err = { "" };
 	size_t i;
 
 	call->private = chosen;
 	each_address(call, choose_address);
 	call->private = NULL;
-	if (json_array_size(chosen) && store_lock(call->shell->store, &err)) {
-		call_error(call, ERROR_FAILED, "", "%s", err.text);
-	} else if (json_array_size(chosen)) {
-		json_array_foreach(chosen, i, one) remove_address(
-			call, json_string_value(json_array_get(one, 0)), json_array_get(one, 1));
-		store_unlock(call->shell->store);
-	}
+	json_array_foreach(chosen, i, one)
+		netaddress_change(call, json_string_value(json_array_get(one, 0)), "IPAddresses",
+				  remove_entry, json_array_get(one, 1));
 	json_decref(chosen);
 	return call->failed ? -1 : 0;
-}
-
-/* --- netsh --- */
-
-static const char netsh_usage[] =
-	"Usage: netsh interface ip add dnsserver [name=]ADAPTER [address=]ADDRESS [[index=]N]\n"
-	"[[validate=]yes|no]";
-
-/* Words may be cut short as long as they begin like one of these. */
-static bool is_short_for(const char *word, const char *whole)
-{
-	return *word && !strncasecmp(whole, word, strlen(word));
-}
-
-/* The value behind a tag; NULL where it is not there. */
-static const char *tagged(const json_t *words, const char *tag)
-{
-	size_t len = strlen(tag), i;
-	json_t *word;
-
-	json_array_foreach(words, i, word)
-	{
-		const char *text = json_string_value(word), *equals = strchr(text, '=');
-
-		if (equals && (size_t)(equals - text) == len && !strncasecmp(text, tag, len))
-			return equals + 1;
-	}
-	return NULL;
-}
-
-/* The nth word without a tag, from `first` on. */
-static const char *untagged(const json_t *words, size_t first, size_t n)
-{
-	json_t *word;
-	size_t i;
-
-	json_array_foreach(words, i, word)
-	{
-		const char *text = json_string_value(word);
-
-		if (i >= first && !strchr(text, '=') && !n--)
-			return text;
-	}
-	return NULL;
-}
-
-static int add_server_to_switch(struct call *call, const struct netadapter *adapter,
-				const char *server)
-{
-	struct error err = { "" };
-	json_t *definition;
-	int ret = -1;
-
-	if (store_lock(call->shell->store, &err))
-		return call_error(call, ERROR_FAILED, adapter->name, "%s", err.text);
-	definition = reread(call, adapter);
-	if (definition) {
-		json_array_append_new(list_in(definition, "DnsServers"), json_string(server));
-		ret = write_back(call, definition);
-	}
-	json_decref(definition);
-	store_unlock(call->shell->store);
-	return ret;
-}
-
-/* The words behind "Link 2 (eth0):", which change; as many as fit. */
-static size_t split_servers(char *said, char *servers[], size_t most)
-{
-	char *p = strchr(said, ':'), *rest = NULL;
-	size_t count = 0;
-
-	for (p = p ? strtok_r(p + 1, " \n", &rest) : NULL; p && count < most;
-	     p = strtok_r(NULL, " \n", &rest))
-		servers[count++] = p;
-	return count;
-}
-
-/* systemd-resolved is told all servers of an adapter at once: those that there are, and this. */
-static int tell_resolved(const struct netadapter *adapter, const char *server,
-			 const struct text *now, struct error *err)
-{
-	char *argv[3 + SERVERS_MAX + 2] = { "resolvectl", "dns", adapter->device };
-	char *said = text_copy(now->s ? now->s : "");
-	size_t count = split_servers(said, argv + 3, SERVERS_MAX);
-	int ret;
-
-	argv[3 + count] = (char *)server;
-	ret = spawn_run(argv, NULL, err);
-	free(said);
-	return ret;
-}
-
-static int write_resolv_conf(const char *server, struct error *err)
-{
-	FILE *file = fopen(RESOLV_CONF, "ae");
-	int ret = 0;
-
-	if (!file || fprintf(file, "nameserver %s\n", server) < 0)
-		ret = -errno;
-	if (file && fclose(file) && !ret)
-		ret = -errno;
-	return ret ? error_set(err, ret, RESOLV_CONF ": %s", strerror(-ret)) : 0;
-}
-
-/* Where there is no systemd-resolved to ask, resolv.conf is the place. */
-static int add_server_to_device(struct call *call, const struct netadapter *adapter,
-				const char *server)
-{
-	char *const show[] = { "resolvectl", "dns", adapter->device, NULL };
-	struct text now = { 0 };
-	struct error err = { "" };
-	int ret = spawn_run(show, &now, NULL);
-
-	ret = ret ? write_resolv_conf(server, &err) : tell_resolved(adapter, server, &now, &err);
-	text_free(&now);
-	return ret ? call_error(call, ERROR_DENIED, adapter->name,
-				"The name server of '%s' cannot be set: %s.", adapter->name,
-				err.text)
-		   : 0;
-}
-
-static int add_server(struct call *call, const json_t *words, size_t first)
-{
-	const char *name = tagged(words, "name"), *server = tagged(words, "address");
-	char canonical[INET6_ADDRSTRLEN];
-	struct netadapter adapter;
-	struct address address;
-	int ret;
-
-	/* What has no tag is in its usual place among those without. */
-	server = server ? server : untagged(words, first, name ? 0 : 1);
-	name = name ? name : untagged(words, first, 0);
-	if (server && *server == '<')
-		return call_error_as(
-			call, "InvalidArgument", "NetshSyntax", server,
-			"Replace the placeholder <...> by the address of a name server; no "
-			"< > around it.");
-	if (!name || !server)
-		return call_error_as(call, "InvalidArgument", "NetshSyntax", "", "%s", netsh_usage);
-	if (!parse_host(server, &address, canonical))
-		return incorrect(call, server, "is no IP address");
-	if (!netadapter_find(call->shell->store, name, &adapter))
-		return call_error_as(
-			call, "ObjectNotFound", "NetshNotFound", name,
-			"The filename, directory name, or volume label syntax is incorrect: "
-			"there is no adapter '%s'.",
-			name);
-	ret = adapter.device ? add_server_to_device(call, &adapter, canonical)
-			     : add_server_to_switch(call, &adapter, canonical);
-	netadapter_free(&adapter);
-	if (!ret)
-		call_emit(call, json_string(""));
-	return ret;
-}
-
-static int netsh(struct call *call)
-{
-	static const char *const contexts[][3] = {
-		{ "interface", NULL, NULL },
-		{ "ipv4", "ip", "ipv6" },
-		{ "add", NULL, NULL },
-		{ "dnsservers", NULL, NULL },
-	};
-	const json_t *words = call_value(call, "Words");
-
-	for (size_t i = 0; i < ARRAY_SIZE(contexts); i++) {
-		const char *word = json_string_value(json_array_get(words, i));
-		bool fits = false;
-
-		for (size_t k = 0; k < 3 && contexts[i][k] && word; k++)
-			fits |= is_short_for(word, contexts[i][k]);
-		if (!fits)
-			return call_error_as(call, "InvalidArgument", "NetshSyntax",
-					     word ? word : "",
-					     "The following command was not found: %s.\n%s",
-					     word ? word : "", netsh_usage);
-	}
-	return add_server(call, words, ARRAY_SIZE(contexts));
 }
 
 /* --- the table --- */
@@ -628,11 +424,6 @@ static const struct param select_params[] = {
 	PARAM_END,
 };
 
-static const struct param netsh_params[] = {
-	{ "Words", NULL, PARAM_STRING, .flags = MANY | REST },
-	PARAM_END,
-};
-
 static const struct cmdlet cmdlets[] = {
 	{ "New-NetIPAddress", NULL, "Gives a network adapter of this host an address.", new_params,
 	  "ByInterfaceAlias ByInterfaceIndex", CMDLET_CHANGES, new_address },
@@ -640,8 +431,6 @@ static const struct cmdlet cmdlets[] = {
 	  select_params, NULL, 0, get_addresses },
 	{ "Remove-NetIPAddress", NULL, "Takes addresses off adapters on virtual switches.",
 	  select_params, NULL, CMDLET_CHANGES | CMDLET_ASKS, remove_addresses },
-	{ "netsh", "netsh.exe", "Adds a name server: netsh interface ip add dnsserver.",
-	  netsh_params, NULL, 0, netsh },
 	{ NULL },
 };
 

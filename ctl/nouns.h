@@ -26,7 +26,8 @@ extern const struct noun noun_nested;         /* ctl/nested.c: the two scripts *
 extern const struct noun noun_web;            /* ctl/web.c */
 extern const struct noun noun_session;        /* ctl/session.c: what happens in a guest */
 extern const struct noun noun_terminal;       /* ctl/terminal.c: vmconnect */
-extern const struct noun noun_net_address;    /* ctl/netaddress.c: their addresses, and netsh */
+extern const struct noun noun_net_address;    /* ctl/netaddress.c: their addresses */
+extern const struct noun noun_netsh;          /* ctl/netsh.c: their name servers */
 extern const struct noun noun_complete;       /* ctl/complete.c */
 extern const struct noun noun_job;            /* ctl/job.c */
 extern const struct noun noun_help;           /* ctl/help.c: Get-Command, Get-Help */
