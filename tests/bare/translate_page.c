@@ -431,6 +431,53 @@ static void test_smap(void)
 	restore();
 }
 
+/* ---- the end of the lower half ---- */
+
+#define LAST_PAGE 0x7ffffffff000ull
+
+CODE(calls_out, "inc %eax; .byte 0xe8; .long 4096");
+CODE(jumps_out, "inc %eax; .byte 0xe9; .long 4096");
+CODE(branches_out, "inc %eax; test %eax, %eax; .byte 0x0f, 0x85; .long 4096");
+CODE(runs_out, "inc %eax; nop");
+
+/* Maps `to` where behind it no address is canonical. */
+static void map_last(const void *to)
+{
+	uint64_t *level[] = { page_alloc(), page_alloc(), page_alloc() };
+
+	pml4[255] = (uintptr_t)level[0] | PTE_P | PTE_W;
+	level[0][511] = (uintptr_t)level[1] | PTE_P | PTE_W;
+	level[1][511] = (uintptr_t)level[2] | PTE_P | PTE_W;
+	level[2][511] = (uintptr_t)to | PTE_P | PTE_W;
+}
+
+/* The piece ends where the page does; at `fault` is what faults, the piece's end: the fetch. */
+static void test_last(const char *name, const uint8_t *text, const uint8_t *end, unsigned fault)
+{
+	uint64_t rip = LAST_PAGE + 4096 - (uint64_t)(end - text), rsp;
+	unsigned good = 0;
+
+	place_code(page + 4096 - (end - text), text, end);
+	for (unsigned i = 0; i < WARM; i++) {
+		frame = frame_at((void *)rip);
+		rsp = frame.rsp;
+		good += run_frame(&frame) == GP && frame.error == 0 && frame.rip == rip + fault &&
+			frame.rsp == rsp && frame.rax == 1;
+	}
+	check(good == WARM, "%s beyond canonical addresses: %u", name, good);
+}
+
+static void test_end_of_half(void)
+{
+	map_last(page);
+	test_last("a call", calls_out, calls_out_end, 2);
+	test_last("a jump", jumps_out, jumps_out_end, 2);
+	test_last("a branch", branches_out, branches_out_end, 4);
+	test_last("running", runs_out, runs_out_end, 3);
+	pml4[255] = 0;
+	invlpg((void *)LAST_PAGE);
+}
+
 void test_main(void)
 {
 	WRITE_CR(0, READ_CR(0) | CR0_WP);
@@ -455,4 +502,5 @@ void test_main(void)
 	test_address_spaces();
 	test_flushes();
 	test_smap();
+	test_end_of_half();
 }
