@@ -386,6 +386,11 @@ void usernet_input(struct usernet *net, const void *frame, size_t bytes)
 	slirp_input(net->slirp, frame, (int)bytes);
 }
 
+unsigned usernet_sockets(const struct usernet *net)
+{
+	return net->count;
+}
+
 static socklen_t address_size(const struct sockaddr *address)
 {
 	return address->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6)

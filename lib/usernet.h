@@ -29,6 +29,12 @@ struct usernet *usernet_open(uv_loop_t *loop, const SlirpConfig *config, usernet
 void usernet_input(struct usernet *net, const void *frame, size_t bytes);
 
 /*
+ * How many sockets it holds, as of the loop's last turn. Each connection of a guest's is one, also
+ * each UDP flow and each ping for as long as libslirp waits for an answer.
+ */
+unsigned usernet_sockets(const struct usernet *net);
+
+/*
  * Connections to `host` go on to `guest`, both sockaddr_in or both sockaddr_in6; UDP or TCP. 0, or
  * -EADDRINUSE and the like.
  */

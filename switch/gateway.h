@@ -26,6 +26,7 @@
 #define GATEWAY_NATS_MAX      2 /* one for each family */
 #define GATEWAY_MAPPINGS_MAX  256
 #define GATEWAY_DNS_MAX       8
+#define GATEWAY_SOCKETS_MAX   2048 /* of a network: what would begin beyond that is lost */
 
 /* A port of the host's that leads to a guest. */
 struct gateway_mapping {

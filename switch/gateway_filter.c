@@ -154,11 +154,26 @@ static bool is_carried(const struct packet *packet, bool to_host)
 	}
 }
 
+/* A connection, flow or ping may begin with it. */
+static bool may_begin(const struct packet *packet)
+{
+	return packet->protocol != PROTOCOL_TCP || packet->upper_bytes < TCP_BYTES ||
+	       packet->upper[TCP_FLAGS] & TCP_SYN;
+}
+
 /* --- where it goes --- */
 
 static void input(struct network *network, const struct frame *frame)
 {
 	usernet_input(network->net, frame->data, frame->bytes);
+}
+
+/* The NAT may be full; the switch still has descriptors for ports, and time for their frames. */
+static void input_packet(struct network *network, const struct frame *frame,
+			 const struct packet *packet)
+{
+	if (usernet_sockets(network->net) < GATEWAY_SOCKETS_MAX || !may_begin(packet))
+		input(network, frame);
 }
 
 /* Who asks for an address is told by its stack; answers are for those that asked. */
@@ -210,7 +225,7 @@ static enum gateway_verdict take_outbound(struct gateway *gateway, const struct 
 	if (is_ping6(packet))
 		ping6_send(gateway->ping, frame, gateway->config.mac);
 	else if (is_carried(packet, false))
-		input(network, frame);
+		input_packet(network, frame, packet);
 	return GATEWAY_TAKEN;
 }
 
@@ -221,13 +236,13 @@ static enum gateway_verdict take_packet(struct gateway *gateway, const struct fr
 
 	if (network) {
 		if (!gateway->config.kernel && is_carried(packet, true))
-			input(network, frame);
+			input_packet(network, frame, packet);
 		return GATEWAY_HOST;
 	}
 	network = name_server_at(gateway, &packet->destination);
 	if (network) {
 		if (is_dns(packet))
-			input(network, frame);
+			input_packet(network, frame, packet);
 		return GATEWAY_TAKEN;
 	}
 	if (is_special(&packet->destination) || gateway_network_of(gateway, &packet->destination))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Constants and fields of what frames carry: ARP, IPv4, IPv6, UDP, ICMPv6, and their checksums.
- * Offsets are from the beginning of the header that they are named after.
+ * Constants and fields of what frames carry: ARP, IPv4, IPv6, UDP, TCP, ICMPv6, and their
+ * checksums. Offsets are from the beginning of the header that they are named after.
  */
 #ifndef SWITCH_PACKET_H
 #define SWITCH_PACKET_H
@@ -48,6 +48,16 @@
 #define UDP_DESTINATION 2
 #define UDP_LENGTH      4
 #define UDP_CHECKSUM    6
+
+#define TCP_BYTES       20
+#define TCP_SEQUENCE    4
+#define TCP_DATA_OFFSET 12
+#define TCP_FLAGS       13
+#define TCP_CHECKSUM    16
+#define TCP_FIN         0x01
+#define TCP_SYN         0x02
+#define TCP_PSH         0x08
+#define TCP_CWR         0x80
 
 #define ICMPV6_BYTES            8
 #define ICMPV6_CHECKSUM         2

@@ -6,14 +6,6 @@
 #include "switch/packet.h"
 
 #define SEGMENT_BYTES_MAX 9216 /* of a wire: a jumbo frame */
-#define TCP_BYTES         20
-#define TCP_SEQUENCE      4
-#define TCP_DATA_OFFSET   12
-#define TCP_FLAGS         13
-#define TCP_CHECKSUM      16
-#define TCP_FIN           0x01
-#define TCP_PSH           0x08
-#define TCP_CWR           0x80
 
 /* Where the headers of a TCP segment are in a frame. */
 struct layout {

@@ -7,12 +7,14 @@
 #include "switch/gateway.h"
 #include "tests/unit/frames.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -263,6 +265,44 @@ static void the_hosts_services_are_reached_over_ipv6(void **state)
 	wait_for_output(f, 1); /* it asks who fd00:7::2 is */
 	assert_int_equal(f->out[0].data[FRAME_HEADER_BYTES + IPV6_BYTES], ICMPV6_NEIGHBOR_SOLICIT);
 	assert_memory_equal(f->out[0].data + 6, host_mac, 6);
+}
+
+static unsigned count_descriptors(void)
+{
+	DIR *folder = opendir("/proc/self/fd");
+	unsigned count = 0;
+
+	while (readdir(folder))
+		count++;
+	closedir(folder);
+	return count;
+}
+
+#define FLOWS_A_TURN 64
+
+/* What has begun goes on; what would begin does not. */
+static void a_full_nat_leaves_descriptors(void **state)
+{
+	const struct rlimit enough = { 2 * GATEWAY_SOCKETS_MAX, 2 * GATEWAY_SOCKETS_MAX };
+	const unsigned most = count_descriptors() + GATEWAY_SOCKETS_MAX + FLOWS_A_TURN + 1;
+	struct fixture *f = *state;
+	unsigned port;
+	int fd = open_udp(AF_INET, &port);
+
+	if (setrlimit(RLIMIT_NOFILE, &enough)) {
+		print_message("skip: so many descriptors are not to be had\n");
+		skip();
+	}
+	must_configure(f, lan);
+	introduce(f, "192.168.100.2", "192.168.100.1");
+	for (unsigned i = 0; i < GATEWAY_SOCKETS_MAX + GATEWAY_SOCKETS_MAX / 2; i++) {
+		input(f, make_udp(f->frame, host_mac, guest_mac, "192.168.100.2", 4000 + i,
+				  "192.168.100.1", port, "x", 1));
+		if (i % FLOWS_A_TURN == 0)
+			uv_run(&f->loop, UV_RUN_NOWAIT);
+	}
+	assert_in_range(count_descriptors(), GATEWAY_SOCKETS_MAX, most);
+	close(fd);
 }
 
 /* Without a NAT the host is as far as a guest gets; TFTP and the like are not there. */
@@ -651,6 +691,7 @@ int main(void)
 		TEST(several_addresses_at_once),
 		TEST(the_hosts_services_are_reached),
 		TEST(the_hosts_services_are_reached_over_ipv6),
+		TEST(a_full_nat_leaves_descriptors),
 		TEST(nothing_goes_on_without_a_nat),
 		TEST(loopback_is_not_for_guests),
 		TEST(a_static_mapping_leads_to_the_guest),
