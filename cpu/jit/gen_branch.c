@@ -39,7 +39,7 @@ bool gen_jcc(struct gen *g)
 		return false;
 	gen_flags_load(g);
 	gen_jump_if(g, g->zydis.opcode & 15, target_offset(g));
-	gen_jump(g, next_offset(g));
+	gen_jump_else(g, next_offset(g));
 	return true;
 }
 

@@ -251,6 +251,27 @@ static unsigned count_insns(const struct jit *jit, const uint8_t *code, const ui
 	return n;
 }
 
+void gen_jump_else(struct gen *g, int64_t target)
+{
+	const unsigned shared = g->shared_insns;
+	const uint8_t *start = g->e.at;
+	uint8_t *number = NULL;
+	unsigned insns;
+
+	if (g->jit->counts)
+		number = emit_count(g, STAT_TRANSLATED_HOST);
+	g->counting_bytes += (unsigned)(g->e.at - start);
+	g->apart_insns = count_insns(g->jit, start, g->e.at);
+	start = g->e.at;
+	gen_jump(g, target);
+	if (!number || g->e.failed)
+		return;
+	insns = count_insns(g->jit, start, g->e.at);
+	g->apart_insns += insns;
+	store_le(number, insns + g->shared_insns - shared, 4);
+	g->shared_insns = shared;
+}
+
 /* The main path, counted where that is wanted. */
 static void emit_insns(struct gen *g, const uint8_t *live)
 {
@@ -270,7 +291,7 @@ static void emit_insns(struct gen *g, const uint8_t *live)
 	if (!guest || g->e.failed)
 		return;
 	store_le(guest, block->count - is_terminator(&block->insn[block->count - 1]), 4);
-	store_le(host, count_insns(g->jit, start, g->e.at) + g->shared_insns, 4);
+	store_le(host, count_insns(g->jit, start, g->e.at) + g->shared_insns - g->apart_insns, 4);
 }
 
 bool gen_block(struct jit *jit, struct block *block, struct code_room *hot, struct code_room *cold)

@@ -92,6 +92,7 @@ struct gen {
 	unsigned fars;           /* of struct jit_far */
 	unsigned counting_bytes; /* of code that is there for --stats alone */
 	unsigned shared_insns;   /* on the main path, of code that all blocks share */
+	unsigned apart_insns;    /* of the block's, counted where they are run */
 };
 
 /*
@@ -246,6 +247,8 @@ void gen_handler(struct gen *g);
 /* The jump goes to `target` bytes from the page's start. Flags are where they are. */
 void gen_jump(struct gen *g, int64_t target);
 void gen_jump_if(struct gen *g, enum emit_condition cc, int64_t target);
+/* gen_jump, where the block may have gone on elsewhere: --stats counts it only where it is run. */
+void gen_jump_else(struct gen *g, int64_t target);
 /* Whether such a jump is linked: a block there lies in this page, for sure. */
 bool gen_is_linked(int64_t target);
 /* dst = linear address of `target` bytes from the page's start. */
