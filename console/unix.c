@@ -130,7 +130,7 @@ static int listen_at(struct unix_end *u, const char *path)
 	    bind(u->listen_fd, (struct sockaddr *)&u->address, sizeof(u->address)))
 		return -errno;
 	u->bound = true;
-	return listen(u->listen_fd, 1) ? -errno : 0;
+	return listen(u->listen_fd, SOMAXCONN) ? -errno : 0; /* nobody's connect has to wait */
 }
 
 static int start(struct unix_end *u, uv_loop_t *loop, const char *path)

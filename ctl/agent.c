@@ -132,10 +132,12 @@ int agent_greet(int fd, int timeout_ms, struct error *err)
 
 int agent_open(struct store *store, const char *id, int timeout_ms, struct error *err)
 {
+	const struct timeval limit = { REQUEST_MS / 1000, 0 }; /* for a guest that does not read */
 	int fd = process_connect(store, id, "agent"), ret;
 
 	if (fd < 0)
 		return error_set(err, fd, "its agent port cannot be reached: %s", strerror(-fd));
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
 	ret = agent_greet(fd, timeout_ms, err);
 	if (!ret)
 		return fd;

@@ -3,6 +3,7 @@
 #include "ctl/guestnet.h"
 
 #include "ctl/agent.h"
+#include "ctl/netaddress.h"
 
 #include <ctype.h>
 #include <unistd.h>
@@ -24,6 +25,7 @@ static bool normalize_mac(const char *text, char mac[MAC_DIGITS + 1])
 	return digits == MAC_DIGITS;
 }
 
+/* What is no address, such as a text for the operator's terminal, is left out. */
 static void add_family(const json_t *interface, const char *family, json_t *list)
 {
 	json_t *address;
@@ -33,9 +35,13 @@ static void add_family(const json_t *interface, const char *family, json_t *list
 	{
 		const char *type = value_text_of(address, "ip-address-type");
 		const char *text = value_text_of(address, "ip-address");
+		char canonical[INET6_ADDRSTRLEN];
+		struct address parsed;
 
-		if (type && text && !strcmp(type, family) && json_array_size(list) < ADDRESSES_MAX)
-			json_array_append_new(list, value_string(text));
+		if (type && text && !strcmp(type, family) &&
+		    json_array_size(list) < ADDRESSES_MAX &&
+		    netaddress_parse(text, &parsed, canonical))
+			json_array_append_new(list, json_string(canonical));
 	}
 }
 

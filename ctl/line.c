@@ -35,7 +35,7 @@ int line_send(int fd, const void *bytes, size_t len)
 		ssize_t n = send(fd, at, len, MSG_NOSIGNAL);
 
 		if (n < 0 && errno != EINTR)
-			return -errno;
+			return errno == EAGAIN ? -ETIMEDOUT : -errno;
 		if (n > 0) {
 			at += n;
 			len -= (size_t)n;
