@@ -24,7 +24,7 @@
 
 /* --- the process --- */
 
-/* What a process that is gone left behind; the log is written anew. */
+/* What a process that is gone left behind. */
 static void clean(const char *folder)
 {
 	static const char *const names[] = { "control", "control.new", "console",
@@ -42,15 +42,12 @@ static void clean(const char *folder)
  * In the child, between fork and exec: only what is safe there. A descriptor that our caller has
  * open, such as a lock or a pipe, would stay open for as long as the process runs.
  */
-static void become(const char *folder, char *const argv[])
+static void become(const char *folder, char *const argv[], int log)
 {
-	int log, null = open("/dev/null", O_RDWR);
+	int null = open("/dev/null", O_RDWR);
 
-	if (chdir(folder) || setsid() < 0)
-		_exit(FAILED);
-	log = open("log", O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, LOG_MODE);
-	if (log < 0 || null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(log, STDOUT_FILENO) < 0 ||
-	    dup2(log, STDERR_FILENO) < 0)
+	if (chdir(folder) || setsid() < 0 || null < 0 || dup2(null, STDIN_FILENO) < 0 ||
+	    dup2(log, STDOUT_FILENO) < 0 || dup2(log, STDERR_FILENO) < 0)
 		_exit(FAILED);
 	close_range(STDERR_FILENO + 1, ~0u, 0);
 	execv("/proc/self/exe", argv);
@@ -93,23 +90,66 @@ static int wait_until_up(struct store *store, const char *id, pid_t pid, struct 
 	return error_set(err, -ETIMEDOUT, "its process did not answer for %d s", START_MS / 1000);
 }
 
-int child_start(struct store *store, const char *id, char *const argv[], struct error *err)
+/*
+ * The log, empty and locked, which the process then keeps for as long as it lives. One that is
+ * coming up though its starter was killed, or has not ended yet, is waited for: -EALREADY where it
+ * answers.
+ */
+static int take_log(struct store *store, const char *id, const char *folder, struct error *err)
 {
-	char *folder = store_run_folder(store, id, err);
-	int ret;
+	char *path = text_format("%s/log", folder);
+	int log = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, LOG_MODE), ret = 0;
+	const struct timespec pause = { 0, POLL_NS };
+	int64_t until = line_now_ms() + START_MS;
+	struct process process;
+
+	if (log < 0)
+		ret = error_set(err, -errno, "'%s': %s", path, strerror(errno));
+	while (!ret && flock(log, LOCK_EX | LOCK_NB)) {
+		process_query(store, id, &process);
+		if (process.state != PROCESS_OFF)
+			ret = -EALREADY;
+		else if (line_now_ms() >= until)
+			ret = error_set(err, -ETIMEDOUT, "the process before it does not end");
+		nanosleep(&pause, NULL);
+	}
+	if (!ret && ftruncate(log, 0))
+		ret = error_set(err, -errno, "'%s': %s", path, strerror(errno));
+	free(path);
+	if (!ret)
+		return log;
+	if (log >= 0)
+		close(log);
+	return ret;
+}
+
+static int launch(struct store *store, const char *id, const char *folder, char *const argv[],
+		  int log, struct error *err)
+{
 	pid_t pid;
 
-	if (!folder)
-		return -EACCES;
 	clean(folder);
 	fflush(NULL);
 	pid = fork();
 	if (!pid)
-		become(folder, argv);
-	if (pid < 0)
-		ret = error_set(err, -errno, "no process: %s", strerror(errno));
-	else
-		ret = wait_until_up(store, id, pid, err);
+		become(folder, argv, log);
+	close(log);
+	return pid < 0 ? error_set(err, -errno, "no process: %s", strerror(errno))
+		       : wait_until_up(store, id, pid, err);
+}
+
+int child_start(struct store *store, const char *id, char *const argv[], struct error *err)
+{
+	char *folder = store_run_folder(store, id, err);
+	int log, ret = 0;
+
+	if (!folder)
+		return -EACCES;
+	log = take_log(store, id, folder, err);
+	if (log >= 0)
+		ret = launch(store, id, folder, argv, log, err);
+	else if (log != -EALREADY)
+		ret = log;
 	free(folder);
 	return ret;
 }
