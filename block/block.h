@@ -22,6 +22,11 @@ struct block_ops {
 	int (*flush)(void *self); /* what was written before is on stable storage */
 	/* The range's bytes are no longer needed; with `zero` they read as zeros afterwards. */
 	int (*discard)(void *self, uint64_t offset, uint64_t bytes, bool zero);
+	/*
+	 * The machine ends: a host that does not answer may keep requests waiting for some seconds
+	 * from now on, and then they fail. Does not wait itself. NULL: none waits for others.
+	 */
+	void (*hurry)(void *self);
 	void (*close)(void *self);
 };
 
@@ -31,6 +36,12 @@ struct block {
 	uint64_t size_bytes;
 	bool readonly; /* write and discard must not be called */
 };
+
+static inline void block_hurry(struct block *block)
+{
+	if (block->ops && block->ops->hurry)
+		block->ops->hurry(block->self);
+}
 
 static inline void block_close(struct block *block)
 {
@@ -47,17 +58,10 @@ static inline void block_close(struct block *block)
 int block_raw_open(struct block *out, const char *path, bool readonly, struct error *err);
 
 /*
- * What an NBD server exports under the empty name, at the other end of a connected stream socket:
- * fixed newstyle negotiation with NBD_OPT_GO, simple replies, many requests at a time. Takes the
- * descriptor, also where it fails. `path` names the disk in messages. A server that breaks the
- * protocol is left with one message on standard error; from then on every request fails.
- * Source: the NBD project's "The NBD protocol" (doc/proto.md).
- */
-int block_nbd_open(struct block *out, int fd, const char *path, bool readonly, struct error *err);
-
-/*
  * An image in a format that qemu-nbd (package qemu-utils) knows by the name `format`: it runs as a
- * child, one for each disk, and ends with this process, however that ends. It locks the image.
+ * child, one for each disk, and ends with this process, however that ends. It locks the image. If
+ * it goes away before, every request fails with -EIO from then on, and one message on standard
+ * error says so.
  */
 int block_image_open(struct block *out, const char *path, const char *format, bool readonly,
 		     struct error *err);

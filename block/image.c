@@ -1,211 +1,256 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Images in formats other than raw. qemu-nbd serves the one of its disk over a socket on which
- * nobody else is served: it gets the listening socket as services do (LISTEN_FDS), and we are
- * connected to that before it runs. It serves one client and ends with the connection, so it cannot
- * outlive this process; a signal at this process's death is for the moments before it has seen us.
- *
- * What it says goes into a memory file, which is read when something is wrong.
+ * Images in formats other than raw: qemu-nbd (block/server.h) reads them, libnbd speaks with it. A
+ * request has a connection for itself, so what is under way at once is what there are connections.
+ * It passes through a buffer, because a request of NBD is one piece of memory.
  */
 #define _GNU_SOURCE
 #include "block/block.h"
+#include "block/libnbd.h"
+#include "block/server.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/un.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-#define PROGRAM        "qemu-nbd"
-#define STATUS_NO_EXEC 127
-#define LISTENER       3 /* the first descriptor of services */
-#define END_MS         30000
-#define POLL_NS        2000000
+#define HELLO_S         60 /* until the server has opened the image and greets */
+#define END_S           10 /* for what is under way when the machine ends */
+#define POLL_MS         500
+#define BUFFER_BYTES    (512 * KIB)
+#define RANGE_MAX_BYTES (1 * GIB) /* of a request to discard or to zero */
 
-struct image {
-	struct block nbd;
-	pid_t server; /* 0: none, or none any more */
-	int log;
+struct connection {
+	struct nbd_handle *handle;
+	int fd; /* the same socket as the handle's, to cut it from another thread */
+	bool is_busy;
+	uint8_t *buffer;
 };
 
-/* --- the server --- */
+struct image {
+	struct libnbd nbd;
+	struct server server;
+	char *path;
+	pthread_mutex_t lock; /* of is_busy and is_broken */
+	pthread_cond_t idle;
+	bool is_broken;      /* every request fails */
+	int64_t deadline_ns; /* for all that is under way. Atomic */
+	struct connection connection[SERVER_CLIENTS];
+};
 
-/*
- * A listening socket, and one that is connected to it. The name is the kernel's choice, and anybody
- * on the host may know it: there is room for one who waits, and -EAGAIN where that is another.
- */
-static int make_sockets(int *listener, int *client)
+/* --- connections --- */
+
+static int64_t now_ns(void)
 {
-	struct sockaddr_un name = { .sun_family = AF_UNIX };
-	socklen_t len = sizeof(name);
-	int ret = 0;
+	struct timespec now;
 
-	*listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	*client = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (*listener < 0 || *client < 0 ||
-	    bind(*listener, (struct sockaddr *)&name, sizeof(name.sun_family)) ||
-	    listen(*listener, 0) || getsockname(*listener, (struct sockaddr *)&name, &len) ||
-	    connect(*client, (struct sockaddr *)&name, len) || fcntl(*client, F_SETFL, 0))
-		ret = -errno;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000000000ll + now.tv_nsec;
+}
+
+static void set_deadline(struct image *image, int64_t from_now_s)
+{
+	__atomic_store_n(&image->deadline_ns, now_ns() + from_now_s * 1000000000ll,
+			 __ATOMIC_RELAXED);
+}
+
+static bool is_late(const struct image *image)
+{
+	return now_ns() > __atomic_load_n(&image->deadline_ns, __ATOMIC_RELAXED);
+}
+
+static bool is_lost(const struct image *image, const struct connection *c)
+{
+	return image->nbd.aio_is_dead(c->handle) > 0 || image->nbd.aio_is_closed(c->handle) > 0;
+}
+
+/* The end, for all requests of now and later; with one message. */
+static int give_up(struct image *image, const char *why)
+{
+	pthread_mutex_lock(&image->lock);
+	if (!image->is_broken)
+		fprintf(stderr, "nidus: disk '%s': %s; every access fails now\n", image->path, why);
+	image->is_broken = true;
+	for (unsigned i = 0; i < SERVER_CLIENTS; i++)
+		shutdown(image->connection[i].fd, SHUT_RDWR);
+	pthread_mutex_unlock(&image->lock);
+	return -EIO;
+}
+
+/* NULL: there will be none. */
+static struct connection *take(struct image *image)
+{
+	struct connection *c = NULL;
+
+	pthread_mutex_lock(&image->lock);
+	while (!image->is_broken && !c) {
+		for (unsigned i = 0; i < SERVER_CLIENTS && !c; i++)
+			c = image->connection[i].is_busy ? NULL : &image->connection[i];
+		if (!c)
+			pthread_cond_wait(&image->idle, &image->lock);
+	}
+	if (c)
+		c->is_busy = true;
+	pthread_mutex_unlock(&image->lock);
+	return c;
+}
+
+static void put(struct image *image, struct connection *c)
+{
+	pthread_mutex_lock(&image->lock);
+	c->is_busy = false;
+	pthread_cond_broadcast(&image->idle);
+	pthread_mutex_unlock(&image->lock);
+}
+
+/* --- requests --- */
+
+/* What libnbd said last: the server's error, or the end of the connection. */
+static int fail(struct image *image, const struct connection *c)
+{
+	int error = image->nbd.get_errno();
+
+	if (is_lost(image, c))
+		return give_up(image, "the connection to qemu-nbd broke");
+	return error ? -error : -EIO;
+}
+
+/* Of the request that is now under way, or could not be sent: then the cookie is -1. */
+static int finish(struct image *image, const struct connection *c, int64_t cookie)
+{
+	int done = -1;
+
+	while (cookie >= 0) {
+		done = image->nbd.aio_command_completed(c->handle, (uint64_t)cookie);
+		if (done)
+			break;
+		if (is_late(image))
+			return give_up(image, "qemu-nbd does not answer");
+		image->nbd.poll(c->handle, POLL_MS);
+	}
+	return done > 0 ? 0 : fail(image, c);
+}
+
+/* Copies between a part of a vector, from byte `at` on, and a buffer. */
+static void copy(const struct iovec *iov, uint64_t at, uint8_t *buffer, size_t bytes, bool is_write)
+{
+	for (; bytes; iov++) {
+		uint8_t *base = iov->iov_base;
+		size_t n = at < iov->iov_len ? MIN(iov->iov_len - at, bytes) : 0;
+
+		if (n)
+			memcpy(is_write ? buffer : base + at, is_write ? base + at : buffer, n);
+		at = n ? 0 : at - iov->iov_len;
+		buffer += n;
+		bytes -= n;
+	}
+}
+
+static int move(struct image *image, uint64_t offset, const struct iovec *iov, unsigned count,
+		bool is_write)
+{
+	struct connection *c = take(image);
+	uint64_t bytes = 0, done = 0;
+	int ret = c ? 0 : -EIO;
+
+	for (unsigned i = 0; i < count; i++)
+		bytes += iov[i].iov_len;
+	for (size_t n; done < bytes && !ret; done += n) {
+		n = MIN(bytes - done, BUFFER_BYTES);
+		if (is_write)
+			copy(iov, done, c->buffer, n, true);
+		ret = finish(image, c,
+			     is_write ? image->nbd.aio_pwrite(c->handle, c->buffer, n,
+							      offset + done, NBD_NULL_COMPLETION, 0)
+				      : image->nbd.aio_pread(c->handle, c->buffer, n, offset + done,
+							     NBD_NULL_COMPLETION, 0));
+		if (!ret && !is_write)
+			copy(iov, done, c->buffer, n, false);
+	}
+	if (c)
+		put(image, c);
 	return ret;
 }
-
-/* "LISTEN_PID=" and the number, where only what is safe after fork may be called. */
-static void write_pid(char *text, size_t size, pid_t pid)
-{
-	static const char head[] = "LISTEN_PID=";
-	char digits[16];
-	size_t n = 0, len = sizeof(head) - 1;
-
-	memcpy(text, head, len);
-	for (; pid; pid /= 10)
-		digits[n++] = (char)('0' + pid % 10);
-	while (n && len + 1 < size)
-		text[len++] = digits[--n];
-	text[len] = 0;
-}
-
-/* In the child. The parent's signals are not for it, and none of its descriptors. */
-static void become(char *const argv[], char **env, char *pid_text, size_t pid_size, pid_t parent,
-		   int listener, int log)
-{
-	int null = open("/dev/null", O_RDWR);
-
-	prctl(PR_SET_PDEATHSIG, SIGTERM);
-	setsid();
-	listener = fcntl(listener, F_DUPFD, LISTENER + 1);
-	log = fcntl(log, F_DUPFD, LISTENER + 1);
-	if (getppid() != parent || null < 0 || listener < 0 || log < 0 ||
-	    dup2(null, STDIN_FILENO) < 0 || dup2(log, STDOUT_FILENO) < 0 ||
-	    dup2(log, STDERR_FILENO) < 0 || dup2(listener, LISTENER) < 0)
-		_exit(STATUS_NO_EXEC);
-	close_range(LISTENER + 1, ~0u, 0);
-	write_pid(pid_text, pid_size, getpid());
-	execvpe(argv[0], argv, env);
-	_exit(STATUS_NO_EXEC);
-}
-
-/* Our environment and two more; for free(). */
-static char **make_environment(char *pid_text, char *fds_text)
-{
-	size_t count = 0;
-	char **env;
-
-	while (environ[count])
-		count++;
-	env = calloc(count + 3, sizeof(*env));
-	if (!env)
-		return NULL;
-	env[0] = pid_text;
-	env[1] = fds_text;
-	memcpy(env + 2, environ, count * sizeof(*env));
-	return env;
-}
-
-static int start_server(struct image *image, int listener, const char *path, const char *format,
-			bool readonly)
-{
-	char pid_text[32], fds_text[] = "LISTEN_FDS=1", format_word[64], name[4096 + 8];
-	/* A name with a colon in it would be a protocol's, but for a slash before that. */
-	char *const argv[] = { PROGRAM,
-			       format_word,
-			       "--discard=unmap",
-			       readonly ? "--read-only" : "--shared=1",
-			       "--",
-			       name,
-			       NULL };
-	char **env = make_environment(pid_text, fds_text);
-	pid_t parent = getpid();
-	int ret = 0;
-
-	if (!env)
-		return -ENOMEM;
-	snprintf(format_word, sizeof(format_word), "--format=%s", format);
-	if (snprintf(name, sizeof(name), "%s%s", *path == '/' ? "" : "./", path) >=
-	    (int)sizeof(name)) {
-		free(env);
-		return -ENAMETOOLONG;
-	}
-	image->server = fork();
-	if (!image->server)
-		become(argv, env, pid_text, sizeof(pid_text), parent, listener, image->log);
-	if (image->server < 0)
-		ret = -errno;
-	free(env);
-	return ret;
-}
-
-/* Its end: it writes what it holds when the connection ends. -1: it was killed, or did not end. */
-static int wait_for_server(struct image *image)
-{
-	const struct timespec pause = { 0, POLL_NS };
-	pid_t server = image->server;
-	int status;
-
-	if (server <= 0)
-		return -1;
-	image->server = 0;
-	for (int64_t left = END_MS * 1000000ll; left > 0; left -= POLL_NS) {
-		pid_t pid = waitpid(server, &status, WNOHANG);
-
-		if (pid == server)
-			return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-		if (pid < 0 && errno != EINTR)
-			return -1;
-		nanosleep(&pause, NULL);
-	}
-	kill(server, SIGKILL);
-	waitpid(server, &status, 0);
-	return -1;
-}
-
-/* --- the disk: the server's, until it closes --- */
 
 static int image_read(void *self, uint64_t offset, const struct iovec *iov, unsigned count)
 {
-	const struct block *nbd = &((struct image *)self)->nbd;
-
-	return nbd->ops->read(nbd->self, offset, iov, count);
+	return move(self, offset, iov, count, false);
 }
 
 static int image_write(void *self, uint64_t offset, const struct iovec *iov, unsigned count)
 {
-	const struct block *nbd = &((struct image *)self)->nbd;
-
-	return nbd->ops->write(nbd->self, offset, iov, count);
+	return move(self, offset, iov, count, true);
 }
 
 static int image_flush(void *self)
 {
-	const struct block *nbd = &((struct image *)self)->nbd;
+	struct image *image = self;
+	struct connection *c = take(image);
+	int ret;
 
-	return nbd->ops->flush(nbd->self);
+	if (!c)
+		return -EIO;
+	ret = finish(image, c, image->nbd.aio_flush(c->handle, NBD_NULL_COMPLETION, 0));
+	put(image, c);
+	return ret;
 }
 
 static int image_discard(void *self, uint64_t offset, uint64_t bytes, bool zero)
 {
-	const struct block *nbd = &((struct image *)self)->nbd;
+	struct image *image = self;
+	const struct libnbd *nbd = &image->nbd;
+	struct connection *c = take(image);
+	int ret = c ? 0 : -EIO;
 
-	return nbd->ops->discard(nbd->self, offset, bytes, zero);
+	for (uint64_t n; bytes && !ret; offset += n, bytes -= n) {
+		n = MIN(bytes, RANGE_MAX_BYTES);
+		ret = finish(image, c,
+			     (zero ? nbd->aio_zero : nbd->aio_trim)(c->handle, n, offset,
+								    NBD_NULL_COMPLETION, 0));
+	}
+	if (c)
+		put(image, c);
+	return zero ? ret : 0; /* without `zero` it is advice */
+}
+
+/* --- its life --- */
+
+static void image_hurry(void *self)
+{
+	set_deadline(self, END_S);
+}
+
+/* signal: as server_end has it. */
+static int end(struct image *image, int signal, struct error *err)
+{
+	int ret;
+
+	for (unsigned i = 0; i < SERVER_CLIENTS; i++) {
+		struct connection *c = &image->connection[i];
+
+		if (c->handle)
+			image->nbd.close(c->handle);
+		if (c->fd >= 0)
+			close(c->fd);
+		free(c->buffer);
+	}
+	ret = server_end(&image->server, signal, err);
+	pthread_mutex_destroy(&image->lock);
+	pthread_cond_destroy(&image->idle);
+	free(image->path);
+	free(image);
+	return ret;
 }
 
 static void image_close(void *self)
 {
-	struct image *image = self;
-
-	block_close(&image->nbd);
-	wait_for_server(image);
-	if (image->log >= 0)
-		close(image->log);
-	free(image);
+	end(self, ((struct image *)self)->is_broken ? SIGKILL : 0, NULL);
 }
 
 static const struct block_ops image_ops = {
@@ -213,79 +258,105 @@ static const struct block_ops image_ops = {
 	.write = image_write,
 	.flush = image_flush,
 	.discard = image_discard,
+	.hurry = image_hurry,
 	.close = image_close,
 };
 
 /* --- opening --- */
 
-/* What the server said, in one line and without the names that everybody knows. */
-static int explain(struct image *image, const char *path, struct error *err)
+/*
+ * libnbd closes its own descriptor, when it likes. What it can do beyond simple reads - holes in
+ * answers, buffers zeroed before - would only cost time.
+ */
+static int connect_to_server(struct image *image, struct connection *c, struct error *err)
 {
-	int status = wait_for_server(image);
-	char said[400] = "", *text = said, *last;
-	ssize_t n = pread(image->log, said, sizeof(said) - 1, 0);
+	const struct libnbd *nbd = &image->nbd;
+	int fd = fcntl(c->fd, F_DUPFD_CLOEXEC, 0);
 
-	said[MAX(n, 0)] = 0;
-	said[strcspn(said, "\n")] = 0;
-	if (status == STATUS_NO_EXEC)
-		return error_set(err, -ENOENT,
-				 "disk '%s': the program '" PROGRAM
-				 "' is not installed; it comes with the package qemu-utils",
-				 path);
-	if (strstr(said, "\" lock"))
-		return error_set(err, -EBUSY,
-				 "disk '%s': is in use already, by this or another virtual machine",
-				 path);
-	last = strstr(said, "': ");
-	while (last) { /* Failed to ... 'NAME': Could not open 'NAME': REASON */
-		text = last + 3;
-		last = strstr(text, "': ");
+	c->buffer = malloc(BUFFER_BYTES);
+	c->handle = nbd->create();
+	if (fd < 0 || !c->buffer || !c->handle)
+		return error_set(err, -ENOMEM, "out of memory");
+	nbd->set_pread_initialize(c->handle, false);
+	nbd->set_request_structured_replies(c->handle, false);
+	if (!nbd->aio_connect_socket(c->handle, fd)) {
+		while (nbd->aio_is_connecting(c->handle) > 0 && !is_late(image))
+			nbd->poll(c->handle, POLL_MS);
+		if (nbd->aio_is_connecting(c->handle) > 0)
+			return error_set(err, -ETIMEDOUT, "qemu-nbd did not answer for %d s",
+					 HELLO_S);
 	}
-	return error_set(err, -EINVAL, "disk '%s': %s", path,
-			 *text ? text : PROGRAM " ended without a word");
+	if (nbd->aio_is_ready(c->handle) <= 0)
+		return error_set(err, -EPIPE, "%s", nbd->get_error());
+	return 0;
 }
 
-static int open_image(struct image *image, const char *path, const char *format, bool readonly,
+static int examine(struct image *image, struct block *out, struct error *err)
+{
+	struct nbd_handle *handle = image->connection[0].handle;
+	int64_t size = image->nbd.get_size(handle);
+
+	if (size <= 0)
+		return error_set(err, -EINVAL, "is empty");
+	if (size % BLOCK_SECTOR_BYTES)
+		return error_set(err, -EINVAL, "its size, %lld bytes, is not a multiple of %u",
+				 (long long)size, BLOCK_SECTOR_BYTES);
+	if (!out->readonly && image->nbd.is_read_only(handle))
+		return error_set(err, -EROFS, "can only be read");
+	out->size_bytes = (uint64_t)size;
+	return 0;
+}
+
+static int start(struct image *image, const char *path, const char *format, struct block *out,
+		 struct error *err)
+{
+	int client[SERVER_CLIENTS];
+	int ret = server_start(&image->server, path, format, out->readonly, client, err);
+
+	for (unsigned i = 0; i < SERVER_CLIENTS; i++)
+		image->connection[i].fd = client[i];
+	if (!image->path)
+		ret = error_set(err, -ENOMEM, "out of memory");
+	if (!ret)
+		ret = libnbd_load(&image->nbd, err);
+	set_deadline(image, HELLO_S);
+	for (unsigned i = 0; i < SERVER_CLIENTS && !ret; i++)
+		ret = connect_to_server(image, &image->connection[i], err);
+	return ret ? ret : examine(image, out, err);
+}
+
+static int open_image(struct block *out, const char *path, const char *format, bool readonly,
 		      struct error *err)
 {
-	struct error reason = { "" };
-	int listener, client, ret = make_sockets(&listener, &client);
+	struct image *image = calloc(1, sizeof(*image));
+	struct block disk = { .ops = &image_ops, .self = image, .readonly = readonly };
+	int ret, why;
 
-	if (!ret)
-		ret = start_server(image, listener, path, format, readonly);
-	if (listener >= 0)
-		close(listener);
+	if (!image)
+		return error_set(err, -ENOMEM, "out of memory");
+	pthread_mutex_init(&image->lock, NULL);
+	pthread_cond_init(&image->idle, NULL);
+	image->path = strdup(path);
+	ret = start(image, path, format, &disk, err);
 	if (ret) {
-		if (client >= 0)
-			close(client);
-		return error_set(err, ret, "disk '%s': " PROGRAM ": %s", path, strerror(-ret));
+		why = end(image, SIGTERM, err); /* the server knows best */
+		return why ? why : ret;
 	}
-	ret = block_nbd_open(&image->nbd, client, path, readonly, &reason);
-	if (ret == -EPIPE) /* it ended, and knows why */
-		return explain(image, path, err);
-	return ret ? error_set(err, ret, "%s", reason.text) : 0;
+	image->deadline_ns = INT64_MAX;
+	*out = disk;
+	return 0;
 }
 
 int block_image_open(struct block *out, const char *path, const char *format, bool readonly,
 		     struct error *err)
 {
-	struct image *image;
+	struct error reason = { "" };
 	int ret;
 
 	if (access(path, readonly ? R_OK : R_OK | W_OK))
 		return error_set(err, -errno, "disk '%s': %s", path, strerror(errno));
-	image = calloc(1, sizeof(*image));
-	if (!image)
-		return error_set(err, -ENOMEM, "disk '%s': out of memory", path);
-	image->log = memfd_create(PROGRAM, MFD_CLOEXEC);
-	ret = open_image(image, path, format, readonly, err);
-	if (ret && image->server > 0)
-		kill(image->server, SIGTERM); /* it would wait for another client */
-	if (ret)
-		image_close(image);
-	else
-		*out = (struct block){ &image_ops, image, image->nbd.size_bytes, readonly };
-	return ret;
+	ret = open_image(out, path, format, readonly, &reason);
+	return ret ? error_set(err, ret, "disk '%s': %s", path, reason.text) : 0;
 }
 
 /* --- by name --- */

@@ -486,4 +486,6 @@ void board_hurry(struct board *b)
 	console_hurry(b->hvc_end);
 	if (b->agent_end)
 		console_hurry(b->agent_end);
+	for (unsigned i = 0; i < CONFIG_DISKS_MAX; i++)
+		block_hurry(&b->disk[i]);
 }

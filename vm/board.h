@@ -57,7 +57,10 @@ int board_move_net(struct board *board, const struct config_net *to, struct erro
 /* A press of the machine's power button. */
 void board_press_power_button(struct board *board);
 
-/* From now on no output makes a vCPU wait: what its host end doesn't take at once is lost. */
+/*
+ * From now on no output makes a vCPU wait: what its host end doesn't take at once is lost. Nor does
+ * a disk wait for long: see block_ops.hurry.
+ */
 void board_hurry(struct board *board);
 
 #endif
