@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* A VM's process, from outside: see ctl/process.h. */
+/* A process of a VM or a switch, from outside: see ctl/process.h. */
 #include "ctl/process.h"
 
 #include "ctl/line.h"
@@ -49,13 +49,12 @@ int process_exchange(int fd, const json_t *request, int timeout_ms, json_t **rep
 	whole = ret ? NULL : json_loadb(answer.s, answer.len, JSON_DISABLE_EOF_CHECK, NULL);
 	error = json_object_get(whole, "error");
 	if (ret)
-		error_set(err, ret, "the virtual machine's process does not answer: %s",
-			  strerror(-ret));
+		error_set(err, ret, "its process does not answer: %s", strerror(-ret));
 	else if (error)
 		ret = error_set(err, -EINVAL, "%s",
 				json_string_value(json_object_get(error, "text")));
 	else if (!json_object_get(whole, "return"))
-		ret = error_set(err, -EPROTO, "the virtual machine's process answers nonsense");
+		ret = error_set(err, -EPROTO, "its process answers nonsense");
 	else
 		*reply = json_incref(json_object_get(whole, "return"));
 	json_decref(whole);
@@ -73,8 +72,7 @@ int process_request(struct store *store, const char *id, json_t *request, int ti
 
 	if (fd < 0) {
 		json_decref(request);
-		return error_set(err, fd, "the virtual machine's process cannot be reached: %s",
-				 strerror(-fd));
+		return error_set(err, fd, "its process cannot be reached: %s", strerror(-fd));
 	}
 	ret = process_exchange(fd, request, timeout_ms, reply ? reply : &own, err);
 	json_decref(own);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A VM's process, from outside. Its state is never stored: the process answers on its control
- * socket, RUN/ID/control, and where nothing answers, nothing runs. What remains of a process that
- * did not end by itself is found by its left-over socket.
+ * A process of a VM or a switch, from outside. Its state is never stored: the process answers on
+ * its control socket, RUN/ID/control, and where nothing answers, nothing runs. What remains of a
+ * process that did not end by itself is found by its left-over socket.
  *
  * Requests are lines of JSON: {"execute": "query"}; answers are {"return": {...}} or
- * {"error": {"text": "..."}}. The VM's side is vm/control.h.
+ * {"error": {"text": "..."}}. Its side is lib/control.h.
  */
 #ifndef CTL_PROCESS_H
 #define CTL_PROCESS_H
