@@ -189,9 +189,9 @@ static void test_invalid(void)
 {
 	check(TRY(".byte 0x0f, 0x01, 0xc1", "i"(0)) == UD || trap.vector == -1,
 	      "VMCALL does not crash");
-	check(TRY(".byte 0x0f, 0x01, 0xc2", "i"(0)) == UD, "VMLAUNCH without VT-x: #UD");
-	check(TRY(".byte 0xf3, 0x0f, 0xc7, 0x30", "i"(0)) == UD, "VMXON without VT-x: #UD");
-	check(TRY(".byte 0x0f, 0x01, 0xd8", "i"(0)) == UD, "VMRUN without AMD-V: #UD");
+	check(TRY(".byte 0x0f, 0x01, 0xc2", "i"(0)) == UD, "C9: VMLAUNCH without VT-x: #UD");
+	check(TRY(".byte 0xf3, 0x0f, 0xc7, 0x30", "i"(0)) == UD, "C9: VMXON without VT-x: #UD");
+	check(TRY(".byte 0x0f, 0x01, 0xd8", "i"(0)) == UD, "C9: VMRUN without AMD-V: #UD");
 	check(TRY(".byte 0x62, 0xf1, 0x7c, 0x48, 0x28, 0xc1", "i"(0)) == UD,
 	      "AVX-512, which CPUID hides: #UD");
 	check(TRY(".byte 0x0f, 0xaa", "i"(0)) == UD, "RSM outside SMM: #UD");

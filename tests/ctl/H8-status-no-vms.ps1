@@ -1,2 +1,2 @@
-# H8: the status without VMs has the host's part only, and waits for no key where nobody is
+# H8, H9: the status without VMs has the host's part only, waits for no key where nobody is, and has no colours in a pipe
 (Get-NestedVirtStatus.ps1 | where { $_.Name }).Count
