@@ -287,7 +287,8 @@ static void timers(void)
 	start = now_ns(CLOCK_MONOTONIC);
 	must(!timer_settime(timer, 0, &every, NULL), "timer_settime");
 	armed = now_ns(CLOCK_MONOTONIC);
-	while (expired < TICKS) {
+	/* Who is kept from running is late at times; who lost some is late for good. */
+	while (expired < TICKS || (least_ns >= 2 * NS_PER_MS && expired < 100 * TICKS)) {
 		int64_t at = wait_for_tick(timer, &set, start, &expired);
 		int64_t late_ns = at - armed - expired * NS_PER_MS;
 
