@@ -18,7 +18,4 @@ enum engine_exit cpu_run(struct cpu *cpu);
  */
 bool run_interpret(struct cpu *cpu, const struct block *block, unsigned limit);
 
-/* Wakes the vCPU from HLT if it sleeps, so that it looks at `attention`. Any thread. */
-void cpu_wake(struct cpu *cpu);
-
 #endif

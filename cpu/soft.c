@@ -17,6 +17,7 @@
 #include "cpu/mmu/mmu.h"
 #include "cpu/run.h"
 #include "cpu/virt.h"
+#include "cpu/wait.h"
 
 static struct soft *soft_of(struct engine *engine)
 {

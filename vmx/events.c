@@ -13,7 +13,7 @@
  * Delivery".
  */
 #include "cpu/msr.h"
-#include "cpu/run.h"
+#include "cpu/wait.h"
 #include "vmx/vmx.h"
 
 #define TSC_SCALE_ONE BIT(48)
