@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Filling a block with decoded instructions: private to cpu/block.c, which keeps them.
+ * Filling a block with decoded instructions: private to cpu/block*.c.
  */
 #ifndef CPU_BLOCK_DECODE_H
 #define CPU_BLOCK_DECODE_H

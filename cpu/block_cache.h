@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The cache of decoded blocks as its own files see it: block.c looks up and builds, block_drop.c
+ * drops, block_code.c has what concerns host code, block_decode.c decodes.
+ *
+ * Look-up takes no lock: buckets are atomic pointers, and a block that is unlinked keeps its own
+ * hash_next. Decoding and dropping hold `lock`. A page is watched before its bytes are read and the
+ * write tags of all vCPUs are poisoned in between, so no write can slip through unseen.
+ */
+#ifndef CPU_BLOCK_CACHE_H
+#define CPU_BLOCK_CACHE_H
+
+#include <pthread.h>
+
+#include "cpu/block.h"
+#include "cpu/soft.h"
+
+#define BLOCK_ARENA_BYTES   (128 * MIB)
+#define BLOCK_HASH_BUCKETS  (1u << 17)
+#define BLOCK_JUMP_ENTRIES  16384u
+#define BLOCK_GRANULE_BYTES 64
+
+struct code_page {
+	uint64_t granules; /* atomic: bit n covers bytes 64n to 64n+63 */
+	struct block *blocks;
+};
+
+struct block_cache {
+	struct soft *soft;
+	pthread_mutex_t lock;
+	struct block *bucket[BLOCK_HASH_BUCKETS]; /* atomic */
+	struct code_page *page;                   /* by guest-physical page number */
+	uint8_t *arena;
+	size_t used_bytes;
+	uint64_t emptied; /* how often; changes only with the world stopped */
+	uint64_t drops;
+};
+
+struct jump {
+	gva_t addr;
+	uint64_t key; /* block_key */
+	struct block *block;
+};
+
+struct jump_cache {
+	struct jump jump[BLOCK_JUMP_ENTRIES];
+	/* For code outside RAM, decoded anew each time: one instruction, allocated behind. */
+	struct block scratch;
+};
+
+static inline unsigned block_hash(gpa_t gpa, unsigned flavor)
+{
+	return (unsigned)((gpa * 0x9e3779b97f4a7c15ull + flavor) >> 40) % BLOCK_HASH_BUCKETS;
+}
+
+/* The link to the next block of `page`, one of the block's one or two. */
+static inline struct block **block_page_link(struct block *block, gpa_t page)
+{
+	return &block->page_next[page != align_down(block->gpa, PAGE_BYTES)];
+}
+
+/* The granules that bytes [first, last] of a page touch. */
+static inline uint64_t block_granules(unsigned first, unsigned last)
+{
+	return bits(~0ull, last / BLOCK_GRANULE_BYTES - first / BLOCK_GRANULE_BYTES, 0)
+	       << (first / BLOCK_GRANULE_BYTES);
+}
+
+/* The bytes of `page` that the block covers: false where it covers none. */
+bool block_extent(const struct block *block, gpa_t page, unsigned *first, unsigned *last);
+
+/* Room for the largest block and its code. */
+bool block_cache_has_room(const struct block_cache *cache);
+
+/* Forgets everything, if that is still needed once the world has stopped. */
+void block_cache_empty(struct cpu *cpu);
+
+#endif

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Blocks and their host code: what cpu/jit asks of the cache of blocks, which knows whether a block
+ * that somebody has looked up is still there. All of it under the cache's lock.
+ */
+#include "cpu/block_cache.h"
+
+#include "cpu/jit/jit.h"
+
+enum block_state block_translate(struct cpu *cpu, struct block *block)
+{
+	struct block_cache *cache = cpu->soft->blocks;
+
+	if (block == &cpu->jumps->scratch)
+		return BLOCK_INTERPRETED;
+	if (!block_cache_has_room(cache)) {
+		block_cache_empty(cpu);
+		return BLOCK_GONE;
+	}
+	pthread_mutex_lock(&cache->lock);
+	if (block->is_valid && !block->code)
+		jit_translate(cpu->soft->jit, block, cache->arena);
+	pthread_mutex_unlock(&cache->lock);
+	return block->code ? BLOCK_TRANSLATED : BLOCK_INTERPRETED;
+}
+
+void block_ungroup(struct cpu *cpu, struct block *block)
+{
+	struct block_cache *cache = cpu->soft->blocks;
+
+	pthread_mutex_lock(&cache->lock);
+	if (block->is_valid && block->code && !block->jit.is_ungrouped &&
+	    jit_can_translate_anew(cache->soft->jit)) {
+		struct jit_code before = block->jit;
+		const uint8_t *code = block->code;
+
+		jit_keep_links(cache->soft->jit, &before);
+		block->jit.is_ungrouped = before.is_ungrouped = true;
+		jit_translate(cache->soft->jit, block, cache->arena);
+		if (block->code == code)
+			block->jit = before; /* it cannot be */
+		else
+			jit_replace(&before, &block->jit);
+	}
+	pthread_mutex_unlock(&cache->lock);
+}
+
+const uint8_t *block_cache_arena(const struct block_cache *cache)
+{
+	return cache->arena;
+}
+
+uint64_t block_cache_drops(const struct block_cache *cache)
+{
+	return cache->drops;
+}
+
+uint64_t block_cache_emptied(const struct block_cache *cache)
+{
+	return cache->emptied;
+}
+
+uint64_t block_epoch(const struct cpu *cpu)
+{
+	return cpu->soft->blocks->emptied;
+}
+
+void block_publish_code(struct cpu *cpu, uint64_t epoch, const struct block *target,
+			const uint8_t **to)
+{
+	struct block_cache *cache = cpu->soft->blocks;
+
+	pthread_mutex_lock(&cache->lock);
+	if (epoch == cache->emptied && target->is_valid && target->code)
+		__atomic_store_n(to, target->code, __ATOMIC_RELEASE);
+	pthread_mutex_unlock(&cache->lock);
+}
+
+unsigned block_link_target(struct cpu *cpu, const struct block *source, const uint8_t *from)
+{
+	struct block_cache *cache = cpu->soft->blocks;
+	const struct jit_link *link;
+	unsigned target;
+
+	/* Another vCPU may be making other code of the block. */
+	pthread_mutex_lock(&cache->lock);
+	link = jit_find_link(source, from);
+	if (!link)
+		link = jit_find_replaced(cpu->soft->jit, from);
+	target = link->target;
+	pthread_mutex_unlock(&cache->lock);
+	return target;
+}
+
+void block_patch_link(struct cpu *cpu, uint64_t epoch, const struct block *source,
+		      const uint8_t *from, const struct block *target)
+{
+	struct block_cache *cache = cpu->soft->blocks;
+	const struct jit_link *link;
+
+	pthread_mutex_lock(&cache->lock);
+	link = jit_find_link(source, from);
+	/* An entry of a dropped block may be where its jump was. */
+	if (epoch == cache->emptied && source->is_valid && target->is_valid && link)
+		jit_patch_link(link, target);
+	pthread_mutex_unlock(&cache->lock);
+}
+
+/*
+ * A block that reads no flags has one entry, wherever they are; one that does cannot be entered by
+ * that.
+ */
+static bool has_same_entries(const struct jit_code *before, const struct jit_code *now)
+{
+	return before->flags_entry != before->entry || now->flags_entry == now->entry;
+}
+
+void block_redirect(struct cpu *cpu, uint64_t epoch, const struct block *before,
+		    const struct block *now)
+{
+	struct block_cache *cache = cpu->soft->blocks;
+
+	pthread_mutex_lock(&cache->lock);
+	if (epoch == cache->emptied && !before->is_valid && now->is_valid &&
+	    before->gpa == now->gpa && before->flavor == now->flavor &&
+	    before->second_page == NO_PAGE && now->second_page == NO_PAGE &&
+	    has_same_entries(&before->jit, &now->jit))
+		jit_replace(&before->jit, &now->jit);
+	pthread_mutex_unlock(&cache->lock);
+}

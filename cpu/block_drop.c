@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Blocks go: those that a write to guest memory overlaps, found by the page's map of granules, and
+ * all of them when the memory for them is full.
+ */
+#include "cpu/block_cache.h"
+
+#include "cpu/jit/jit.h"
+#include "cpu/mmu/mmu.h"
+#include "cpu/world.h"
+
+bool block_extent(const struct block *block, gpa_t page, unsigned *first, unsigned *last)
+{
+	unsigned offset = block->gpa % PAGE_BYTES;
+
+	if (page == align_down(block->gpa, PAGE_BYTES)) {
+		*first = offset;
+		*last = MIN(offset + block->length, PAGE_BYTES) - 1;
+		return true;
+	}
+	if (page == block->second_page) {
+		*first = 0;
+		*last = offset + block->length - PAGE_BYTES - 1;
+		return true;
+	}
+	return false;
+}
+
+/* ---- dropping blocks; the lock is held ---- */
+
+static void unlink_from_bucket(struct block_cache *cache, struct block *block)
+{
+	struct block **link = &cache->bucket[block_hash(block->gpa, block->flavor)];
+
+	while (*link != block)
+		link = &(*link)->hash_next;
+	__atomic_store_n(link, block->hash_next, __ATOMIC_RELEASE);
+}
+
+static void unlink_from_page(struct block_cache *cache, struct block *block, gpa_t page)
+{
+	struct block **link = &cache->page[page / PAGE_BYTES].blocks;
+
+	while (*link != block)
+		link = block_page_link(*link, page);
+	*link = *block_page_link(block, page);
+}
+
+/* Blocks have gone from the page: what is left of its granules, and whether it is watched still. */
+static void recount_page(struct block_cache *cache, gpa_t page)
+{
+	struct code_page *code = &cache->page[page / PAGE_BYTES];
+	uint64_t granules = 0;
+	unsigned first, last;
+
+	for (struct block *b = code->blocks; b; b = *block_page_link(b, page))
+		if (block_extent(b, page, &first, &last))
+			granules |= block_granules(first, last);
+	__atomic_store_n(&code->granules, granules, __ATOMIC_RELEASE);
+	if (!code->blocks)
+		__atomic_store_n(&cache->soft->config.memory->watched[page / PAGE_BYTES], 0,
+				 __ATOMIC_SEQ_CST);
+}
+
+/* Drops a block that has been taken out of the list of `page` already. */
+static void drop_block(struct block_cache *cache, struct block *block, gpa_t page)
+{
+	gpa_t first = align_down(block->gpa, PAGE_BYTES);
+	gpa_t other = page == first ? block->second_page : first;
+
+	__atomic_store_n(&block->is_valid, false, __ATOMIC_RELEASE);
+	cache->drops++;
+	jit_block_dropped(cache->soft->jit, block);
+	unlink_from_bucket(cache, block);
+	if (other == NO_PAGE)
+		return;
+	unlink_from_page(cache, block, other);
+	recount_page(cache, other);
+}
+
+static bool is_in_range(const struct block *block, gpa_t page, unsigned first, unsigned last)
+{
+	unsigned from, to;
+
+	return block_extent(block, page, &from, &to) && from <= last && to >= first;
+}
+
+static bool starts_in(const struct block *block, gpa_t page)
+{
+	return align_down(block->gpa, PAGE_BYTES) == page;
+}
+
+/*
+ * A block that reads no flags is jumped to with the flags wherever they are, which may not do for
+ * what comes in its place. So such jumps are linked anew when it is dropped.
+ */
+static void unlink_jumps(struct block_cache *cache, gpa_t page, unsigned first, unsigned last)
+{
+	struct block *blocks = cache->page[page / PAGE_BYTES].blocks;
+	uint64_t gone[PAGE_BYTES / 64] = { 0 };
+	bool is_any = false;
+
+	for (struct block *b = blocks; b; b = *block_page_link(b, page)) {
+		unsigned offset = b->gpa % PAGE_BYTES;
+
+		if (!b->code || b->jit.flags_entry != b->jit.entry || !starts_in(b, page) ||
+		    !is_in_range(b, page, first, last))
+			continue;
+		gone[offset / 64] |= BIT(offset % 64);
+		is_any = true;
+	}
+	if (!is_any)
+		return;
+	for (struct block *b = blocks; b; b = *block_page_link(b, page))
+		for (unsigned i = 0; i < JIT_LINKS && b->code && starts_in(b, page); i++) {
+			const struct jit_link *link = &b->jit.link[i];
+
+			if (link->keeps_flags && (gone[link->target / 64] >> link->target % 64 & 1))
+				jit_unlink(cache->soft->jit, link);
+		}
+}
+
+/*
+ * Drops the blocks that overlap bytes [first, last] of the page, in one pass over its list: a guest
+ * can make that as long as the cache is large.
+ */
+static void drop_range(struct block_cache *cache, gpa_t page, unsigned first, unsigned last)
+{
+	struct block **link = &cache->page[page / PAGE_BYTES].blocks, *block;
+
+	unlink_jumps(cache, page, first, last);
+	while ((block = *link)) {
+		if (is_in_range(block, page, first, last)) {
+			*link = *block_page_link(block, page);
+			drop_block(cache, block, page);
+		} else {
+			link = block_page_link(block, page);
+		}
+	}
+	recount_page(cache, page);
+}
+
+void block_cache_written(void *self, gpa_t gpa, uint64_t len)
+{
+	struct block_cache *cache = self;
+	gpa_t end = gpa + len;
+
+	while (gpa < end) {
+		gpa_t page = align_down(gpa, PAGE_BYTES);
+		unsigned first = gpa - page, last = MIN(end - page, PAGE_BYTES) - 1;
+		const struct code_page *code = &cache->page[page / PAGE_BYTES];
+
+		if (__atomic_load_n(&code->granules, __ATOMIC_SEQ_CST) &
+		    block_granules(first, last)) {
+			pthread_mutex_lock(&cache->lock);
+			drop_range(cache, page, first, last);
+			pthread_mutex_unlock(&cache->lock);
+		}
+		gpa = page + PAGE_BYTES;
+	}
+}
+
+/* ---- all of them ---- */
+
+bool block_cache_has_room(const struct block_cache *cache)
+{
+	return jit_has_room(cache->soft->jit) &&
+	       BLOCK_ARENA_BYTES - __atomic_load_n(&cache->used_bytes, __ATOMIC_RELAXED) >=
+		       sizeof(struct block) + (BLOCK_MAX_INSNS + 2) * sizeof(struct insn);
+}
+
+void block_cache_empty(struct cpu *cpu)
+{
+	struct block_cache *cache = cpu->soft->blocks;
+	struct memory *mem = cpu->soft->config.memory;
+
+	world_stop(cpu);
+	if (block_cache_has_room(cache)) {
+		world_start(cpu);
+		return;
+	}
+	pthread_mutex_lock(&cache->lock);
+	memset(cache->bucket, 0, sizeof(cache->bucket));
+	for (uint64_t i = 0; i < mem->end / PAGE_BYTES; i++) {
+		if (!cache->page[i].blocks)
+			continue;
+		cache->page[i] = (struct code_page){ 0 };
+		__atomic_store_n(&mem->watched[i], 0, __ATOMIC_SEQ_CST);
+	}
+	cache->used_bytes = 0;
+	cache->emptied++;
+	if (cpu->soft->jit)
+		jit_emptied(cpu);
+	for (unsigned i = 0; i < cpu->soft->config.vcpus; i++)
+		if (cpu->soft->cpu[i])
+			memset(cpu->soft->cpu[i]->jumps->jump, 0,
+			       sizeof(struct jump) * BLOCK_JUMP_ENTRIES);
+	pthread_mutex_unlock(&cache->lock);
+	world_start(cpu);
+}
