@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What the two halves of the parser share: the place in the source, and values (parse_value.c)
- * against statements and expressions (parse.c). Functions return NULL after an error, which is in
- * the reader then. Only the parser includes this.
+ * What the parts of the parser share: the place in the source, and what each has for the others:
+ * statements and expressions (parse.c), values (parse_value.c), text (parse_string.c). Functions
+ * return NULL after an error, which is in the reader then. Only the parser includes this.
  */
 #ifndef CTL_READER_H
 #define CTL_READER_H
@@ -54,6 +54,23 @@ struct node *parse_primary(struct reader *r);
 
 /* An argument of a command: words and values, and lists of them with commas between. */
 struct node *parse_argument(struct reader *r);
+
+/* --- parse_string.c --- */
+
+/* Each from its opening quote, behind which (here-strings) a line ends. */
+struct node *parse_single_quoted(struct reader *r);
+struct node *parse_double_quoted(struct reader *r);
+struct node *parse_here_string(struct reader *r);
+bool parse_at_quote(uint32_t c);
+
+/* ${name}, $name, $env:name; the dollar is current. */
+struct node *parse_variable(struct reader *r);
+
+/* $name or $( ) within a string or a word; false where the dollar is only a dollar. */
+bool parse_at_expansion(const struct reader *r);
+
+/* Statements up to ')', as a node of that kind. */
+struct node *parse_sub(struct reader *r, enum node_kind kind);
 
 /* A command's name or one bare word, with quotes and variables in it. */
 struct node *parse_word(struct reader *r);
