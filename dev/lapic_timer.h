@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The timer of a local APIC: one-shot, periodic, TSC-deadline. Part of dev/lapic.c; embed it there.
+ * The timer of a local APIC: one-shot, periodic, TSC-deadline. Part of struct lapic.
  *
  * Setters are called on the vCPU's thread; `fire` comes on that thread or on the clock's, with no
  * lock held. SDM3: "APIC Timer".
