@@ -2,8 +2,8 @@
 /*
  * The arena of stubs and the fault handlers.
  *
- * The arena is one memfd mapped writable and executable. Stubs are appended under a lock; a hash
- * of plans finds equal ones. Its last part is a slot for each vCPU.
+ * The arena is one memfd with two mappings, one writable, the other executable. Stubs are appended
+ * under a lock; a hash of plans finds equal ones. Its last part is a slot for each vCPU.
  */
 #define _GNU_SOURCE
 #include <ucontext.h>
