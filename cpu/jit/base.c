@@ -17,11 +17,6 @@ struct finder {
 	int32_t moved[16];
 };
 
-static bool is_register(const ZydisDecodedOperand *operand)
-{
-	return operand->type == ZYDIS_OPERAND_TYPE_REGISTER;
-}
-
 /* Whether gen_general does the memory operand, and how. */
 static bool is_plain_operand(const struct gen *g, const struct insn *insn)
 {
@@ -87,7 +82,7 @@ static int64_t constant_move(const struct insn *insn, const struct decoded *d)
 {
 	bool has_immediate = d->operands[1].type == ZYDIS_OPERAND_TYPE_IMMEDIATE;
 
-	if (insn->size != 8 || !is_register(&d->operands[0]))
+	if (insn->size != 8 || !gen_is_register(&d->operands[0]))
 		return 0;
 	switch (insn->mnemonic) {
 	case ZYDIS_MNEMONIC_ADD:
@@ -114,7 +109,7 @@ static void note_writes(struct finder *f, const struct insn *insn, const struct 
 	for (unsigned i = 0; i < d->zydis.operand_count; i++) {
 		unsigned reg;
 
-		if (!is_register(&d->operands[i]) ||
+		if (!gen_is_register(&d->operands[i]) ||
 		    !(d->operands[i].actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) ||
 		    !gen_is_general(d->operands[i].reg.value))
 			continue;
@@ -129,8 +124,7 @@ static void note_writes(struct finder *f, const struct insn *insn, const struct 
 /* Handlers may write any register; the class of tags is part of what has been looked up. */
 static bool ends_all(const struct gen *g, const struct insn *insn)
 {
-	return !insn->length || !gen_row_of(g->jit, insn) ||
-	       insn->mnemonic == ZYDIS_MNEMONIC_STAC || insn->mnemonic == ZYDIS_MNEMONIC_CLAC;
+	return !insn->length || !gen_row_of(g->jit, insn) || gen_selects_class(insn);
 }
 
 void base_find(struct gen *g)

@@ -19,15 +19,10 @@ struct use {
 	int64_t by;        /* RSP moves so far */
 };
 
-static bool is_register(const ZydisDecodedOperand *operand)
-{
-	return operand->type == ZYDIS_OPERAND_TYPE_REGISTER;
-}
-
 static bool writes_rsp(const struct decoded *d)
 {
 	for (unsigned i = 0; i < d->zydis.operand_count; i++)
-		if (is_register(&d->operands[i]) &&
+		if (gen_is_register(&d->operands[i]) &&
 		    (d->operands[i].actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) &&
 		    gen_register_number(d->operands[i].reg.value) == RSP)
 			return true;
@@ -54,7 +49,7 @@ static void add_operand(struct use *use, const struct insn *insn)
 static bool is_immediate_add(const struct insn *insn, const struct decoded *d)
 {
 	return (insn->mnemonic == ZYDIS_MNEMONIC_ADD || insn->mnemonic == ZYDIS_MNEMONIC_SUB) &&
-	       insn->size == 8 && is_register(&d->operands[0]) &&
+	       insn->size == 8 && gen_is_register(&d->operands[0]) &&
 	       d->operands[1].type == ZYDIS_OPERAND_TYPE_IMMEDIATE;
 }
 
@@ -75,7 +70,7 @@ static void use_of_word(const struct insn *insn, const struct decoded *d, struct
 		use->by = -WORD;
 		break;
 	case ZYDIS_MNEMONIC_POP:
-		if (is_register(&d->operands[0]) && insn->dst == REG_OFFSET(RSP))
+		if (gen_is_register(&d->operands[0]) && insn->dst == REG_OFFSET(RSP))
 			break;
 		add_access(use, 0, WORD);
 		use->by = WORD;
@@ -90,12 +85,6 @@ static void use_of_word(const struct insn *insn, const struct decoded *d, struct
 	default:
 		break;
 	}
-}
-
-/* From there on another page may be that of the stack. */
-static bool selects_class(const struct insn *insn)
-{
-	return insn->mnemonic == ZYDIS_MNEMONIC_STAC || insn->mnemonic == ZYDIS_MNEMONIC_CLAC;
 }
 
 static struct use use_of(const struct gen *g, unsigned n)
@@ -115,7 +104,7 @@ static struct use use_of(const struct gen *g, unsigned n)
 		use.by = insn->disp;
 	if (use.by < -GROUP_MOVE_MAX_BYTES || use.by > GROUP_MOVE_MAX_BYTES)
 		use.by = 0;
-	use.ends = (writes_rsp(d) && !use.by) || selects_class(insn);
+	use.ends = (writes_rsp(d) && !use.by) || gen_selects_class(insn);
 	return use;
 }
 

@@ -221,6 +221,17 @@ static inline void gen_take_r11(struct gen *g)
 	g->groups.r11 = R11_FREE;
 }
 
+static inline bool gen_is_register(const ZydisDecodedOperand *operand)
+{
+	return operand->type == ZYDIS_OPERAND_TYPE_REGISTER;
+}
+
+/* From there on other tags count: another page may be that of the stack. */
+static inline bool gen_selects_class(const struct insn *insn)
+{
+	return insn->mnemonic == ZYDIS_MNEMONIC_STAC || insn->mnemonic == ZYDIS_MNEMONIC_CLAC;
+}
+
 static inline bool gen_is_general(ZydisRegister reg)
 {
 	ZydisRegisterClass class = ZydisRegisterGetClass(reg);

@@ -128,7 +128,7 @@ int mmu_create(struct cpu *cpu)
 	mmu->stats = &cpu->stats;
 	cpu->mmu = mmu;
 	mmu->current = &mmu->bank[0];
-	cpu->tlb = &mmu->bank[0].tlb;
+	use_tlb(cpu, &mmu->bank[0].tlb);
 	select_bank(cpu);
 	mmu_walk_mode_changed(cpu);
 	return 0;
