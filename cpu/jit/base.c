@@ -73,6 +73,7 @@ static void join(struct finder *f, unsigned n, const struct insn *insn, const st
 	group->high = (int32_t)MAX(group->high, high);
 	group->writes |= writes_memory(d);
 	group->uses++;
+	group->last = (uint8_t)n;
 	bases->of[n] = f->active[reg];
 	bases->moved[n] = f->moved[reg];
 }
@@ -134,7 +135,7 @@ void base_find(struct gen *g)
 	memset(f.active, BASE_NONE, sizeof(f.active));
 	memset(g->bases.of, BASE_NONE, sizeof(g->bases.of));
 	g->bases.count = 0;
-	g->bases.checked = 0;
+	g->bases.checked = g->bases.kept = 0;
 	if (g->block->jit.is_ungrouped || (g->block->flavor & BLOCK_UNGROUPED))
 		return;
 	for (unsigned n = 0; n < g->block->count; n++) {
@@ -167,7 +168,44 @@ static struct host_mem anchor(unsigned group)
 void base_load(struct gen *g, unsigned group)
 {
 	emit_mov_rm(&g->e, 8, R11, anchor(group));
-	g->groups.r11 = (uint8_t)group;
+}
+
+void base_keep(struct gen *g, unsigned group)
+{
+	emit_mov_mr(&g->e, 8, anchor(group), R11);
+}
+
+unsigned base_in_r11(const struct gen *g)
+{
+	unsigned id = g->groups.r11;
+
+	return id < JIT_ANCHORS && !(g->bases.kept & 1u << id) ? id : BASE_NONE;
+}
+
+void base_spare(struct gen *g)
+{
+	unsigned id = base_in_r11(g);
+
+	if (id == BASE_NONE || g->bases.group[id].last < g->n)
+		return;
+	base_keep(g, id);
+	g->bases.kept |= 1u << id;
+}
+
+static bool is_homed(const struct base_group *group)
+{
+	return gen_is_homed(group->reg);
+}
+
+/* R11 = what a group is reached by, of what gen_probe has found. */
+static void take_found(struct gen *g, const struct base_group *group)
+{
+	if (is_homed(group)) {
+		gen_host_page(g, group->writes);
+		emit_lea(&g->e, 8, R11, mem_index(R9, R10, 0, 0));
+	} else {
+		gen_addend(g, R11);
+	}
 }
 
 static void check_range(struct gen *g, unsigned id)
@@ -180,17 +218,16 @@ static void check_range(struct gen *g, unsigned id)
 	/* The slow way would come back behind this check, without it. */
 	g->e.failed |= g->colds != g->first_cold;
 	gen_flags_spare(g);
+	base_spare(g);
 	again = g->e.at;
 	gen_sum(g, R9, group->reg, low);
-	gen_probe(g, bytes, group->writes);
+	gen_probe(g, low || is_homed(group) ? R9 : gen_pinned(group->reg), bytes, group->writes);
 	cold_fit(g, emit_jcc(&g->e, COND_A, false), again,
 		 group_pack(
 			 low, bytes, group->reg,
 			 (group->writes ? GROUP_WRITES : 0) |
 				 (writes_memory(&g->jit->decoded[g->n]) ? GROUP_WRITES_FIRST : 0)));
-	emit_mov_rm(&g->e, 8, R10, mem_at(R10, offsetof(struct tlb_way, host)));
-	emit_lea(&g->e, 8, R11, mem_index(R9, R10, 0, 0));
-	emit_mov_mr(&g->e, 8, anchor(id), R11);
+	take_found(g, group);
 	g->bases.checked |= 1u << id;
 	g->groups.r11 = (uint8_t)id;
 }
@@ -198,11 +235,16 @@ static void check_range(struct gen *g, unsigned id)
 struct host_mem gen_reach_base(struct gen *g)
 {
 	unsigned id = g->bases.of[g->n];
+	const struct base_group *group = &g->bases.group[id];
+	int32_t disp = (int32_t)g->insn->disp;
 
 	if (!(g->bases.checked & 1u << id))
 		check_range(g, id);
-	if (g->groups.r11 != id)
+	if (g->groups.r11 != id) {
+		base_spare(g);
 		base_load(g, id);
-	return mem_at(R11,
-		      (int32_t)(g->bases.moved[g->n] + g->insn->disp - g->bases.group[id].low));
+		g->groups.r11 = (uint8_t)id;
+	}
+	return is_homed(group) ? mem_at(R11, g->bases.moved[g->n] + disp - group->low)
+			       : mem_index(gen_pinned(group->reg), R11, 0, disp);
 }

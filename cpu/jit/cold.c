@@ -138,8 +138,24 @@ static struct cold *put_off(struct gen *g, enum cold_kind kind, struct emit_jump
 			       .insn = g->insn,
 			       .where = g->where,
 			       .tlb_class = (uint8_t)g->tlb_class,
+			       .spares = (uint8_t)base_in_r11(g),
 			       .is_vector = g->ready != 0 };
 	return cold;
+}
+
+/* Whether a group that R11 had is looked for behind the instruction, there or in its anchor. */
+static bool is_wanted(const struct gen *g, unsigned group)
+{
+	return group != BASE_NONE && g->bases.group[group].last > g->n &&
+	       (g->groups.r11 == group || (g->bases.kept & 1u << group));
+}
+
+/* What R11 must be behind the instruction. */
+static unsigned wanted_r11(const struct gen *g)
+{
+	unsigned r11 = g->groups.r11;
+
+	return r11 < JIT_ANCHORS && g->bases.group[r11].last <= g->n ? R11_FREE : r11;
 }
 
 void cold_set_back(struct gen *g, unsigned first)
@@ -149,7 +165,9 @@ void cold_set_back(struct gen *g, unsigned first)
 			continue;
 		g->cold[i].back = g->e.at;
 		g->cold[i].loads_flags = (g->where & IN_HOST) && g->live_after;
-		g->cold[i].r11 = g->groups.r11;
+		g->cold[i].r11 = (uint8_t)wanted_r11(g);
+		if (!is_wanted(g, g->cold[i].spares))
+			g->cold[i].spares = BASE_NONE;
 	}
 }
 
@@ -181,8 +199,8 @@ void gen_handler(struct gen *g)
 		emit_handler_last(g, g->insn);
 		return;
 	}
-	emit_handler(g, g->insn, THUNK_HANDLER);
 	gen_take_r11(g);
+	emit_handler(g, g->insn, THUNK_HANDLER);
 	g->where = IN_STATUS;
 	g->ready = 0;
 }
@@ -202,11 +220,13 @@ void gen_slow_vector_if(struct gen *g, enum emit_condition cc)
 
 static void emit_slow(struct gen *g, const struct cold *cold)
 {
+	if (cold->spares != BASE_NONE)
+		base_keep(g, cold->spares);
 	emit_handler(g, cold->insn, cold->is_vector ? THUNK_HANDLER_VECTOR : THUNK_HANDLER);
 	if (cold->loads_flags)
 		emit_call_to(&g->e, g->jit->load_status);
 	if (cold->r11 == R11_STACK)
-		gen_load_delta(g);
+		gen_load_delta_to(g, R11);
 	else if (cold->r11 != R11_FREE)
 		base_load(g, cold->r11);
 	emit_jmp_to(&g->e, cold->back);
@@ -357,7 +377,8 @@ void gen_jump_if(struct gen *g, enum emit_condition cc, int64_t target)
 static bool is_same_way(const struct cold *a, const struct cold *b)
 {
 	return a->kind == b->kind && a->insn == b->insn && a->back == b->back &&
-	       a->is_vector == b->is_vector && (a->kind == COLD_SLOW || a->kind == COLD_LAST);
+	       a->is_vector == b->is_vector && a->spares == b->spares &&
+	       (a->kind == COLD_SLOW || a->kind == COLD_LAST);
 }
 
 /* One may put off another. */

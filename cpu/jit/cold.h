@@ -16,9 +16,6 @@ void cold_set_back(struct gen *g, unsigned first);
 /* The check of a group jumps `from` there where it fails; it is at `again`. */
 void cold_fit(struct gen *g, struct emit_jump from, const uint8_t *again, uint64_t range);
 
-/* R11 = what gen_reach_stack leaves there. */
-void gen_load_delta(struct gen *g);
-
 /* Emits all that has been put off. */
 void cold_emit(struct gen *g);
 

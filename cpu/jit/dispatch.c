@@ -267,7 +267,7 @@ static bool find_stack(struct cpu *cpu, gva_t addr)
 
 	if (!way)
 		return false;
-	cpu->jit.stack[cpu->tlb_class] = (struct jit_stack){ page, way->host - page };
+	cpu->jit.stack[cpu->tlb_class] = (struct jit_stack){ page, way->addend };
 	return true;
 }
 

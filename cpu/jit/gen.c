@@ -49,6 +49,12 @@ void gen_flags_spare(struct gen *g)
 	g->where &= ~(unsigned)IN_HOST;
 }
 
+void gen_take_r11(struct gen *g)
+{
+	base_spare(g);
+	g->groups.r11 = R11_FREE;
+}
+
 void gen_flags_load(struct gen *g)
 {
 	if (g->where & IN_HOST)
@@ -157,12 +163,12 @@ void gen_shift_right(struct gen *g, unsigned dst, unsigned src, unsigned count)
 	}
 }
 
-void gen_probe(struct gen *g, unsigned bytes, bool is_write)
+void gen_probe(struct gen *g, unsigned from, unsigned bytes, bool is_write)
 {
 	struct emitter *e = &g->e;
 	int32_t ways = (int32_t)offsetof(struct cpu, tlb_ways[g->tlb_class][is_write]);
 
-	gen_shift_right(g, R10, R9, PAGE_BITS - TLB_WAY_BITS);
+	gen_shift_right(g, R10, from, PAGE_BITS - TLB_WAY_BITS);
 	emit_alu_ri(e, ALU_AND, 4, R10, (TLB_ENTRIES - 1) << TLB_WAY_BITS);
 	emit_alu_rm(e, ALU_ADD, 8, R10, mem_gs(ways));
 	emit_alu_rm(e, ALU_XOR, 8, R9, mem_at(R10, offsetof(struct tlb_way, tag)));
@@ -171,7 +177,50 @@ void gen_probe(struct gen *g, unsigned bytes, bool is_write)
 
 void gen_check(struct gen *g, unsigned bytes, bool is_write)
 {
-	gen_probe(g, bytes, is_write);
+	gen_probe(g, R9, bytes, is_write);
 	gen_slow_if(g, COND_A);
-	emit_mov_rm(&g->e, 8, R10, mem_at(R10, offsetof(struct tlb_way, host)));
+	gen_host_page(g, is_write);
+}
+
+void gen_host_page(struct gen *g, bool is_write)
+{
+	emit_mov_rm(&g->e, 8, R10, mem_at(R10, TLB_HOST_OFFSET(g->tlb_class, is_write)));
+}
+
+void gen_addend(struct gen *g, unsigned dst)
+{
+	emit_mov_rm(&g->e, 8, dst, mem_at(R10, offsetof(struct tlb_way, addend)));
+}
+
+bool gen_is_near(const struct insn *insn)
+{
+	return (insn->flags & INSN_MEM) && (insn->flags & INSN_FLAT) && insn->addr_size == 8 &&
+	       insn->base < REG_OFFSET(16) && !gen_is_homed(insn->base / REG_OFFSET(1)) &&
+	       insn->index == REG_NONE && insn->disp == (int32_t)insn->disp;
+}
+
+static struct host_mem check_near(struct gen *g, unsigned bytes, bool is_write)
+{
+	unsigned base = gen_pinned(g->insn->base / REG_OFFSET(1));
+	int32_t disp = (int32_t)g->insn->disp;
+
+	gen_sum(g, R9, g->insn->base / REG_OFFSET(1), disp);
+	gen_probe(g, disp ? R9 : base, bytes, is_write);
+	gen_slow_if(g, COND_A);
+	gen_addend(g, R10);
+	return mem_index(base, R10, 0, disp);
+}
+
+bool gen_check_operand(struct gen *g, unsigned bytes, bool is_write, struct host_mem *mem)
+{
+	gen_flags_spare(g);
+	if (gen_is_near(g->insn)) {
+		*mem = check_near(g, bytes, is_write);
+		return true;
+	}
+	if (!gen_address(g))
+		return false;
+	gen_check(g, bytes, is_write);
+	*mem = gen_checked(0);
+	return true;
 }

@@ -46,15 +46,16 @@ bool gen_jcc(struct gen *g)
 /* R9 = the target of an indirect branch. Flags are spared. */
 static bool load_target(struct gen *g)
 {
+	struct host_mem mem;
+
 	gen_flags_spare(g);
 	if (!(g->insn->flags & INSN_MEM)) {
 		gen_read(g, R9, g->insn->dst / REG_OFFSET(1));
 		return true;
 	}
-	if (!gen_address(g))
+	if (!gen_check_operand(g, CALL_BYTES, false, &mem))
 		return false;
-	gen_check(g, CALL_BYTES, false);
-	emit_mov_rm(&g->e, 8, R9, gen_checked(0));
+	emit_mov_rm(&g->e, 8, R9, mem);
 	return true;
 }
 

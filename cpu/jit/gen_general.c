@@ -18,12 +18,12 @@ struct stand_ins {
 };
 
 /* Which registers are free for them: without a memory operand, with one at R9 and R10 (which
- * one register can hold), and with one on the stack at R11. */
+ * one register can hold), with one at a register of its own and R10, and with one at R11. */
 static const uint8_t free_registers[][3] = {
-	{ R9, R10, R11 }, { R11, R10 }, { R9, R10 }, { R9, R10 }
+	{ R9, R10, R11 }, { R11, R10 }, { R9, R11 }, { R9, R10 }, { R9, R10 }
 };
 
-enum operand_place { NO_MEMORY, CHECKED_MEMORY, STACK_MEMORY, BASE_MEMORY };
+enum operand_place { NO_MEMORY, CHECKED_MEMORY, NEAR_MEMORY, STACK_MEMORY, BASE_MEMORY };
 
 static void add_stand_in(struct stand_ins *s, unsigned n, enum operand_place place)
 {
@@ -150,7 +150,9 @@ static enum operand_place operand_place(const struct gen *g, const struct encodi
 		return NO_MEMORY;
 	if (gen_is_grouped(g))
 		return STACK_MEMORY;
-	return gen_is_based(g) ? BASE_MEMORY : CHECKED_MEMORY;
+	if (gen_is_based(g))
+		return BASE_MEMORY;
+	return gen_is_near(g->insn) ? NEAR_MEMORY : CHECKED_MEMORY;
 }
 
 /* Checks the memory operand; *mem is it. */
@@ -161,12 +163,8 @@ static bool reach_operand(struct gen *g, enum operand_place place, struct host_m
 		*mem = gen_on_stack((int32_t)g->insn->disp);
 	} else if (place == BASE_MEMORY) {
 		*mem = gen_reach_base(g);
-	} else if (place == CHECKED_MEMORY) {
-		gen_flags_spare(g);
-		if (!gen_address(g))
-			return false;
-		gen_check(g, g->insn->mem_bytes, writes_memory(g));
-		*mem = gen_checked(0);
+	} else if (place != NO_MEMORY) {
+		return gen_check_operand(g, g->insn->mem_bytes, writes_memory(g), mem);
 	}
 	return true;
 }

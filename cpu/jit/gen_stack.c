@@ -79,17 +79,15 @@ static bool push_memory(struct gen *g)
 	gen_flags_spare(g);
 	if (gen_is_grouped(g)) {
 		gen_reach_stack(g);
-		if (!gen_address(g))
+		if (!gen_check_operand(g, WORD, false, &mem))
 			return false;
-		gen_check(g, WORD, false);
-		emit_mov_rm(&g->e, 8, R9, gen_checked(0));
+		emit_mov_rm(&g->e, 8, R9, mem);
 		emit_mov_mr(&g->e, 8, gen_on_stack(-WORD), R9);
 	} else {
-		if (!gen_address(g))
+		if (!gen_check_operand(g, WORD, false, &mem))
 			return false;
-		gen_check(g, WORD, false);
 		gen_take_r11(g);
-		emit_mov_rm(&g->e, 8, R11, gen_checked(0));
+		emit_mov_rm(&g->e, 8, R11, mem);
 		reach_word(g, -WORD, true, &mem);
 		emit_mov_mr(&g->e, 8, mem, R11);
 	}

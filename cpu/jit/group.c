@@ -180,12 +180,6 @@ void gen_load_delta_to(struct gen *g, unsigned reg)
 	emit_mov_rm(&g->e, 8, reg, stack_field(g, offsetof(struct jit_stack, delta)));
 }
 
-void gen_load_delta(struct gen *g)
-{
-	gen_load_delta_to(g, R11);
-	g->groups.r11 = R11_STACK;
-}
-
 void gen_reach_stack(struct gen *g)
 {
 	struct groups *groups = &g->groups;
@@ -198,6 +192,7 @@ void gen_reach_stack(struct gen *g)
 		/* The slow way would come back behind this check, without it. */
 		g->e.failed |= g->colds != g->first_cold;
 		gen_flags_spare(g);
+		base_spare(g);
 		again = g->e.at;
 		emit_lea(&g->e, 8, R9, mem_at(HOST_RSP_HOME, low));
 		emit_alu_rm(&g->e, ALU_XOR, 8, R9,
@@ -208,6 +203,9 @@ void gen_reach_stack(struct gen *g)
 		groups->checked = (uint8_t)id;
 		groups->r11 = R11_FREE;
 	}
-	if (groups->r11 != R11_STACK)
-		gen_load_delta(g);
+	if (groups->r11 != R11_STACK) {
+		base_spare(g);
+		gen_load_delta_to(g, R11);
+		groups->r11 = R11_STACK;
+	}
 }

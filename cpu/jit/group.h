@@ -44,8 +44,8 @@ struct groups {
 void group_find(struct gen *g);
 
 /*
- * What R11 is between instructions: the delta of the stack, the host address of a group of
- * cpu/jit/base.h (its number), or nothing.
+ * What R11 is between instructions: the delta of the stack, what a group of cpu/jit/base.h is
+ * reached by (its number), or nothing.
  */
 #define R11_FREE  0xff
 #define R11_STACK 0xfe

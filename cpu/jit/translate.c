@@ -183,7 +183,8 @@ static bool emit_natively(struct gen *g)
 	uint8_t *at = g->e.at;
 	unsigned colds = g->colds, links = g->links, fars = g->fars, where = g->where;
 	unsigned sites = g->sites, ready = g->ready;
-	unsigned checked = g->groups.checked, r11 = g->groups.r11, based = g->bases.checked;
+	unsigned checked = g->groups.checked, r11 = g->groups.r11;
+	unsigned based = g->bases.checked, kept = g->bases.kept;
 
 	g->row = gen_row_of(g->jit, g->insn);
 	if (g->row) {
@@ -202,6 +203,7 @@ static bool emit_natively(struct gen *g)
 	g->groups.checked = (uint8_t)checked;
 	g->groups.r11 = (uint8_t)r11;
 	g->bases.checked = based;
+	g->bases.kept = kept;
 	return false;
 }
 

@@ -52,7 +52,9 @@ struct cold {
 	uint8_t where;    /* COLD_FAR: as at the jump */
 	int32_t target;   /* COLD_FAR: from the page's start */
 	struct emit_jump from;
-	uint8_t r11;         /* COLD_SLOW: what the main path goes on with there */
+	/* COLD_SLOW: what the main path goes on with in R11; a group whose value is in R11 alone at
+	 * the jump, and is wanted behind it, or BASE_NONE. */
+	uint8_t r11, spares;
 	const uint8_t *code; /* where it is, once emitted */
 	const uint8_t *back; /* COLD_SLOW, COLD_FIT */
 	uint8_t tlb_class;   /* COLD_SLOW: as at the jump */
@@ -182,9 +184,22 @@ void gen_check(struct gen *g, unsigned bytes, bool is_write);
 /* dst = src shifted right; what is in the upper `count` bits has no meaning. */
 void gen_shift_right(struct gen *g, unsigned dst, unsigned src, unsigned count);
 
-/* The look-up of gen_check alone: where it fails the condition is A, else R10 is the TLB's entry.
+/*
+ * The look-up of gen_check alone, where `from` is the same address, be it in R9: where it fails the
+ * condition is A, else R10 is the TLB's way, from which either of the others takes what it has: R10
+ * = the page's host address, to which R9 is the offset; or dst = what to add to an address.
  */
-void gen_probe(struct gen *g, unsigned bytes, bool is_write);
+void gen_probe(struct gen *g, unsigned from, unsigned bytes, bool is_write);
+void gen_host_page(struct gen *g, bool is_write);
+void gen_addend(struct gen *g, unsigned dst);
+
+/*
+ * gen_flags_spare, gen_address and gen_check in one, for what is accessed at once: *mem is the
+ * operand then, by way of R9 and R10. Where gen_is_near, a register of its own makes the address:
+ * then R9 is free.
+ */
+bool gen_check_operand(struct gen *g, unsigned bytes, bool is_write, struct host_mem *mem);
+bool gen_is_near(const struct insn *insn);
 
 static inline struct host_mem gen_checked(int32_t disp)
 {
@@ -215,11 +230,8 @@ struct host_mem gen_reach_base(struct gen *g);
 /* Another register = what gen_reach_stack has in R11. */
 void gen_load_delta_to(struct gen *g, unsigned reg);
 
-/* R11 is used for something else now. Called by whoever does so. */
-static inline void gen_take_r11(struct gen *g)
-{
-	g->groups.r11 = R11_FREE;
-}
+/* R11 is about to be used for something else. Called by whoever does so. Spares the flags. */
+void gen_take_r11(struct gen *g);
 
 static inline bool gen_is_register(const ZydisDecodedOperand *operand)
 {

@@ -387,7 +387,7 @@ void *mmu_system_span(struct cpu *cpu, gva_t addr, unsigned len, bool is_write)
 			 .way[TLB_KERNEL][is_write][(addr >> PAGE_BITS) % TLB_ENTRIES];
 
 	if (likely((addr ^ way->tag) <= PAGE_BYTES - len))
-		return (void *)(uintptr_t)(way->host + addr % PAGE_BYTES);
+		return (void *)(uintptr_t)(way->addend + addr);
 	return NULL;
 }
 

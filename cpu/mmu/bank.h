@@ -81,6 +81,11 @@ struct bank {
 	uint64_t last_selected;
 };
 
+_Static_assert(offsetof(struct bank, entry) == offsetof(struct bank, tlb) + sizeof(struct tlb) &&
+		       sizeof(struct tlb_entry) == sizeof(struct tlb_way) &&
+		       !offsetof(struct tlb_entry, host),
+	       "TLB_HOST_OFFSET");
+
 #define NO_WRITE_PAGE UINT32_MAX
 
 /* The operand of a read-modify-write that the host cannot do in place: mmu_rmw_begin. */

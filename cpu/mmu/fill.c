@@ -44,13 +44,13 @@ static void set_tags(struct cpu *cpu, struct bank *bank, unsigned slot, enum tlb
 {
 	uint64_t rights = direct_rights(cpu, bank, slot);
 	const struct tlb_entry *entry = &bank->entry[slot];
+	gva_t page = bank->addr[slot] & PAGE_MASK;
 
 	for (unsigned is_write = 0; is_write < 2; is_write++)
 		bank->tlb.way[who][is_write][slot] =
-			(struct tlb_way){ rights & RIGHT_DATA(who, is_write)
-						  ? bank->addr[slot] & PAGE_MASK
-						  : bank_poison(slot),
-					  entry->host };
+			(struct tlb_way){ rights & RIGHT_DATA(who, is_write) ? page
+									     : bank_poison(slot),
+					  entry->host - page };
 	bank->tagged[slot] |= (uint8_t)BIT(who);
 	if (rights & RIGHT_DATA(who, true)) {
 		bank->write_page[slot] = (uint32_t)(entry->gpa_flags >> PAGE_BITS);

@@ -9,9 +9,9 @@
  * A page has a tag for each privilege class and kind of access: the page's linear address where the
  * access is allowed and goes straight to RAM, else poison, so that one compare covers presence,
  * permission, size and page crossing. The value of a poisoned tag selects a different slot than its
- * own, so no address that indexes the slot can equal it. Beside it is the page's host address, and
- * the tags of one class and kind lie together: four pages share a line of the host's cache. Those
- * of a class are set at its first access to the page.
+ * own, so no address that indexes the slot can equal it. Beside it is what to add to an address in
+ * the page, and the tags of one class and kind lie together: four pages share a line of the host's
+ * cache. Those of a class are set at its first access to the page.
  *
  * Pages that hold decoded code (memory->watched) and pages with a data breakpoint have poisoned
  * write tags; the slow path does what must be done. MMIO and the APIC page are poisoned always.
@@ -33,7 +33,7 @@ enum tlb_class {
 
 struct tlb_way {
 	uint64_t tag;
-	uint64_t host; /* the page's host address, where the tag is not poisoned */
+	uint64_t addend; /* host address - linear address, where the tag is not poisoned */
 };
 
 #define TLB_WAY_BITS 4
@@ -48,6 +48,10 @@ struct tlb {
 	bool is_aligned_only; /* all poison, for everything is to go the slow way: alignment
 				 checking is on */
 };
+
+/* How far behind the way of a page its host address lies, where the tag is not poisoned. */
+#define TLB_HOST_OFFSET(class, is_write) \
+	((int32_t)(sizeof(struct tlb) - offsetof(struct tlb, way[class][is_write])))
 
 int mmu_create(struct cpu *cpu); /* sets cpu->mmu and cpu->tlb; -ENOMEM */
 void mmu_destroy(struct cpu *cpu);
@@ -178,12 +182,11 @@ static inline void *mmu_fast(struct cpu *cpu, gva_t addr, unsigned size, bool is
 {
 	const struct tlb_way *way = (const void *)(cpu->tlb_tags + mmu_way_offset(addr) +
 						   sizeof(struct tlb_way[TLB_ENTRIES]) * is_write);
-	uint64_t offset = addr ^ way->tag;
 	void *host;
 
-	if (unlikely(offset > PAGE_BYTES - size))
+	if (unlikely((addr ^ way->tag) > PAGE_BYTES - size))
 		return NULL;
-	host = (void *)(uintptr_t)(way->host + offset);
+	host = (void *)(uintptr_t)(way->addend + addr);
 	if (!host)
 		__builtin_unreachable(); /* spares the caller a test */
 	return host;
