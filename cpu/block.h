@@ -81,10 +81,13 @@ int jump_cache_create(struct cpu *cpu); /* sets cpu->jumps; -ENOMEM */
 void jump_cache_destroy(struct cpu *cpu);
 
 /* In a flavor, beside the code mode. */
+#define BLOCK_MODE        3u
 #define BLOCK_CLASS_SHIFT 2
 #define BLOCK_CLASS       3u
 #define BLOCK_UNGROUPED   BIT(4) /* its code has no groups of accesses: cpu/jit/group.h */
 #define BLOCK_FLAVOR_BITS 5
+
+_Static_assert(MODES == BLOCK_MODE + 1, "a flavor has room for them");
 
 static inline unsigned block_flavor(const struct cpu *cpu)
 {
@@ -123,7 +126,7 @@ struct block *block_link_successor(struct cpu *cpu, struct block **link);
 /*
  * The block that follows `block`, all of which this vCPU has just run from RIP `from`; NULL where
  * only block_lookup can tell. Nothing but the block was executed in between, so its page maps as it
- * did, and only successors in the same page are linked. 64-bit mode only.
+ * did, and only successors in the same page are linked. Where cpu_is_plain.
  */
 static inline struct block *block_successor(struct cpu *cpu, struct block *block, uint64_t from)
 {

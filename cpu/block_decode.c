@@ -35,14 +35,16 @@ static void exec_folded(struct cpu *cpu, const struct insn *insn)
 
 /*
  * Makes a short jump forward within the page part of its block, so that loops and the alternatives
- * of kernels are not cut up by them. Returns how far it jumps; 0: it ends its block. Outside 64-bit
- * mode a jump looks at CS's limit.
+ * of kernels are not cut up by them. Returns how far it jumps; 0: it ends its block. In modes with
+ * segments a jump looks at CS's limit.
  */
 static unsigned fold_jump(const struct cpu *cpu, struct insn *insn, unsigned avail)
 {
-	if (cpu->mode != MODE_64 || insn->mnemonic != ZYDIS_MNEMONIC_JMP ||
-	    !(insn->flags & INSN_DIRECT_BRANCH) || insn->size != 8 || insn->imm < 0 ||
-	    insn->imm > BLOCK_FOLD_BYTES || insn->imm >= (int64_t)avail - insn->next)
+	unsigned size = cpu->mode == MODE_64 ? 8 : cpu->mode == MODE_FLAT ? 4 : 0;
+
+	if (!size || insn->mnemonic != ZYDIS_MNEMONIC_JMP || !(insn->flags & INSN_DIRECT_BRANCH) ||
+	    insn->size != size || insn->imm < 0 || insn->imm > BLOCK_FOLD_BYTES ||
+	    insn->imm >= (int64_t)avail - insn->next)
 		return 0;
 	insn->flags &= (uint16_t) ~(INSN_ENDS_BLOCK | INSN_DIRECT_BRANCH);
 	insn->flags |= INSN_FOLDED;

@@ -16,13 +16,46 @@
 
 #define AR_CODE_DATA (SEG_P | SEG_S | SEG_WRITABLE | SEG_ACCESSED)
 
+/* Any offset may be read and written. */
+static bool is_wide(const struct segment *seg)
+{
+	const uint32_t kind = SEG_UNUSABLE | SEG_S | SEG_CODE | SEG_EXPAND | SEG_WRITABLE;
+
+	return seg->limit == UINT32_MAX && (seg->ar & kind) == (SEG_S | SEG_WRITABLE);
+}
+
+/* What MODE_FLAT says of the segments, for code of 32 bits. */
+static bool is_flat(const struct cpu *cpu)
+{
+	static const uint8_t data[] = { DS, ES, SS };
+
+	if (!cpu_in_protected_mode(cpu) || cpu->seg[CS].base || cpu->seg[CS].limit != UINT32_MAX ||
+	    !(cpu->seg[SS].ar & SEG_DB))
+		return false;
+	for (unsigned i = 0; i < ARRAY_SIZE(data); i++)
+		if (cpu->seg[data[i]].base || !is_wide(&cpu->seg[data[i]]))
+			return false;
+	return true;
+}
+
 static enum cpu_mode code_mode(const struct cpu *cpu)
 {
 	uint32_t ar = cpu->seg[CS].ar;
 
 	if (cpu_in_long_mode(cpu) && (ar & SEG_L))
 		return MODE_64;
-	return (ar & SEG_DB) && !cpu_in_v86_mode(cpu) ? MODE_32 : MODE_16;
+	if (!(ar & SEG_DB) || cpu_in_v86_mode(cpu))
+		return MODE_16;
+	return is_flat(cpu) ? MODE_FLAT : MODE_32;
+}
+
+void cpu_update_mode(struct cpu *cpu)
+{
+	cpu->mode = code_mode(cpu);
+	if (cpu->mode == MODE_64)
+		return;
+	cpu->is_wide[0] = is_wide(&cpu->seg[FS]);
+	cpu->is_wide[1] = is_wide(&cpu->seg[GS]);
 }
 
 /* Whether any breakpoint of DR7 is enabled on instruction execution. */
@@ -40,7 +73,7 @@ void cpu_update_derived(struct cpu *cpu)
 		    (unlikely(cpu->dr7 & 0xff) && has_code_breakpoint(cpu));
 	uint32_t attention = __atomic_load_n(&cpu->attention, __ATOMIC_RELAXED);
 
-	cpu->mode = code_mode(cpu);
+	cpu_update_mode(cpu);
 	mmu_privilege_changed(cpu);
 	if (step && !(attention & ATTENTION_STEP))
 		cpu_attention_set(cpu, ATTENTION_STEP);

@@ -198,7 +198,9 @@ struct cpu {
 	uint16_t status; /* CF PF AF ZF SF OF in LAHF/SETO form: cpu/flags.h */
 	uint32_t rflags; /* every other flag; the status bits here are zero, bit 1 is one */
 	uint8_t cpl;
-	uint8_t mode;          /* enum cpu_mode: how code is decoded; key of the block cache */
+	uint8_t mode; /* enum cpu_mode: how code is decoded; key of the block cache */
+	/* [seg == GS], outside 64-bit mode: FS, GS may be read and written up to 4 GiB; 1 or 0 */
+	uint8_t is_wide[2];
 	uint8_t tlb_class;     /* enum tlb_class: which tags of the TLB this privilege may use */
 	uint8_t shadow;        /* enum cpu_shadow */
 	uint8_t activity;      /* enum cpu_activity */
@@ -279,6 +281,16 @@ static inline bool cpu_in_64bit_mode(const struct cpu *cpu)
 	return cpu->mode == MODE_64;
 }
 
+/*
+ * Whether code runs in 64-bit mode or in one page of 32-bit mode after which RIP does not wrap,
+ * with no segment in its way: linear addresses of code are RIPs.
+ */
+static inline bool cpu_is_plain(const struct cpu *cpu)
+{
+	return likely(cpu->mode == MODE_64) ||
+	       (cpu->mode == MODE_FLAT && cpu->rip < UINT32_MAX - PAGE_BYTES + 1);
+}
+
 static inline bool cpu_in_real_mode(const struct cpu *cpu)
 {
 	return !(cpu->cr0 & CR0_PE);
@@ -356,6 +368,12 @@ static inline void cpu_attention_clear(struct cpu *cpu, uint32_t what)
  * it after any change of CS, CR0, CR4, EFER, CPL, RFLAGS.{VM,TF,RF,AC} or DR7.
  */
 void cpu_update_derived(struct cpu *cpu);
+
+/*
+ * The part of it that depends on segment registers. Outside 64-bit mode, call it after any change
+ * of one that cpu_update_derived does not follow.
+ */
+void cpu_update_mode(struct cpu *cpu);
 
 /* State after power-on or INIT. SDM3: "Processor Management and Initialization". */
 void cpu_reset(struct cpu *cpu);

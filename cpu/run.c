@@ -188,7 +188,7 @@ static void run_blocks(struct cpu *cpu)
 			continue;
 		if (outcome == ATTEND_ONE_INSN)
 			run_one_insn(cpu);
-		else if (unlikely(cpu->mode != MODE_64 || cpu_attention_due(cpu)))
+		else if (unlikely(!cpu_is_plain(cpu) || cpu_attention_due(cpu)))
 			/* What is due cannot be done yet (an NMI in an NMI): it is looked at
 			 * between all blocks. */
 			run_one_block(cpu, BLOCK_MAX_INSNS + 1);

@@ -224,6 +224,16 @@ void segment_check_data(struct cpu *cpu, unsigned seg, uint16_t selector, unsign
 	descriptor_unpack(&d, out);
 }
 
+/* What comes next in the block was decoded for the mode of before. */
+static void follow_mode(struct cpu *cpu)
+{
+	unsigned before = cpu->mode;
+
+	cpu_update_mode(cpu);
+	if (cpu->mode != before)
+		cpu_leave_block(cpu);
+}
+
 void segment_load(struct cpu *cpu, unsigned seg, uint16_t selector)
 {
 	struct segment loaded;
@@ -234,6 +244,8 @@ void segment_load(struct cpu *cpu, unsigned seg, uint16_t selector)
 	}
 	segment_check_data(cpu, seg, selector, cpu->cpl, EXC_GP, &loaded);
 	cpu->seg[seg] = loaded;
+	if (!cpu_in_64bit_mode(cpu))
+		follow_mode(cpu);
 }
 
 /* LLDT and LTR: a system descriptor of the GDT. */

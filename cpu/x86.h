@@ -8,7 +8,12 @@
 
 #include "lib/base.h"
 
-enum cpu_mode { MODE_16, MODE_32, MODE_64 }; /* how CS makes code be decoded */
+/*
+ * How CS makes code be decoded. MODE_FLAT is MODE_32 in protected mode where segments but FS and GS
+ * neither move nor bound anything: CS, DS, ES and SS have a base of 0 and a limit of 4 GiB, DS, ES
+ * and SS are writable, and the stack is one of 32 bits.
+ */
+enum cpu_mode { MODE_16, MODE_32, MODE_64, MODE_FLAT, MODES };
 
 enum exception {
 	EXC_DE = 0,

@@ -26,6 +26,7 @@ static const struct {
 	[MODE_16] = { ZYDIS_MACHINE_MODE_LEGACY_16, ZYDIS_STACK_WIDTH_16 },
 	[MODE_32] = { ZYDIS_MACHINE_MODE_LEGACY_32, ZYDIS_STACK_WIDTH_32 },
 	[MODE_64] = { ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64 },
+	[MODE_FLAT] = { ZYDIS_MACHINE_MODE_LEGACY_32, ZYDIS_STACK_WIDTH_32 },
 };
 
 /* Without CET, MPX and CLDEMOTE their encodings are the hint NOPs that they were made from. */
@@ -48,7 +49,7 @@ struct decoder *decoder_create(struct soft *soft)
 	if (!decoder)
 		return NULL;
 	decoder->soft = soft;
-	for (unsigned mode = MODE_16; mode <= MODE_64; mode++)
+	for (unsigned mode = 0; mode < MODES; mode++)
 		zydis_init(&decoder->zydis[mode], mode, soft->config.vendor);
 	insn_rows_index(decoder);
 	return decoder;

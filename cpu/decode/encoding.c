@@ -22,6 +22,11 @@
 
 #define NO_GPR 16u
 
+#define MOFFS_FIRST  0xa0 /* loads; then stores */
+#define MOFFS_LAST   0xa3
+#define MOFFS_STORES 2
+#define MOV_FIRST    0x88 /* stores; then loads */
+
 /* --- apart --------------------------------------------------------------------------------------
  */
 
@@ -272,6 +277,16 @@ static void lengthen_inc_dec(struct encoding *out)
 	out->flags = (uint16_t)((out->flags & ~ENCODING_IN_OPCODE) | ENCODING_MODRM);
 }
 
+/* MOV between the accumulator and an absolute address becomes the form with ModRM. */
+static bool take_moffs(const ZydisDecodedInstruction *zydis, struct encoding *out)
+{
+	if (out->map || zydis->opcode < MOFFS_FIRST || zydis->opcode > MOFFS_LAST)
+		return false;
+	out->opcode = MOV_FIRST + ((zydis->opcode ^ MOFFS_STORES) & 3);
+	out->flags |= ENCODING_MODRM | ENCODING_MEM;
+	return true;
+}
+
 bool encoding_take_apart(const ZydisDecodedInstruction *zydis, const ZydisDecodedOperand *operands,
 			 const uint8_t *bytes, struct encoding *out)
 {
@@ -290,7 +305,8 @@ bool encoding_take_apart(const ZydisDecodedInstruction *zydis, const ZydisDecode
 	if (zydis->attributes & ZYDIS_ATTRIB_HAS_MODRM)
 		take_modrm(zydis, out);
 	take_immediates(zydis, bytes, out);
-	if (!take_map(zydis, out) || !take_operands(zydis, operands, out))
+	if (!take_map(zydis, out) ||
+	    !(take_moffs(zydis, out) || take_operands(zydis, operands, out)))
 		return false;
 	if (is_64(zydis))
 		return true;

@@ -5,7 +5,8 @@
  * clients. SDM2: "Instruction Format".
  *
  * The parts are in normal form: valid as 64-bit code, whatever the mode they came from; without
- * segment and address-size prefixes. EVEX is not among what the CPU models offer.
+ * segment and address-size prefixes; a moffs operand is an r/m one. EVEX is not among what the CPU
+ * models offer.
  */
 #ifndef CPU_DECODE_ENCODING_H
 #define CPU_DECODE_ENCODING_H
@@ -66,7 +67,7 @@ struct encoding {
 
 /*
  * Takes an instruction apart; `bytes` is its encoding. false: it cannot be moved - it is a branch,
- * has a memory operand that is not an ordinary r/m one (implicit, moffs, VSIB), or is EVEX or not
+ * has a memory operand that is not an ordinary r/m one (implicit, VSIB), or is EVEX or not
  * to be had in 64-bit mode.
  */
 bool encoding_take_apart(const ZydisDecodedInstruction *zydis, const ZydisDecodedOperand *operands,

@@ -27,7 +27,7 @@ struct insn_row {
 /* Private to cpu/decode. */
 struct decoder {
 	struct soft *soft;
-	ZydisDecoder zydis[MODE_64 + 1];
+	ZydisDecoder zydis[MODES];
 	const struct insn_row *row[ZYDIS_MNEMONIC_MAX_VALUE + 1];
 };
 

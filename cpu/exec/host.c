@@ -55,7 +55,7 @@ struct host_code {
 	struct entry *entries;
 	uint32_t capacity, count; /* of entries: open addressing, at most half full */
 	pthread_mutex_t lock;
-	ZydisDecoder zydis[3]; /* by enum cpu_mode */
+	ZydisDecoder zydis[MODES]; /* by enum cpu_mode */
 };
 
 static _Thread_local struct cpu *current;
@@ -195,6 +195,7 @@ struct host_code *host_code_create(void)
 		[MODE_16] = { ZYDIS_MACHINE_MODE_LEGACY_16, ZYDIS_STACK_WIDTH_16 },
 		[MODE_32] = { ZYDIS_MACHINE_MODE_LEGACY_32, ZYDIS_STACK_WIDTH_32 },
 		[MODE_64] = { ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64 },
+		[MODE_FLAT] = { ZYDIS_MACHINE_MODE_LEGACY_32, ZYDIS_STACK_WIDTH_32 },
 	};
 	struct host_code *code = calloc(1, sizeof(*code));
 

@@ -103,6 +103,7 @@ int jit_create(struct jit **out, const struct engine_config *config)
 	jit->has_exact_flags = config->exact_flags;
 	jit->is_amd = config->vendor == CPU_AMD;
 	ZydisDecoderInit(&jit->zydis, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
+	ZydisDecoderInit(&jit->zydis_32, ZYDIS_MACHINE_MODE_LEGACY_32, ZYDIS_STACK_WIDTH_32);
 	gen_rows_index(jit);
 	if (!map_arena(jit) || !map_tables(jit)) {
 		jit_destroy(jit);

@@ -59,7 +59,7 @@ struct jit {
 	/* Links of code that was replaced, which may still run to its end. */
 	struct jit_link *replaced;
 	uint32_t replaced_count;
-	ZydisDecoder zydis; /* of 64-bit code */
+	ZydisDecoder zydis, zydis_32; /* of 64-bit code, of 32-bit code */
 	const struct gen_row *row[ZYDIS_MNEMONIC_MAX_VALUE + 1];
 	/* For the one translation that there is at a time. */
 	struct gen gen;

@@ -20,7 +20,7 @@ struct check {
 	struct journal journal;
 	struct check_state start;
 	struct check_outcome reference, translation, step;
-	ZydisDecoder zydis;
+	ZydisDecoder zydis, zydis_32;
 	bool has_vectors; /* the block touches vector or x87 state: it is part of every state */
 	bool has_failed;
 };
@@ -33,6 +33,7 @@ int check_create(struct cpu *cpu)
 		return -ENOMEM;
 	memset(check, 0, sizeof(*check));
 	ZydisDecoderInit(&check->zydis, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
+	ZydisDecoderInit(&check->zydis_32, ZYDIS_MACHINE_MODE_LEGACY_32, ZYDIS_STACK_WIDTH_32);
 	cpu->check = check;
 	cpu->journal = &check->journal;
 	return 0;
@@ -90,6 +91,7 @@ static void give_state(struct cpu *cpu, const struct check_state *state)
 	cpu->status = state->status;
 	give_rflags(cpu, state);
 	memcpy(cpu->seg, state->seg, sizeof(state->seg));
+	cpu_update_mode(cpu);
 	cpu->msr.kernel_gs_base = state->kernel_gs_base;
 	if (!cpu->check->has_vectors)
 		return;
@@ -258,13 +260,18 @@ static bool is_vector_register(ZydisRegister reg)
 	}
 }
 
-static bool touches_vectors(const struct check *check, const struct insn *insn)
+static const ZydisDecoder *decoder_for(const struct check *check, const struct block *block)
+{
+	return (block->flavor & BLOCK_MODE) == MODE_64 ? &check->zydis : &check->zydis_32;
+}
+
+static bool touches_vectors(const ZydisDecoder *decoder, const struct insn *insn)
 {
 	ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
 	ZydisDecodedInstruction zydis;
 
-	if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&check->zydis, insn->bytes, insn->length, &zydis,
-						 operands)))
+	if (!ZYAN_SUCCESS(
+		    ZydisDecoderDecodeFull(decoder, insn->bytes, insn->length, &zydis, operands)))
 		return true;
 	if (zydis.meta.category == ZYDIS_CATEGORY_X87_ALU ||
 	    zydis.meta.category == ZYDIS_CATEGORY_XSAVE ||
@@ -279,12 +286,13 @@ static bool touches_vectors(const struct check *check, const struct insn *insn)
 
 static enum kind find_kind(const struct check *check, const struct block *block)
 {
+	const ZydisDecoder *decoder = decoder_for(check, block);
 	enum kind kind = KIND_GENERAL;
 
 	for (unsigned i = 0; i < block->count; i++) {
 		if (is_once(&block->insn[i]))
 			return KIND_ONCE;
-		if (block->insn[i].length && touches_vectors(check, &block->insn[i]))
+		if (block->insn[i].length && touches_vectors(decoder, &block->insn[i]))
 			kind = KIND_VECTOR;
 	}
 	return kind;
@@ -313,6 +321,7 @@ static bool is_repeatable(const struct cpu *cpu, struct block *block)
  */
 static uint64_t undefined_flags(const struct check *check, const struct block *block, bool *is_used)
 {
+	const ZydisDecoder *decoder = decoder_for(check, block);
 	uint64_t undefined = 0;
 
 	*is_used = false;
@@ -322,9 +331,8 @@ static uint64_t undefined_flags(const struct check *check, const struct block *b
 		ZydisDecodedInstruction zydis;
 		const ZydisAccessedFlags *flags;
 
-		if (!insn->length ||
-		    !ZYAN_SUCCESS(ZydisDecoderDecodeFull(&check->zydis, insn->bytes, insn->length,
-							 &zydis, operands)))
+		if (!insn->length || !ZYAN_SUCCESS(ZydisDecoderDecodeFull(
+					     decoder, insn->bytes, insn->length, &zydis, operands)))
 			continue;
 		flags = zydis.cpu_flags;
 		*is_used |= flags->tested & undefined;

@@ -61,6 +61,9 @@ static void print_difference(const struct check_report *report)
 static void print_insns(const struct check_report *report)
 {
 	const struct block *block = report->block;
+	ZydisMachineMode mode = (block->flavor & BLOCK_MODE) == MODE_64
+					? ZYDIS_MACHINE_MODE_LONG_64
+					: ZYDIS_MACHINE_MODE_LEGACY_32;
 	ZydisDisassembledInstruction text;
 
 	for (int i = 0; i < block->count; i++) {
@@ -73,8 +76,8 @@ static void print_insns(const struct check_report *report)
 			(unsigned long long)rip);
 		for (unsigned k = 0; k < insn->length; k++)
 			fprintf(stderr, "%02x", insn->bytes[k]);
-		if (ZYAN_SUCCESS(ZydisDisassembleIntel(ZYDIS_MACHINE_MODE_LONG_64, rip, insn->bytes,
-						       insn->length, &text)))
+		if (ZYAN_SUCCESS(
+			    ZydisDisassembleIntel(mode, rip, insn->bytes, insn->length, &text)))
 			fprintf(stderr, "  %s", text.text);
 		fputc('\n', stderr);
 	}

@@ -168,7 +168,7 @@ const void *jit_far(struct cpu *cpu, struct far_target *known)
 	const struct branch_entry *entry;
 	const void *code;
 
-	cpu->rip = from + (uint64_t)(int64_t)far->target;
+	cpu->rip = cpu_wrap_rip(cpu, from + (uint64_t)(int64_t)far->target);
 	if (unlikely(!is_canonical(cpu->rip)))
 		return do_again(cpu, far->insn);
 	code = jit_next(cpu);

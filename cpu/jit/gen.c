@@ -102,10 +102,12 @@ void gen_sum(struct gen *g, unsigned dst, unsigned n, int32_t disp)
 {
 	unsigned from = gen_is_homed(n) ? dst : gen_pinned(n);
 
-	if (gen_is_homed(n) || !disp)
+	if (gen_is_homed(n))
 		gen_read(g, dst, n);
+	else if (!disp)
+		emit_mov_rr(&g->e, g->word, dst, from);
 	if (disp)
-		emit_lea(&g->e, 8, dst, mem_at(from, disp));
+		emit_lea(&g->e, g->word, dst, mem_at(from, disp));
 }
 
 /* The host register that has an address register; one of R8 to R11 is brought to `scratch`. */
@@ -126,7 +128,9 @@ bool gen_operand(struct gen *g, struct host_mem *mem)
 	const struct insn *insn = g->insn;
 	int64_t disp = insn->disp + (insn->base == REG_RIP ? (int64_t)g->page_offset : 0);
 
-	if (insn->addr_size != 8 || disp != (int32_t)disp || !(insn->flags & INSN_MEM))
+	if (g->word == 4)
+		disp = (int32_t)disp;
+	if (insn->addr_size != g->word || disp != (int32_t)disp || !(insn->flags & INSN_MEM))
 		return false;
 	*mem = mem_index(HOST_NONE, HOST_NONE, insn->scale_log2, (int32_t)disp);
 	mem->index = (uint8_t)address_register(g, insn->index, R10);
@@ -139,15 +143,37 @@ bool gen_operand(struct gen *g, struct host_mem *mem)
 	return true;
 }
 
+bool gen_is_flat(const struct gen *g, const struct insn *insn)
+{
+	if (g->word == 8)
+		return insn->flags & INSN_FLAT;
+	return (insn->flags & INSN_MEM) && insn->addr_size == 4 &&
+	       (insn->seg == DS || insn->seg == ES || insn->seg == SS);
+}
+
+/* FS and GS of 32-bit code may be bounded, or read-only: see to that. */
+static void require_wide(struct gen *g)
+{
+	size_t field = offsetof(struct cpu, is_wide) + (g->insn->seg == GS);
+
+	emit_alu_mi(&g->e, ALU_CMP, 1, mem_gs((int32_t)field), 0);
+	gen_slow_if(g, COND_E);
+}
+
 bool gen_address(struct gen *g)
 {
+	bool has_base = g->insn->seg == FS || g->insn->seg == GS;
 	struct host_mem mem;
 
+	if (g->word == 4 && g->insn->seg == CS)
+		return false;
+	if (g->word == 4 && has_base)
+		require_wide(g);
 	if (!gen_operand(g, &mem))
 		return false;
-	emit_lea(&g->e, 8, R9, mem);
-	if (g->insn->seg == FS || g->insn->seg == GS)
-		emit_alu_rm(&g->e, ALU_ADD, 8, R9,
+	emit_lea(&g->e, g->word, R9, mem);
+	if (has_base)
+		emit_alu_rm(&g->e, ALU_ADD, g->word, R9,
 			    mem_gs((int32_t)(offsetof(struct cpu, seg[0].base) +
 					     g->insn->seg * sizeof(struct segment))));
 	return true;

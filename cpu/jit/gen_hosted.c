@@ -104,9 +104,20 @@ bool gen_x87_status(struct gen *g)
 	return gen_general(g);
 }
 
-/* STMXCSR, VZEROUPPER, VZEROALL, which C has as handlers of their own. */
+static bool is_zeroing(const struct gen *g)
+{
+	return g->insn->mnemonic == ZYDIS_MNEMONIC_VZEROUPPER ||
+	       g->insn->mnemonic == ZYDIS_MNEMONIC_VZEROALL;
+}
+
+/*
+ * STMXCSR, VZEROUPPER, VZEROALL, which C has as handlers of their own. 32-bit code zeroes 8
+ * registers only.
+ */
 bool gen_vector_state(struct gen *g)
 {
+	if (is_zeroing(g) && g->word != 8)
+		return false;
 	check_ready(g, g->insn->flags & INSN_VEX ? READY_AVX : READY_SSE);
 	return gen_general(g);
 }

@@ -124,6 +124,8 @@ static void set_kernel_segments(struct gen *g)
 
 bool gen_syscall(struct gen *g)
 {
+	if (g->word != 8)
+		return false;
 	gen_flags_store(g);
 	require_enabled(g);
 	emit_test_mi(&g->e, 4, CPU(rflags), (int32_t)RFLAGS_AC);
@@ -175,7 +177,7 @@ static void set_user_segments(struct gen *g)
  */
 bool gen_sysret(struct gen *g)
 {
-	if (g->insn->size != 8 || g->tlb_class == TLB_USER)
+	if (g->word != 8 || g->insn->size != 8 || g->tlb_class == TLB_USER)
 		return false;
 	gen_flags_spare(g);
 	emit_alu_mi(&g->e, ALU_CMP, 1, CPU(cpl), 0);

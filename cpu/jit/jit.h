@@ -37,7 +37,7 @@ void jit_enter_thread(struct cpu *cpu);
 /* Whether this vCPU's code can be translated as its mode is. */
 static inline bool jit_can_run(const struct cpu *cpu)
 {
-	return cpu->jit.branches && cpu->mode == MODE_64;
+	return cpu->jit.branches && cpu_is_plain(cpu);
 }
 
 /*

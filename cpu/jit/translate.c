@@ -165,13 +165,14 @@ static void emit_poll_way_out(struct gen *g, const struct poll *poll)
 /* Of instructions that may be translated; what cannot be decoded never comes to be executed. */
 static void decode(struct gen *g)
 {
+	const ZydisDecoder *zydis = g->word == 8 ? &g->jit->zydis : &g->jit->zydis_32;
 	struct decoded *d = g->jit->decoded;
 
 	for (unsigned n = 0; n < g->block->count; n++, d++) {
 		const struct insn *insn = &g->block->insn[n];
 
 		if (!gen_row_of(g->jit, insn) ||
-		    !ZYAN_SUCCESS(ZydisDecoderDecodeFull(&g->jit->zydis, insn->bytes, insn->length,
+		    !ZYAN_SUCCESS(ZydisDecoderDecodeFull(zydis, insn->bytes, insn->length,
 							 &d->zydis, d->operands)))
 			memset(d, 0, sizeof(*d));
 	}
@@ -306,6 +307,7 @@ bool gen_block(struct jit *jit, struct block *block, struct code_room *hot, stru
 	*g = (struct gen){ .jit = jit,
 			   .block = block,
 			   .page_offset = (unsigned)(block->gpa % PAGE_BYTES),
+			   .word = gen_mode(block) == MODE_64 ? 8 : 4,
 			   .tlb_class = block->flavor >> BLOCK_CLASS_SHIFT & BLOCK_CLASS };
 	emit_init(&g->e, hot->at, hot->end);
 	find_live(jit, block, live);

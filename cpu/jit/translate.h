@@ -71,6 +71,7 @@ struct gen {
 	struct jit *jit;
 	struct block *block;
 	unsigned page_offset; /* of the block's start */
+	unsigned word;        /* bytes of an address and of what is pushed: 8, or 4 in MODE_FLAT */
 	unsigned tlb_class;   /* of the instruction */
 	unsigned links;
 	uint8_t ready; /* of enum vector_ready, what the block has looked at */
@@ -111,6 +112,11 @@ struct gen_row {
 	bool may_fault; /* in the host: cpu/jit/fault.h */
 	gen_fn *gen;
 };
+
+static inline unsigned gen_mode(const struct block *block)
+{
+	return block->flavor & BLOCK_MODE;
+}
 
 /* Memory for code: `at` moves behind what is written. */
 struct code_room {
@@ -165,7 +171,7 @@ static inline unsigned gen_pinned(unsigned n)
 /* dst = guest register n, 8 bytes. */
 void gen_read(struct gen *g, unsigned dst, unsigned n);
 void gen_write(struct gen *g, unsigned n, unsigned src);
-/* dst = guest register n + disp. Leaves the flags alone. */
+/* dst = guest register n + disp, as an address. Leaves the flags alone. */
 void gen_sum(struct gen *g, unsigned dst, unsigned n, int32_t disp);
 
 /*
@@ -173,8 +179,13 @@ void gen_sum(struct gen *g, unsigned dst, unsigned n, int32_t disp);
  * are needed. false: it has none that this can do.
  */
 bool gen_operand(struct gen *g, struct host_mem *mem);
-/* R9 = linear address of the memory operand. Spares no flags where FS or GS is its segment. */
+/*
+ * R9 = linear address of the memory operand. Spares no flags where FS or GS is its segment, and in
+ * MODE_FLAT may go the slow way then.
+ */
 bool gen_address(struct gen *g);
+/* Whether the linear address is the effective one: no segment has a say. */
+bool gen_is_flat(const struct gen *g, const struct insn *insn);
 /*
  * R9 is a linear address: sees whether `bytes` there can be read (written) directly and goes the
  * slow way if not. After it the operand is gen_checked(). Destroys the flags (gen_flags_spare).

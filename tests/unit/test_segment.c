@@ -291,6 +291,53 @@ static void test_iret_to_compatibility(void **state)
 	assert_int_equal(b->cpu->gpr[RSP], 0x9000);
 }
 
+/* 32-bit code is flat while CS, DS, ES and SS are; what makes it otherwise ends its block. */
+static void test_flat_mode(void **state)
+{
+	static const struct insn here;
+	struct bench *b = *state;
+	struct segment whole;
+
+	bench_long(b);
+	push_frame_64(b, 0x400000, USER_CS_32, RFLAGS_ONE, 0x9000, USER_SS);
+	assert_no_fault(b, far_iret(b->cpu, 8, 0));
+	b->cpu->block_end = &here;
+	assert_no_fault(b, segment_load(b->cpu, DS, USER_SS));
+	assert_int_equal(b->cpu->mode, MODE_32);
+	assert_ptr_equal(b->cpu->block_end, &here);
+	assert_no_fault(b, segment_load(b->cpu, ES, USER_SS));
+	assert_int_equal(b->cpu->mode, MODE_FLAT);
+	assert_null(b->cpu->block_end);
+	assert_false(b->cpu->is_wide[0]);
+	assert_no_fault(b, segment_load(b->cpu, FS, USER_SS));
+	assert_true(b->cpu->is_wide[0]);
+	assert_false(b->cpu->is_wide[1]);
+
+	b->cpu->block_end = &here;
+	assert_no_fault(b, segment_load(b->cpu, DS, 0));
+	assert_int_equal(b->cpu->mode, MODE_32);
+	assert_null(b->cpu->block_end);
+	assert_no_fault(b, segment_load(b->cpu, DS, USER_SS));
+	for (unsigned seg = ES; seg <= DS; seg++) {
+		whole = b->cpu->seg[seg];
+		b->cpu->seg[seg].limit--;
+		cpu_update_derived(b->cpu);
+		assert_int_equal(b->cpu->mode, MODE_32);
+		b->cpu->seg[seg] = whole;
+		b->cpu->seg[seg].base = 16;
+		cpu_update_derived(b->cpu);
+		assert_int_equal(b->cpu->mode, MODE_32);
+		b->cpu->seg[seg] = whole;
+		b->cpu->seg[seg].ar ^= seg == CS ? SEG_DB : SEG_WRITABLE;
+		cpu_update_derived(b->cpu);
+		assert_int_not_equal(b->cpu->mode, MODE_FLAT);
+		b->cpu->seg[seg] = whole;
+	}
+	b->cpu->seg[SS].ar &= ~SEG_DB;
+	cpu_update_derived(b->cpu);
+	assert_int_equal(b->cpu->mode, MODE_32);
+}
+
 static void test_iret_privileged_flags(void **state)
 {
 	struct bench *b = *state;
@@ -467,6 +514,7 @@ int main(void)
 		TEST(iretq),
 		TEST(iretq_faults),
 		TEST(iret_to_compatibility),
+		TEST(flat_mode),
 		TEST(iret_privileged_flags),
 		TEST(iret_to_v86),
 		TEST(iret_real),

@@ -82,7 +82,7 @@ static void protected_mode(struct vcpu *v)
 {
 	assert_passes(v->cpu, control_write_cr0(v->cpu, CR0_PE));
 	flat_segments(v->cpu, SEG_DB);
-	assert_int_equal(v->cpu->mode, MODE_32);
+	assert_int_equal(v->cpu->mode, MODE_FLAT);
 }
 
 /* Firmware goes to and fro between the modes with each call: nothing of the TLB is lost by that. */
