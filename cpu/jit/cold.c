@@ -137,6 +137,7 @@ static struct cold *put_off(struct gen *g, enum cold_kind kind, struct emit_jump
 			       .from = from,
 			       .insn = g->insn,
 			       .where = g->where,
+			       .ahead = g->groups.ahead,
 			       .tlb_class = (uint8_t)g->tlb_class,
 			       .spares = (uint8_t)base_in_r11(g),
 			       .is_vector = g->ready != 0 };
@@ -168,6 +169,7 @@ void cold_set_back(struct gen *g, unsigned first)
 		g->cold[i].r11 = (uint8_t)wanted_r11(g);
 		if (!is_wanted(g, g->cold[i].spares))
 			g->cold[i].spares = BASE_NONE;
+		g->cold[i].ahead_after = g->groups.ahead;
 	}
 }
 
@@ -194,6 +196,7 @@ static void emit_handler(struct gen *g, const struct insn *insn, enum jit_thunk 
 
 void gen_handler(struct gen *g)
 {
+	gen_settle_stack(g);
 	gen_flags_store(g);
 	if (g->is_last) {
 		emit_handler_last(g, g->insn);
@@ -220,11 +223,13 @@ void gen_slow_vector_if(struct gen *g, enum emit_condition cc)
 
 static void emit_slow(struct gen *g, const struct cold *cold)
 {
+	gen_shift_stack(&g->e, cold->ahead);
 	if (cold->spares != BASE_NONE)
 		base_keep(g, cold->spares);
 	emit_handler(g, cold->insn, cold->is_vector ? THUNK_HANDLER_VECTOR : THUNK_HANDLER);
 	if (cold->loads_flags)
 		emit_call_to(&g->e, g->jit->load_status);
+	gen_shift_stack(&g->e, -cold->ahead_after);
 	if (cold->r11 == R11_STACK)
 		gen_load_delta_to(g, R11);
 	else if (cold->r11 != R11_FREE)
@@ -377,8 +382,8 @@ void gen_jump_if(struct gen *g, enum emit_condition cc, int64_t target)
 static bool is_same_way(const struct cold *a, const struct cold *b)
 {
 	return a->kind == b->kind && a->insn == b->insn && a->back == b->back &&
-	       a->is_vector == b->is_vector && a->spares == b->spares &&
-	       (a->kind == COLD_SLOW || a->kind == COLD_LAST);
+	       a->is_vector == b->is_vector && a->spares == b->spares && a->ahead == b->ahead &&
+	       a->ahead_after == b->ahead_after && (a->kind == COLD_SLOW || a->kind == COLD_LAST);
 }
 
 /* One may put off another. */
@@ -404,6 +409,7 @@ void cold_emit(struct gen *g)
 			emit_slow(g, &cold);
 			break;
 		case COLD_LAST:
+			gen_shift_stack(&g->e, cold.ahead);
 			emit_handler_last(g, cold.insn);
 			break;
 		case COLD_FAR:

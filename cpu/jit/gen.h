@@ -8,7 +8,7 @@
 #include "cpu/jit/translate.h"
 
 /* gen_general.c: whatever has general registers and an ordinary memory operand, as it is */
-gen_fn gen_general, gen_mov, gen_test, gen_bit, gen_lea, gen_nop;
+gen_fn gen_general, gen_add, gen_mov, gen_test, gen_bit, gen_lea, gen_nop;
 
 /* gen_hosted.c: vector, x87 and other instructions that cpu/exec/hosted.c has the host run */
 gen_fn gen_hosted, gen_x87_status, gen_vector_state;

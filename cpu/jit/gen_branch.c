@@ -76,11 +76,6 @@ bool gen_jmp(struct gen *g)
 	return true;
 }
 
-static void move_stack(struct gen *g, int64_t bytes)
-{
-	emit_lea(&g->e, 8, HOST_RSP_HOME, mem_at(HOST_RSP_HOME, (int32_t)bytes));
-}
-
 /* The stack is checked in any case before anything else of a CALL is done. */
 static void reach_stack(struct gen *g, int32_t offset, bool is_write)
 {
@@ -97,13 +92,13 @@ static void push_return(struct gen *g)
 {
 	if (gen_is_grouped(g)) {
 		gen_linear(g, R9, next_offset(g));
-		emit_mov_mr(&g->e, 8, gen_on_stack(-CALL_BYTES), R9);
+		emit_mov_mr(&g->e, 8, gen_on_stack(g, -CALL_BYTES), R9);
 	} else {
 		emit_lea(&g->e, 8, R9, gen_checked(0));
 		gen_linear(g, R10, next_offset(g));
 		emit_mov_mr(&g->e, 8, mem_at(R9, 0), R10);
 	}
-	move_stack(g, -CALL_BYTES);
+	gen_move_stack(g, -CALL_BYTES);
 }
 
 /* R9 is the target. It is kept in memory over the push. */
@@ -116,12 +111,14 @@ static void call_found(struct gen *g)
 	if (gen_is_grouped(g)) {
 		gen_load_delta_to(g, R10);
 		gen_linear(g, R9, next_offset(g));
-		emit_mov_mr(&g->e, 8, mem_index(HOST_RSP_HOME, R10, 0, -CALL_BYTES), R9);
-		move_stack(g, -CALL_BYTES);
+		emit_mov_mr(&g->e, 8,
+			    mem_index(HOST_RSP_HOME, R10, 0, g->groups.ahead - CALL_BYTES), R9);
+		gen_move_stack(g, -CALL_BYTES);
 	} else {
 		reach_stack(g, -CALL_BYTES, true);
 		push_return(g);
 	}
+	gen_settle_stack(g);
 	emit_mov_rm(&g->e, 8, R9, kept);
 	gen_go(g);
 }
@@ -140,6 +137,7 @@ bool gen_call(struct gen *g)
 	} else {
 		reach_stack(g, -CALL_BYTES, true);
 		push_return(g);
+		gen_settle_stack(g);
 		gen_jump(g, target_offset(g));
 	}
 	return true;
@@ -147,17 +145,18 @@ bool gen_call(struct gen *g)
 
 bool gen_ret(struct gen *g)
 {
-	int64_t released =
-		CALL_BYTES +
-		(g->operands[0].type == ZYDIS_OPERAND_TYPE_IMMEDIATE ? (g->insn->imm & 0xffff) : 0);
+	int32_t released = CALL_BYTES + (g->operands[0].type == ZYDIS_OPERAND_TYPE_IMMEDIATE
+						 ? (int32_t)(g->insn->imm & 0xffff)
+						 : 0);
 
 	if (g->zydis.operand_width != 64 || g->zydis.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR)
 		return false;
 	gen_flags_spare(g);
 	reach_stack(g, 0, false);
-	emit_mov_rm(&g->e, 8, R9, gen_is_grouped(g) ? gen_on_stack(0) : gen_checked(0));
+	emit_mov_rm(&g->e, 8, R9, gen_is_grouped(g) ? gen_on_stack(g, 0) : gen_checked(0));
 	gen_lookup(g);
-	move_stack(g, released);
+	gen_move_stack(g, released);
+	gen_settle_stack(g);
 	gen_go(g);
 	return true;
 }

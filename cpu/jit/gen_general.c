@@ -6,6 +6,7 @@
  */
 #include "cpu/jit/gen.h"
 
+#include "cpu/jit/cache.h"
 #include "cpu/jit/translate.h"
 
 #define OPCODE_DIRECTION 2 /* which of reg and r/m is the destination */
@@ -160,7 +161,7 @@ static bool reach_operand(struct gen *g, enum operand_place place, struct host_m
 {
 	if (place == STACK_MEMORY) {
 		gen_reach_stack(g);
-		*mem = gen_on_stack((int32_t)g->insn->disp);
+		*mem = gen_on_stack(g, (int32_t)g->insn->disp);
 	} else if (place == BASE_MEMORY) {
 		*mem = gen_reach_base(g);
 	} else if (place != NO_MEMORY) {
@@ -276,6 +277,23 @@ bool gen_general(struct gen *g)
 	return true;
 }
 
+/* Moves RSP by a constant, if that is all that matters. */
+static bool move_stack(struct gen *g)
+{
+	int32_t by;
+
+	if (!gen_is_stack_move(g) || !group_is_move(g->insn, &g->jit->decoded[g->n], &by))
+		return false;
+	gen_move_stack(g, by);
+	return true;
+}
+
+/* ADD and SUB. */
+bool gen_add(struct gen *g)
+{
+	return move_stack(g) || gen_general(g);
+}
+
 /* A register against itself, where it is one of R8 to R11: comparing it with 0 sets the same flags.
  */
 static bool test_home(struct gen *g)
@@ -345,6 +363,8 @@ bool gen_lea(struct gen *g)
 	unsigned dst = gen_is_homed(n) ? R9 : gen_pinned(n);
 	struct host_mem mem;
 
+	if (move_stack(g))
+		return true;
 	if (size < 4 || !gen_operand(g, &mem))
 		return false;
 	emit_lea(&g->e, size, dst, mem);

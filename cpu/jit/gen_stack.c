@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * PUSH, POP, PUSHF and LEAVE of 8 bytes in 64-bit mode. RSP moves last.
+ * PUSH, POP, PUSHF and LEAVE of 8 bytes in 64-bit mode. RSP moves last, at times far behind
+ * (cpu/jit/rsp.c).
  */
 #include "cpu/jit/gen.h"
 
@@ -29,18 +30,13 @@ static void reach_word(struct gen *g, int32_t offset, bool is_write, struct host
 {
 	if (gen_is_grouped(g)) {
 		gen_reach_stack(g);
-		*mem = gen_on_stack(offset);
+		*mem = gen_on_stack(g, offset);
 		return;
 	}
 	gen_flags_spare(g);
 	emit_lea(&g->e, 8, R9, mem_at(HOST_RSP_HOME, offset));
 	gen_check(g, WORD, is_write);
 	*mem = gen_checked(0);
-}
-
-static void move_stack(struct gen *g, int32_t bytes)
-{
-	emit_lea(&g->e, 8, HOST_RSP_HOME, mem_at(HOST_RSP_HOME, bytes));
 }
 
 static void push_register(struct gen *g)
@@ -59,7 +55,7 @@ static void push_register(struct gen *g)
 		gen_read(g, from, n);
 	}
 	emit_mov_mr(&g->e, 8, mem, from);
-	move_stack(g, -WORD);
+	gen_move_stack(g, -WORD);
 }
 
 static void push_immediate(struct gen *g)
@@ -68,7 +64,7 @@ static void push_immediate(struct gen *g)
 
 	reach_word(g, -WORD, true, &mem);
 	emit_mov_mi(&g->e, 8, mem, (int32_t)g->insn->imm);
-	move_stack(g, -WORD);
+	gen_move_stack(g, -WORD);
 }
 
 /* Both checks come before the store. The stack's comes first where it needs R9. */
@@ -82,7 +78,7 @@ static bool push_memory(struct gen *g)
 		if (!gen_check_operand(g, WORD, false, &mem))
 			return false;
 		emit_mov_rm(&g->e, 8, R9, mem);
-		emit_mov_mr(&g->e, 8, gen_on_stack(-WORD), R9);
+		emit_mov_mr(&g->e, 8, gen_on_stack(g, -WORD), R9);
 	} else {
 		if (!gen_check_operand(g, WORD, false, &mem))
 			return false;
@@ -91,7 +87,7 @@ static bool push_memory(struct gen *g)
 		reach_word(g, -WORD, true, &mem);
 		emit_mov_mr(&g->e, 8, mem, R11);
 	}
-	move_stack(g, -WORD);
+	gen_move_stack(g, -WORD);
 	return true;
 }
 
@@ -128,7 +124,7 @@ bool gen_pop(struct gen *g)
 	} else {
 		emit_mov_rm(&g->e, 8, gen_pinned(n), mem);
 	}
-	move_stack(g, WORD);
+	gen_move_stack(g, WORD);
 	return true;
 }
 
@@ -175,6 +171,6 @@ bool gen_pushf(struct gen *g)
 	emit_alu_rm(&g->e, ALU_OR, 4, value, mem_gs(offsetof(struct cpu, rflags)));
 	emit_alu_ri(&g->e, ALU_AND, 4, value, (int32_t) ~(RFLAGS_VM | RFLAGS_RF));
 	emit_mov_mr(&g->e, 8, mem, value);
-	move_stack(g, -WORD);
+	gen_move_stack(g, -WORD);
 	return true;
 }

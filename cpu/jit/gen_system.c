@@ -165,7 +165,7 @@ bool gen_popf(struct gen *g)
 		return false;
 	gen_reach_stack(g);
 	begin(g);
-	emit_mov_rm(&g->e, 8, R9, gen_on_stack(0));
+	emit_mov_rm(&g->e, 8, R9, gen_on_stack(g, 0));
 	emit_mov_rr(&g->e, 4, R10, R9);
 	emit_alu_rm(&g->e, ALU_XOR, 4, R10, rflags());
 	emit_test_ri(&g->e, 4, R10, (int32_t)POPF_RARE);

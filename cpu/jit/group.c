@@ -16,7 +16,7 @@ struct use {
 	bool accesses;
 	bool ends;         /* RSP is something else after it */
 	int32_t low, high; /* bytes accessed, relative to RSP before it */
-	int64_t by;        /* RSP moves so far */
+	int32_t by;        /* RSP moves so far */
 };
 
 static bool writes_rsp(const struct decoded *d)
@@ -59,6 +59,22 @@ static bool is_lea_of_rsp(const struct insn *insn)
 	       insn->base == REG_OFFSET(RSP) && insn->index == REG_NONE && insn->addr_size == 8;
 }
 
+bool group_is_move(const struct insn *insn, const struct decoded *d, int32_t *by)
+{
+	int64_t bytes;
+
+	if (insn->dst != REG_OFFSET(RSP))
+		return false;
+	if (is_immediate_add(insn, d))
+		bytes = insn->mnemonic == ZYDIS_MNEMONIC_ADD ? insn->imm : -insn->imm;
+	else if (is_lea_of_rsp(insn))
+		bytes = insn->disp;
+	else
+		return false;
+	*by = (int32_t)bytes;
+	return bytes >= -GROUP_MOVE_MAX_BYTES && bytes <= GROUP_MOVE_MAX_BYTES;
+}
+
 /* Pushes and pops of 8 bytes; other sizes end the group like anything that writes RSP. */
 static void use_of_word(const struct insn *insn, const struct decoded *d, struct use *use)
 {
@@ -92,18 +108,15 @@ static struct use use_of(const struct gen *g, unsigned n)
 	const struct insn *insn = &g->block->insn[n];
 	const struct decoded *d = &g->jit->decoded[n];
 	struct use use = { .ends = !insn->length || !gen_row_of(g->jit, insn) };
+	int32_t by;
 
 	if (use.ends)
 		return use;
 	add_operand(&use, insn);
 	if (d->zydis.operand_width == 64)
 		use_of_word(insn, d, &use);
-	if (is_immediate_add(insn, d) && insn->dst == REG_OFFSET(RSP))
-		use.by = insn->mnemonic == ZYDIS_MNEMONIC_ADD ? insn->imm : -insn->imm;
-	else if (is_lea_of_rsp(insn) && insn->dst == REG_OFFSET(RSP))
-		use.by = insn->disp;
-	if (use.by < -GROUP_MOVE_MAX_BYTES || use.by > GROUP_MOVE_MAX_BYTES)
-		use.by = 0;
+	if (group_is_move(insn, d, &by))
+		use.by = by;
 	use.ends = (writes_rsp(d) && !use.by) || gen_selects_class(insn);
 	return use;
 }
@@ -151,6 +164,7 @@ void group_find(struct gen *g)
 	groups->count = 0;
 	groups->checked = GROUP_NONE;
 	groups->r11 = R11_FREE;
+	groups->ahead = 0;
 	if (g->block->jit.is_ungrouped || (g->block->flavor & BLOCK_UNGROUPED))
 		return;
 	for (unsigned n = 0; n < g->block->count; n++) {
@@ -158,7 +172,7 @@ void group_find(struct gen *g)
 
 		if (use.accesses)
 			join(groups, n, &use, &moved);
-		moved += (int32_t)use.by;
+		moved += use.by;
 		if (use.ends)
 			end_group(groups);
 	}
@@ -191,6 +205,7 @@ void gen_reach_stack(struct gen *g)
 	if (groups->checked != id) {
 		/* The slow way would come back behind this check, without it. */
 		g->e.failed |= g->colds != g->first_cold;
+		gen_settle_stack(g);
 		gen_flags_spare(g);
 		base_spare(g);
 		again = g->e.at;

@@ -16,6 +16,7 @@
 #include "cpu/block.h"
 
 struct gen;
+struct decoded;
 
 #define GROUP_NONE 0xff
 
@@ -38,10 +39,15 @@ struct groups {
 	uint8_t count;
 	uint8_t checked; /* the group that has been, or GROUP_NONE */
 	uint8_t r11;     /* what R11 is: see below */
+	int32_t ahead;   /* guest RSP is HOST_RSP_HOME + this: cpu/jit/rsp.c */
 };
 
 /* Finds the groups of g->block, whose instructions are decoded. */
 void group_find(struct gen *g);
+
+/* Whether the instruction moves RSP by a constant, of no more than GROUP_MOVE_MAX_BYTES, and does
+ * nothing else but set flags: *by. */
+bool group_is_move(const struct insn *insn, const struct decoded *d, int32_t *by);
 
 /*
  * What R11 is between instructions: the delta of the stack, what a group of cpu/jit/base.h is

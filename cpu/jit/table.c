@@ -24,12 +24,12 @@
 
 static const struct gen_row rows[] = {
 	/* gen_general.c */
-	SETS(ADD, gen_general),
+	SETS(ADD, gen_add),
 	SETS(OR, gen_general),
 	SETS(ADC, gen_general),
 	SETS(SBB, gen_general),
 	SETS(AND, gen_general),
-	SETS(SUB, gen_general),
+	SETS(SUB, gen_add),
 	SETS(XOR, gen_general),
 	SETS(CMP, gen_general),
 	SETS(TEST, gen_test),
@@ -169,6 +169,6 @@ void gen_rows_index(struct jit *jit)
 
 bool gen_row_is_general(const struct gen_row *row)
 {
-	return row->gen == gen_general || row->gen == gen_mov || row->gen == gen_test ||
-	       row->gen == gen_bit || row->gen == gen_hosted;
+	return row->gen == gen_general || row->gen == gen_add || row->gen == gen_mov ||
+	       row->gen == gen_test || row->gen == gen_bit || row->gen == gen_hosted;
 }

@@ -186,6 +186,7 @@ static bool emit_natively(struct gen *g)
 	unsigned sites = g->sites, ready = g->ready;
 	unsigned checked = g->groups.checked, r11 = g->groups.r11;
 	unsigned based = g->bases.checked, kept = g->bases.kept;
+	int32_t ahead = g->groups.ahead;
 
 	g->row = gen_row_of(g->jit, g->insn);
 	if (g->row) {
@@ -203,6 +204,7 @@ static bool emit_natively(struct gen *g)
 	g->where = (uint8_t)where;
 	g->groups.checked = (uint8_t)checked;
 	g->groups.r11 = (uint8_t)r11;
+	g->groups.ahead = ahead;
 	g->bases.checked = based;
 	g->bases.kept = kept;
 	return false;
@@ -216,6 +218,8 @@ static void emit_insn(struct gen *g, unsigned n, const uint8_t *live)
 	g->is_last = n + 1u == g->block->count;
 	g->live_before = live[n];
 	g->live_after = live[n + 1];
+	if (!gen_stack_may_wait(g))
+		gen_settle_stack(g);
 	if (is_terminator(g->insn))
 		gen_jump(g, (int64_t)g->page_offset + g->insn->start);
 	else if (!emit_natively(g))

@@ -59,6 +59,8 @@ struct cold {
 	const uint8_t *back; /* COLD_SLOW, COLD_FIT */
 	uint8_t tlb_class;   /* COLD_SLOW: as at the jump */
 	bool is_vector;      /* COLD_SLOW: the vector registers must be live when it comes back */
+	int32_t ahead;       /* struct groups has, at the jump */
+	int32_t ahead_after; /* COLD_SLOW: and where it comes back */
 	uint64_t range;      /* COLD_FIT: group_pack */
 	const struct insn *insn;
 	struct jit_link *link;
@@ -226,10 +228,23 @@ static inline struct host_mem gen_checked(int32_t disp)
 bool gen_is_grouped(const struct gen *g);
 void gen_reach_stack(struct gen *g);
 
-static inline struct host_mem gen_on_stack(int32_t offset)
+static inline struct host_mem gen_on_stack(const struct gen *g, int32_t offset)
 {
-	return mem_index(HOST_RSP_HOME, R11, 0, offset);
+	return mem_index(HOST_RSP_HOME, R11, 0, g->groups.ahead + offset);
 }
+
+/*
+ * RSP moves by a constant: guest RSP is HOST_RSP_HOME + groups.ahead then, until gen_settle_stack
+ * has brought it there. That is before each instruction but those that can do without
+ * (gen_stack_may_wait); flags are left alone.
+ */
+void gen_move_stack(struct gen *g, int32_t bytes);
+void gen_settle_stack(struct gen *g);
+bool gen_stack_may_wait(const struct gen *g);
+/* HOST_RSP_HOME += bytes. */
+void gen_shift_stack(struct emitter *e, int32_t bytes);
+/* Whether the instruction moves RSP by a constant and nothing else, flags that matter included. */
+bool gen_is_stack_move(const struct gen *g);
 
 /*
  * Whether the memory operand is checked with others (cpu/jit/base.h). Then gen_reach_base stands

@@ -332,6 +332,49 @@ static void test_no_stack(const uint8_t *from, const uint8_t *end)
 	}
 }
 
+/* ---- ways out while the host's copy of RSP is behind ---- */
+
+CODE(waiting, "push %rax; push %rbx; mov (%rsi), %rcx; push %rcx; mov 8(%rsp), %rdi; pop %rdx; "
+	      "pop %rbx; mov (%rsi), %rbx; sub $64, %rsp; mov %rdi, 8(%rsp); add $48, %rsp; ud2");
+
+static bool waiting_holds(uint64_t value, const uint64_t *from, uint64_t *memory)
+{
+	struct frame frame = stack_frame((uintptr_t)memory), start = frame;
+
+	memory[-9] = 0;
+	frame.rsi = (uintptr_t)from;
+	run_frame(&frame);
+	return frame.vector == UD && frame.rcx == value && frame.rdx == value &&
+	       frame.rbx == value && frame.rdi == start.rbx && memory[-1] == start.rax &&
+	       memory[-8] == start.rbx && frame.rsp == (uintptr_t)(memory - 3);
+}
+
+/* A load between pushes and pops that goes well, that crosses pages, and that faults. */
+static void test_waiting(void)
+{
+	static uint64_t pages[1024] __attribute__((aligned(4096)));
+	uint64_t *memory = (uint64_t *)(stack + 2048), crossing = (uintptr_t)(pages + 512) - 4;
+	struct frame frame;
+	unsigned good = 0;
+
+	PLACE(code, waiting);
+	for (unsigned i = 0; i < WARM; i++) {
+		pages[0] = i;
+		good += waiting_holds(i, pages, memory);
+	}
+	check(good == WARM, "a load between pushes and pops: %u", good);
+	pages[511] = 0x1122334455667788;
+	pages[512] = 0x99aabbccddeeff00;
+	check(waiting_holds(0xddeeff0011223344, (uint64_t *)crossing, memory),
+	      "the same across a border of pages");
+	frame = stack_frame((uintptr_t)memory);
+	frame.rsi = (uintptr_t)above;
+	run_frame(&frame);
+	check(frame.vector == PF && frame.rip == (uintptr_t)code + 2 && frame.rsi == trap.cr2 &&
+		      frame.rsp == (uintptr_t)(memory - 2),
+	      "the same from a missing page: #PF, with RSP moved");
+}
+
 /* ---- strings ---- */
 
 #define EQUAL 0x44u /* ZF and PF: what comparing equals gives */
@@ -555,6 +598,7 @@ void test_main(void)
 	test_moved();
 	test_memory_forms();
 	test_vector_first();
+	test_waiting();
 	test_far_moves();
 	set_pte(stack + 0x7fffffff, 0, PTE_P);
 	test_far_apart(far_top, far_top_end, (uintptr_t)stack, 0x7ffffffc);
