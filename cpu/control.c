@@ -11,6 +11,7 @@
 
 #include "cpu/feature.h"
 #include "cpu/mmu/mmu.h"
+#include "cpu/msr.h"
 #include "cpu/soft.h"
 #include "cpu/virt.h"
 
@@ -213,6 +214,7 @@ void control_write_cr4(struct cpu *cpu, uint64_t value)
 	cpu->cr4 = value;
 	if (changed & CR4_PAGING)
 		mmu_mode_changed(cpu);
+	msr_tsc_changed(cpu);
 	cpu_update_derived(cpu);
 }
 

@@ -122,6 +122,7 @@ static void reset_common(struct cpu *cpu, uint64_t cr0)
 					 ATTENTION_INTERRUPT | ATTENTION_HALT | ATTENTION_VIRT);
 	if (cpu->activity != CPU_ACTIVE)
 		cpu_attention_set(cpu, ATTENTION_HALT);
+	msr_tsc_changed(cpu);
 	cpu_update_derived(cpu);
 	mmu_mode_changed(cpu);
 	mmu_flush_everything(cpu);

@@ -174,8 +174,11 @@ struct cpu_jit {
 	struct branch_entry *branches; /* cpu/jit/dispatch.h; NULL: this vCPU only interprets */
 	struct far_target *far;        /* cpu/jit/dispatch.h: by number of struct jit_far */
 	uint64_t scratch;              /* within one instruction */
-	uint64_t stop;                 /* jit_stop_at */
-	bool is_single;                /* back to C after each block */
+	/* While the host's TSC is below the limit the guest's is that plus `added`, and reading it
+	 * takes no more: msr_tsc_changed. */
+	uint64_t tsc_limit, tsc_added;
+	uint64_t stop;  /* jit_stop_at */
+	bool is_single; /* back to C after each block */
 	const void *thunk[JIT_THUNKS];
 	bool wants_ungrouped;         /* looking for a block of that flavor: cpu/block.h */
 	uint64_t anchor[JIT_ANCHORS]; /* host addresses: cpu/jit/base.h */
@@ -248,6 +251,7 @@ struct cpu {
 	bool iret_keeps_nmi;    /* IRET leaves nmi_blocked alone */
 	bool iret_unblocks_nmi; /* an IRET that has cleared nmi_blocked is not over yet */
 	uint64_t guest_tsc_offset, guest_tsc_scale; /* in_guest: (tsc * scale >> 48) + offset */
+	uint64_t guest_tsc_limit; /* in_guest: as jit.tsc_limit; 0: scaled, or an exit */
 	/* in_guest: the page where APIC accesses are virtual, or NO_APIC_PAGE; the virtual APIC, or
 	 * NULL */
 	gpa_t apic_access_page;

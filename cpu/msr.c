@@ -85,10 +85,24 @@ static bool write_ignored(struct cpu *cpu, const struct msr_row *row, uint32_t m
 
 /* ---- time ---- */
 
+void msr_tsc_changed(struct cpu *cpu)
+{
+	uint64_t added = cpu->msr.tsc_offset - clock_host_tsc(cpu->soft->config.clock, 0);
+	uint64_t limit = ~0ull;
+
+	if (cpu->in_guest) {
+		added += cpu->guest_tsc_offset;
+		limit = cpu->guest_tsc_limit;
+	}
+	cpu->jit.tsc_added = added;
+	cpu->jit.tsc_limit = cpu->cr4 & CR4_TSD ? 0 : limit;
+}
+
 static void set_tsc_offset(struct cpu *cpu, uint64_t offset)
 {
 	cpu->msr.tsc_offset = offset;
 	irq_set_tsc_offset(cpu->soft->config.irq, cpu->index, offset);
+	msr_tsc_changed(cpu);
 	kvmclock_update(cpu);
 }
 
@@ -462,5 +476,6 @@ void msr_reset(struct cpu *cpu)
 				*storage(cpu, &rows[i], rows[i].first + n) = rows[i].value;
 	pmu_reset(cpu);
 	irq_set_tsc_offset(cpu->soft->config.irq, cpu->index, 0);
+	msr_tsc_changed(cpu);
 	take_over_apic(cpu);
 }

@@ -37,6 +37,9 @@ static inline uint64_t msr_tsc(struct cpu *cpu)
 	       cpu->guest_tsc_offset;
 }
 
+/* Who changes what RDTSC depends on (the offsets, CR4.TSD, non-root operation) calls this. */
+void msr_tsc_changed(struct cpu *cpu);
+
 /* One row of the table: an MSR, or `count` consecutive ones of a kind. */
 struct msr_row;
 typedef bool msr_read_fn(struct cpu *cpu, const struct msr_row *row, uint32_t msr, uint64_t *value);

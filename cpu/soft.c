@@ -15,6 +15,7 @@
 #include "cpu/jit/check.h"
 #include "cpu/jit/jit.h"
 #include "cpu/mmu/mmu.h"
+#include "cpu/msr.h"
 #include "cpu/run.h"
 #include "cpu/virt.h"
 #include "cpu/wait.h"
@@ -289,6 +290,7 @@ static void soft_set_registers(struct engine_vcpu *vcpu, const struct engine_reg
 	cpu->cpl = seg_dpl(cpu->seg[SS].ar);
 	cpu->activity = CPU_ACTIVE;
 	cpu_attention_clear(cpu, ATTENTION_HALT);
+	msr_tsc_changed(cpu);
 	cpu_update_derived(cpu);
 	mmu_mode_changed(cpu);
 	mmu_flush_everything(cpu);

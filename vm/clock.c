@@ -125,6 +125,11 @@ uint64_t clock_tsc(const struct clock *clock)
 	return __rdtsc() - clock->base_tsc;
 }
 
+uint64_t clock_host_tsc(const struct clock *clock, uint64_t tsc)
+{
+	return clock->base_tsc + tsc;
+}
+
 uint64_t clock_tsc_khz(const struct clock *clock)
 {
 	return clock->tsc_khz;

@@ -39,7 +39,9 @@ void clock_destroy(struct clock *clock);
 
 uint64_t clock_now_ns(const struct clock *clock);
 uint64_t clock_tsc(const struct clock *clock); /* the guest's TSC, before a vCPU's own adjustment */
-uint64_t clock_tsc_khz(const struct clock *clock);                 /* its constant rate */
+uint64_t clock_host_tsc(const struct clock *clock,
+			uint64_t tsc);             /* the host's when clock_tsc is `tsc` */
+uint64_t clock_tsc_khz(const struct clock *clock); /* its constant rate */
 uint64_t clock_tsc_to_ns(const struct clock *clock, uint64_t tsc); /* on clock_now_ns's scale */
 uint64_t clock_ns_to_tsc(const struct clock *clock, uint64_t ns);
 

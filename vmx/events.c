@@ -162,6 +162,19 @@ static void set_tsc(struct cpu *cpu)
 	cpu->guest_tsc_scale = has_scale ? vmcs_get(cpu, TSC_MULTIPLIER) : TSC_SCALE_ONE;
 }
 
+/* Until when RDTSC and RDTSCP do nothing but add: vmx_intercept has what they do else. */
+static void set_tsc_limit(struct cpu *cpu)
+{
+	const struct vmx *vmx = vmx_of(cpu);
+	bool is_plain = cpu->guest_tsc_scale == TSC_SCALE_ONE && !(vmx->proc & PROC_RDTSC) &&
+			(vmx->proc2 & PROC2_RDTSCP);
+
+	cpu->guest_tsc_limit = is_plain ? ~0ull : 0;
+	if (is_plain && (vmx->pin & PIN_PREEMPTION_TIMER))
+		cpu->guest_tsc_limit = clock_host_tsc(cpu->soft->config.clock, vmx->timer_deadline);
+	msr_tsc_changed(cpu);
+}
+
 static void set_interrupts_exit(struct cpu *cpu, bool do_exit)
 {
 	__atomic_store_n(&cpu->interrupts_exit, do_exit, __ATOMIC_SEQ_CST);
@@ -183,6 +196,7 @@ void vmx_guest_entered(struct cpu *cpu)
 	if (cpu->interrupts_exit || (vmx->proc & (PROC_NMI_WINDOW | PROC_MONITOR_TRAP)))
 		cpu_attention_set(cpu, ATTENTION_VIRT);
 	start_timer(cpu);
+	set_tsc_limit(cpu);
 }
 
 /*

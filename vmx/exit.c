@@ -9,6 +9,7 @@
  */
 #include "cpu/control.h"
 #include "cpu/flags.h"
+#include "cpu/msr.h"
 #include "vmx/state.h"
 
 #define HOST_TR_LIMIT 0x67
@@ -223,6 +224,7 @@ static void load_host(struct cpu *cpu)
 	cpu->gpr[RSP] = vmcs_get(cpu, HOST_RSP);
 	flags_set(cpu, RFLAGS_ONE);
 	settle_non_register_state(cpu);
+	msr_tsc_changed(cpu);
 	vmx_translation_changed(cpu, has_vpid);
 	if ((cpu->cr4 & CR4_PAE) && !cpu_in_long_mode(cpu) && !control_load_pdptes(cpu, cpu->cr3))
 		abort_vmx(cpu, ABORT_HOST_PDPTES);

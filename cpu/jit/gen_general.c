@@ -314,15 +314,6 @@ bool gen_test(struct gen *g)
 	return test_home(g) || gen_general(g);
 }
 
-/* BT and its kin with a register reach beyond a memory operand. */
-bool gen_bit(struct gen *g)
-{
-	bool is_string =
-		(g->insn->flags & INSN_MEM) && g->operands[1].type == ZYDIS_OPERAND_TYPE_REGISTER;
-
-	return !is_string && gen_general(g);
-}
-
 /* A constant for one of R8 to R11, if it is one that memory can be given. */
 static bool move_home(struct gen *g)
 {
@@ -337,9 +328,12 @@ static bool move_home(struct gen *g)
 	return true;
 }
 
-/* Between general registers and memory only. */
+/* Between general registers and memory, and from control registers. */
 bool gen_mov(struct gen *g)
 {
+	if (g->operands[1].type == ZYDIS_OPERAND_TYPE_REGISTER &&
+	    ZydisRegisterGetClass(g->operands[1].reg.value) == ZYDIS_REGCLASS_CONTROL)
+		return gen_read_control(g);
 	for (unsigned i = 0; i < 2; i++) {
 		ZydisRegisterClass class = ZydisRegisterGetClass(g->operands[i].reg.value);
 

@@ -46,10 +46,6 @@ static const struct gen_row rows[] = {
 	FAULTS_SOME(CMPXCHG16B, GEN_ZF, gen_general),
 	GEN(BSF, gen_general),
 	GEN(BSR, gen_general),
-	SOME(BT, GEN_CF, gen_bit),
-	SOME(BTS, GEN_CF, gen_bit),
-	SOME(BTR, GEN_CF, gen_bit),
-	SOME(BTC, GEN_CF, gen_bit),
 	SHIFT(SHL, gen_general),
 	SHIFT(SHR, gen_general),
 	SHIFT(SAR, gen_general),
@@ -87,6 +83,12 @@ static const struct gen_row rows[] = {
 	GEN(PREFETCHW, gen_nop),
 	GEN(PREFETCHWT1, gen_nop),
 
+	/* gen_bit.c */
+	SOME(BT, GEN_CF, gen_bit),
+	SOME(BTS, GEN_CF, gen_bit),
+	SOME(BTR, GEN_CF, gen_bit),
+	SOME(BTC, GEN_CF, gen_bit),
+
 	/* gen_branch.c */
 	EACH_CONDITION(J, gen_jcc),
 	GEN(JMP, gen_jmp),
@@ -108,6 +110,15 @@ static const struct gen_row rows[] = {
 	GEN(STAC, gen_stac),
 	GEN(CLAC, gen_clac),
 	GEN(SWAPGS, gen_swapgs),
+
+	/* gen_state.c */
+	GEN(RDTSC, gen_rdtsc),
+	GEN(RDTSCP, gen_rdtsc),
+	GEN(RDPKRU, gen_rdpkru),
+	GEN(RDFSBASE, gen_read_base),
+	GEN(RDGSBASE, gen_read_base),
+	GEN(WRFSBASE, gen_write_base),
+	GEN(WRGSBASE, gen_write_base),
 
 	/* gen_syscall.c */
 	GEN(SYSCALL, gen_syscall),
