@@ -162,30 +162,33 @@ struct jit_stack {
 
 #define JIT_ANCHORS 12
 
-/* What translated code keeps of its own. */
+/* What translated code keeps of its own. What its blocks name most is first: see struct cpu. */
 struct cpu_jit {
-	struct cpu *self;
 	uint64_t code_page;            /* linear address of the page whose code runs */
 	uint64_t key;                  /* the entries of `branches` that hold now have it */
-	bool is_global[2];             /* [is user code]: what `key` has the generation of */
-	bool has_avx;                  /* the host has */
-	bool has_upper;                /* upper halves of vector registers in memory are in use */
-	const uint8_t *arena;          /* of blocks */
 	struct branch_entry *branches; /* cpu/jit/dispatch.h; NULL: this vCPU only interprets */
-	struct far_target *far;        /* cpu/jit/dispatch.h: by number of struct jit_far */
 	uint64_t scratch;              /* within one instruction */
+	struct jit_stack stack[3];     /* by enum tlb_class; mmu/ forgets them: jit_forget_stack */
+	uint64_t anchor[JIT_ANCHORS];  /* host addresses: cpu/jit/base.h */
+	struct far_target *far;        /* cpu/jit/dispatch.h: by number of struct jit_far */
+	const uint8_t *arena;          /* of blocks */
+	const void *thunk[JIT_THUNKS];
+	void *host_stack; /* RSP of the C code that has entered translated code */
 	/* While the host's TSC is below the limit the guest's is that plus `added`, and reading it
 	 * takes no more: msr_tsc_changed. */
 	uint64_t tsc_limit, tsc_added;
-	uint64_t stop;  /* jit_stop_at */
-	bool is_single; /* back to C after each block */
-	const void *thunk[JIT_THUNKS];
-	bool wants_ungrouped;         /* looking for a block of that flavor: cpu/block.h */
-	uint64_t anchor[JIT_ANCHORS]; /* host addresses: cpu/jit/base.h */
-	struct jit_stack stack[3];    /* by enum tlb_class; mmu/ forgets them: jit_forget_stack */
+	uint64_t stop;        /* jit_stop_at */
+	bool is_global[2];    /* [is user code]: what `key` has the generation of */
+	bool has_avx;         /* the host has */
+	bool has_upper;       /* upper halves of vector registers in memory are in use */
+	bool is_single;       /* back to C after each block */
+	bool wants_ungrouped; /* looking for a block of that flavor: cpu/block.h */
 	uint64_t no_stack_page;
-	uint8_t *no_stack; /* the page of no meaning */
+	uint8_t *no_stack;     /* the page of no meaning */
+	uint8_t *signal_stack; /* cpu/jit/signal_stack.h */
 };
+
+#define CPU_CALLS 6 /* return addresses of translated code, at most */
 
 struct cpu {
 	/* General registers, a zero for "no base, no index", and RIP: operands index all of them.
@@ -198,28 +201,35 @@ struct cpu {
 			uint64_t rip;
 		};
 	};
-	uint16_t status; /* CF PF AF ZF SF OF in LAHF/SETO form: cpu/flags.h */
-	uint32_t rflags; /* every other flag; the status bits here are zero, bit 1 is one */
+	/*
+	 * While translated code runs, the host's RSP is behind this: its calls have their return
+	 * addresses here, and what it names often is within 128 bytes, so that an instruction has
+	 * it with a displacement of one byte. No C runs on this stack, no signal is delivered on
+	 * it, and nothing of the guest comes to it.
+	 */
+	uint64_t calls[CPU_CALLS];
+	uint32_t attention; /* atomic: enum cpu_attention, any thread */
+	uint32_t rflags;    /* all flags but `status`, whose bits here are zero; bit 1 is one */
+	uint16_t status;    /* CF PF AF ZF SF OF in LAHF/SETO form: cpu/flags.h */
 	uint8_t cpl;
-	uint8_t mode; /* enum cpu_mode: how code is decoded; key of the block cache */
-	/* [seg == GS], outside 64-bit mode: FS, GS may be read and written up to 4 GiB; 1 or 0 */
-	uint8_t is_wide[2];
-	uint8_t tlb_class;     /* enum tlb_class: which tags of the TLB this privilege may use */
-	uint8_t shadow;        /* enum cpu_shadow */
-	uint8_t activity;      /* enum cpu_activity */
-	bool nmi_blocked;      /* who clears it sets ATTENTION_NMI */
-	uint8_t nmis_waiting;  /* accepted and not yet delivered: 2 at most */
-	uint32_t nmis_arrived; /* atomic, any thread: counted up before ATTENTION_NMI is set */
-	uint32_t attention;    /* atomic: enum cpu_attention, any thread */
-
-	/* The run loop: cpu/run.c. */
-	const struct insn *insn;              /* the instruction being executed */
-	const struct insn *block_end;         /* execution leaves the block before this one */
-	struct tlb *tlb;                      /* the current bank */
-	const uint8_t *tlb_tags;              /* tlb's tags of tlb_class: mmu_fast */
+	uint8_t mode;      /* enum cpu_mode: how code is decoded; key of the block cache */
+	uint8_t tlb_class; /* enum tlb_class: which tags of the TLB this privilege may use */
+	uint8_t shadow;    /* enum cpu_shadow */
+	uint8_t activity;  /* enum cpu_activity */
+	bool nmi_blocked;  /* who clears it sets ATTENTION_NMI */
 	const struct tlb_way *tlb_ways[3][2]; /* tlb's, for translated code: [class][is_write] */
 	struct cpu_jit jit;
-	jmp_buf unwind; /* faults go here */
+	/* [seg == GS], outside 64-bit mode: FS, GS may be read and written up to 4 GiB; 1 or 0 */
+	uint8_t is_wide[2];
+	uint8_t nmis_waiting;  /* accepted and not yet delivered: 2 at most */
+	uint32_t nmis_arrived; /* atomic, any thread: counted up before ATTENTION_NMI is set */
+
+	/* The run loop: cpu/run.c. */
+	const struct insn *insn;      /* the instruction being executed */
+	const struct insn *block_end; /* execution leaves the block before this one */
+	struct tlb *tlb;              /* the current bank */
+	const uint8_t *tlb_tags;      /* tlb's tags of tlb_class: mmu_fast */
+	jmp_buf unwind;               /* faults go here */
 
 	struct segment seg[SEGMENTS], ldtr, tr;
 	struct table_register gdtr, idtr;
@@ -274,6 +284,9 @@ struct cpu {
 };
 
 #define NO_APIC_PAGE (~0ull)
+
+/* Where the host's RSP is while translated code runs. */
+#define CPU_HOST_RSP (offsetof(struct cpu, calls) + CPU_CALLS * sizeof(uint64_t))
 
 static inline bool cpu_in_long_mode(const struct cpu *cpu)
 {

@@ -15,6 +15,7 @@
 #include "cpu/exec/vector.h"
 #include "cpu/jit/check.h"
 #include "cpu/jit/jit.h"
+#include "cpu/jit/signal_stack.h"
 #include "cpu/soft.h"
 #include "cpu/world.h"
 
@@ -259,11 +260,12 @@ enum engine_exit cpu_run(struct cpu *cpu)
 
 	world_enter(cpu);
 	vector_enter(cpu);
-	jit_enter_thread(cpu);
+	signal_stack_give(cpu);
 	cpu->insn = NULL;
 	how = setjmp(cpu->unwind);
 	if (!how || unwound(cpu, how) == ATTEND_AGAIN)
 		run_blocks(cpu);
+	signal_stack_take(cpu);
 	vector_leave(cpu);
 	world_leave(cpu);
 	return exit_reason(cpu);

@@ -17,7 +17,8 @@
 
 /*
  * A fault of our own: the operator gets the terminal back, a word about it and status 125. The
- * engine may have handlers of its own for what guest code raises; they are installed later.
+ * engine may have handlers of its own for what guest code raises; they are installed later. The
+ * thread may have no stack of C when it happens (cpu/jit/signal_stack.h).
  */
 static void on_fault(int number)
 {
@@ -32,7 +33,7 @@ static void on_fault(int number)
 static void set_signals(void)
 {
 	static const int faults[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT };
-	struct sigaction action = { .sa_handler = on_fault };
+	struct sigaction action = { .sa_handler = on_fault, .sa_flags = SA_ONSTACK };
 
 	signal(SIGPIPE, SIG_IGN); /* a reader that goes away is no reason to end */
 	for (size_t i = 0; i < ARRAY_SIZE(faults); i++) {

@@ -162,7 +162,7 @@ bool gen_is_based(const struct gen *g)
 
 static struct host_mem anchor(unsigned group)
 {
-	return mem_gs((int32_t)(offsetof(struct cpu, jit.anchor) + group * sizeof(uint64_t)));
+	return mem_cpu(offsetof(struct cpu, jit.anchor) + group * sizeof(uint64_t));
 }
 
 void base_load(struct gen *g, unsigned group)

@@ -19,6 +19,7 @@
 #include "cpu/jit/dispatch.h"
 #include "cpu/jit/enter.h"
 #include "cpu/jit/jit.h"
+#include "cpu/jit/signal_stack.h"
 #include "cpu/soft.h"
 #include "lib/huge.h"
 
@@ -158,12 +159,14 @@ int jit_cpu_create(struct cpu *cpu)
 	cpu->jit.arena = block_cache_arena(cpu->soft->blocks);
 	jit_forget_stack(cpu);
 	jit_set_thunks(cpu);
+	ret = ret ? ret : signal_stack_create(cpu);
 	cpu->jit.far = map_table(FAR_MAX * sizeof(*cpu->jit.far));
 	return ret ? ret : cpu->jit.branches && cpu->jit.far ? 0 : -ENOMEM;
 }
 
 void jit_cpu_destroy(struct cpu *cpu)
 {
+	signal_stack_destroy(cpu);
 	huge_unmap(cpu->jit.branches, BRANCHES_BYTES);
 	free(cpu->jit.no_stack);
 	unmap_table(cpu->jit.far, FAR_MAX * sizeof(*cpu->jit.far));

@@ -13,7 +13,7 @@
 
 static struct host_mem thunk_field(enum jit_thunk thunk)
 {
-	return mem_gs((int32_t)(offsetof(struct cpu, jit.thunk) + thunk * sizeof(void *)));
+	return mem_cpu(offsetof(struct cpu, jit.thunk) + thunk * sizeof(void *));
 }
 
 /* ... in R9, as its distance from the arena. */
@@ -23,26 +23,37 @@ static bool takes_insn(enum jit_thunk thunk)
 	       thunk == THUNK_HANDLER_VECTOR;
 }
 
+#define RETURN_BYTES sizeof(void *)
+
+/* ... its address is on the stack: cpu/jit/enter.h. The others are jumped to. */
+static bool is_called(enum jit_thunk thunk)
+{
+	return thunk == THUNK_HANDLER || thunk == THUNK_HANDLER_VECTOR || thunk == THUNK_LINK ||
+	       thunk == THUNK_POLL || thunk == THUNK_BAIL;
+}
+
 static const uint8_t *emit_way_out(struct emitter *e, enum jit_thunk thunk, bool stores_status)
 {
 	const uint8_t *start = e->at;
 
+	e->pushed_bytes = is_called(thunk) ? RETURN_BYTES : 0;
 	if (stores_status)
 		gen_status_store(e, R10);
 	if (takes_insn(thunk))
-		emit_alu_rm(e, ALU_ADD, 8, R9, mem_gs(offsetof(struct cpu, jit.arena)));
+		emit_alu_rm(e, ALU_ADD, 8, R9, mem_cpu(offsetof(struct cpu, jit.arena)));
 	emit_jmp_m(e, thunk_field(thunk));
 	return start;
 }
 
 /*
- * Whether the range crosses into another page, its address says: what a TLB's tag or the stack's
- * page has done to it leaves the offset in the page as it was.
+ * Jumped to. Whether the range crosses into another page, its address says: what a TLB's tag or the
+ * stack's page has done to it leaves the offset in the page as it was.
  */
 static void emit_shared_fit(struct jit *jit, struct emitter *e)
 {
 	struct emit_jump crossing;
 
+	e->pushed_bytes = 0;
 	jit->fit = e->at;
 	emit_mov_ri(e, R11, (uint64_t)(uintptr_t)jit->fits);
 	emit_alu_rr(e, ALU_ADD, 8, R10, R11);
@@ -64,27 +75,28 @@ static void emit_shared_fit(struct jit *jit, struct emitter *e)
 /* The condition is NE if anything asks for attention, be it masked. */
 static void emit_poll(struct emitter *e)
 {
-	emit_alu_mi(e, ALU_CMP, 4, mem_gs(offsetof(struct cpu, attention)), 0);
+	emit_alu_mi(e, ALU_CMP, 4, mem_cpu(offsetof(struct cpu, attention)), 0);
 }
 
 static struct host_mem code_page(void)
 {
-	return mem_gs(offsetof(struct cpu, jit.code_page));
+	return mem_cpu(offsetof(struct cpu, jit.code_page));
 }
 
 #define FAR_INSNS 13 /* of the following, where it returns */
 
-/* What the vCPU knows of the jump. */
+/* Called. What the vCPU knows of the jump. */
 static void emit_shared_far(struct jit *jit, struct emitter *e)
 {
 	struct emit_jump is_elsewhere, is_old, is_wanted;
 
+	e->pushed_bytes = RETURN_BYTES;
 	jit->far = e->at;
-	emit_alu_rm(e, ALU_ADD, 8, R10, mem_gs(offsetof(struct cpu, jit.far)));
+	emit_alu_rm(e, ALU_ADD, 8, R10, mem_cpu(offsetof(struct cpu, jit.far)));
 	emit_mov_rm(e, 8, R9, code_page());
 	emit_alu_rm(e, ALU_CMP, 8, R9, mem_at(R10, offsetof(struct far_target, from)));
 	is_elsewhere = emit_jcc(e, COND_NE, true);
-	emit_mov_rm(e, 8, R9, mem_gs(offsetof(struct cpu, jit.key)));
+	emit_mov_rm(e, 8, R9, mem_cpu(offsetof(struct cpu, jit.key)));
 	emit_alu_rm(e, ALU_CMP, 8, R9, mem_at(R10, offsetof(struct far_target, key)));
 	is_old = emit_jcc(e, COND_NE, true);
 	emit_poll(e);
@@ -96,7 +108,8 @@ static void emit_shared_far(struct jit *jit, struct emitter *e)
 	emit_land(e, is_elsewhere);
 	emit_land(e, is_old);
 	emit_land(e, is_wanted);
-	emit_lea(e, 8, RSP, mem_at(RSP, sizeof(void *)));
+	emit_alu_ri(e, ALU_ADD, 8, RSP, RETURN_BYTES);
+	e->pushed_bytes = 0;
 	emit_jmp_m(e, thunk_field(THUNK_FAR));
 }
 
@@ -109,6 +122,7 @@ void cold_emit_shared(struct jit *jit, uint8_t *end)
 		jit->thunk[thunk] = emit_way_out(&e, thunk, false);
 		jit->storing_thunk[thunk] = emit_way_out(&e, thunk, true);
 	}
+	e.pushed_bytes = RETURN_BYTES;
 	jit->load_status = e.at;
 	gen_status_load(&e, R11);
 	emit_ret(&e);
@@ -277,7 +291,7 @@ static void emit_fit(struct gen *g, const struct cold *cold)
 
 void gen_linear(struct gen *g, unsigned dst, int64_t target)
 {
-	emit_mov_rm(&g->e, 8, dst, mem_gs(offsetof(struct cpu, jit.code_page)));
+	emit_mov_rm(&g->e, 8, dst, mem_cpu(offsetof(struct cpu, jit.code_page)));
 	emit_lea(&g->e, 8, dst, mem_at(dst, (int32_t)target));
 }
 
@@ -295,7 +309,7 @@ void gen_lookup_as(struct gen *g, struct host_mem key)
 	emit_alu_rr(e, ALU_XOR, 4, R10, R9);
 	emit_alu_ri(e, ALU_AND, 4, R10, BRANCH_ENTRIES - 1);
 	emit_shift_ri(e, SHIFT_SHL, 4, R10, BRANCH_ENTRY_BITS);
-	emit_alu_rm(e, ALU_ADD, 8, R10, mem_gs(offsetof(struct cpu, jit.branches)));
+	emit_alu_rm(e, ALU_ADD, 8, R10, mem_cpu(offsetof(struct cpu, jit.branches)));
 	emit_alu_rm(e, ALU_CMP, 8, R9, mem_at(R10, offsetof(struct branch_entry, addr)));
 	gen_slow_if(g, COND_NE);
 	emit_mov_rm(e, 8, R11, key);
@@ -308,13 +322,13 @@ void gen_lookup_as(struct gen *g, struct host_mem key)
 
 void gen_lookup(struct gen *g)
 {
-	gen_lookup_as(g, mem_gs(offsetof(struct cpu, jit.key)));
+	gen_lookup_as(g, mem_cpu(offsetof(struct cpu, jit.key)));
 }
 
 void gen_go(struct gen *g)
 {
 	emit_alu_ri(&g->e, ALU_AND, 8, R9, (int32_t)PAGE_MASK);
-	emit_mov_mr(&g->e, 8, mem_gs(offsetof(struct cpu, jit.code_page)), R9);
+	emit_mov_mr(&g->e, 8, mem_cpu(offsetof(struct cpu, jit.code_page)), R9);
 	emit_jmp_r(&g->e, R11);
 }
 

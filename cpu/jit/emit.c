@@ -45,8 +45,11 @@ static void emit_byte(struct emitter *e, unsigned byte)
 bool emit_encoding(struct emitter *e, const struct encoding *encoding, struct host_mem mem)
 {
 	uint8_t code[ENCODING_MAX_BYTES];
-	unsigned len = encoding_write(encoding, mem, code);
+	unsigned len;
 
+	if ((encoding->flags & ENCODING_MEM) && mem.base == RSP)
+		mem.disp += (int32_t)e->pushed_bytes;
+	len = encoding_write(encoding, mem, code);
 	emit_bytes(e, code, len);
 	return len;
 }
@@ -234,7 +237,6 @@ void emit_movzx_rm(struct emitter *e, unsigned size, unsigned dst, struct host_m
 
 void emit_lea(struct emitter *e, unsigned size, unsigned dst, struct host_mem src)
 {
-	src.is_gs = false;
 	op_m(e, OP_LEA, size, dst, src);
 }
 

@@ -21,6 +21,8 @@ struct emitter {
 	uint8_t *at; /* the next byte */
 	uint8_t *start, *end;
 	const uint8_t *patchable; /* the instruction there, if it is a short one, is made longer */
+	/* What is written is called and has this on the stack above it (mem_cpu). */
+	unsigned pushed_bytes;
 	bool failed;
 };
 
@@ -50,10 +52,13 @@ static inline struct host_mem mem_index(unsigned base, unsigned index, unsigned 
 	return (struct host_mem){ (uint8_t)base, (uint8_t)index, (uint8_t)scale_log2, false, disp };
 }
 
-/* gs:[disp] */
-static inline struct host_mem mem_gs(int32_t disp)
+/*
+ * What is at an offset in struct cpu, by the host's RSP: nothing else has RSP as its base, and what
+ * has been pushed is added as it is written.
+ */
+static inline struct host_mem mem_cpu(size_t offset)
 {
-	return (struct host_mem){ HOST_NONE, HOST_NONE, 0, true, disp };
+	return mem_at(RSP, (int32_t)(offset - CPU_HOST_RSP));
 }
 
 /* --- moves; they spare the flags -----------------------------------------------------------------

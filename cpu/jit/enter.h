@@ -2,12 +2,12 @@
 /*
  * The border between C and translated code.
  *
- * Translated code runs with the GS base at struct cpu, guest registers in host registers as
- * cpu/jit/translate.h says, and the stack pointer at a multiple of 16. It leaves through thunks,
- * whose addresses are in cpu->jit.thunk. A thunk writes all guest registers to *cpu before it
- * calls C and reads them back after it, so handlers find everything where the interpreter has it,
- * and a fault unwinds as it does there. Status flags are the affair of the code around it: C knows
- * only cpu->status.
+ * Translated code runs with guest registers in host registers as cpu/jit/translate.h says, and with
+ * RSP in struct cpu (CPU_HOST_RSP), where its calls leave their return addresses. It leaves through
+ * thunks, whose addresses are in cpu->jit.thunk. A thunk writes all guest registers to *cpu and
+ * goes back to the stack of C before it calls C, and reads them back after it, so handlers find
+ * everything where the interpreter has it, and a fault unwinds as it does there. Status flags are
+ * the affair of the code around it: C knows only cpu->status.
  *
  * thunk               reached by, with
  * THUNK_HANDLER       call, R9 = insn: runs its handler; returns unless the block is to be left

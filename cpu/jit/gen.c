@@ -13,7 +13,7 @@
 
 static struct host_mem status_word(void)
 {
-	return mem_gs(offsetof(struct cpu, status));
+	return mem_cpu(offsetof(struct cpu, status));
 }
 
 /* cpu->status is AX after LAHF and SETO: cpu/flags.h. */
@@ -135,7 +135,7 @@ bool gen_operand(struct gen *g, struct host_mem *mem)
 	*mem = mem_index(HOST_NONE, HOST_NONE, insn->scale_log2, (int32_t)disp);
 	mem->index = (uint8_t)address_register(g, insn->index, R10);
 	if (insn->base == REG_RIP) {
-		emit_mov_rm(&g->e, 8, R9, mem_gs(offsetof(struct cpu, jit.code_page)));
+		emit_mov_rm(&g->e, 8, R9, mem_cpu(offsetof(struct cpu, jit.code_page)));
 		mem->base = R9;
 	} else {
 		mem->base = (uint8_t)address_register(g, insn->base, R9);
@@ -156,7 +156,7 @@ static void require_wide(struct gen *g)
 {
 	size_t field = offsetof(struct cpu, is_wide) + (g->insn->seg == GS);
 
-	emit_alu_mi(&g->e, ALU_CMP, 1, mem_gs((int32_t)field), 0);
+	emit_alu_mi(&g->e, ALU_CMP, 1, mem_cpu(field), 0);
 	gen_slow_if(g, COND_E);
 }
 
@@ -174,8 +174,8 @@ bool gen_address(struct gen *g)
 	emit_lea(&g->e, g->word, R9, mem);
 	if (has_base)
 		emit_alu_rm(&g->e, ALU_ADD, g->word, R9,
-			    mem_gs((int32_t)(offsetof(struct cpu, seg[0].base) +
-					     g->insn->seg * sizeof(struct segment))));
+			    mem_cpu(offsetof(struct cpu, seg[0].base) +
+				    g->insn->seg * sizeof(struct segment)));
 	return true;
 }
 
@@ -192,11 +192,11 @@ void gen_shift_right(struct gen *g, unsigned dst, unsigned src, unsigned count)
 void gen_probe(struct gen *g, unsigned from, unsigned bytes, bool is_write)
 {
 	struct emitter *e = &g->e;
-	int32_t ways = (int32_t)offsetof(struct cpu, tlb_ways[g->tlb_class][is_write]);
+	size_t ways = offsetof(struct cpu, tlb_ways[g->tlb_class][is_write]);
 
 	gen_shift_right(g, R10, from, PAGE_BITS - TLB_WAY_BITS);
 	emit_alu_ri(e, ALU_AND, 4, R10, (TLB_ENTRIES - 1) << TLB_WAY_BITS);
-	emit_alu_rm(e, ALU_ADD, 8, R10, mem_gs(ways));
+	emit_alu_rm(e, ALU_ADD, 8, R10, mem_cpu(ways));
 	emit_alu_rm(e, ALU_XOR, 8, R9, mem_at(R10, offsetof(struct tlb_way, tag)));
 	emit_alu_ri(e, ALU_CMP, 8, R9, (int32_t)(PAGE_BYTES - bytes));
 }

@@ -104,7 +104,7 @@ static void push_return(struct gen *g)
 /* R9 is the target. It is kept in memory over the push. */
 static void call_found(struct gen *g)
 {
-	struct host_mem kept = mem_gs(offsetof(struct cpu, jit.scratch));
+	struct host_mem kept = mem_cpu(offsetof(struct cpu, jit.scratch));
 
 	gen_lookup(g);
 	emit_mov_mr(&g->e, 8, kept, R9);

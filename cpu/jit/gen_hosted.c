@@ -35,7 +35,7 @@ static unsigned needs(const ZydisDecodedInstruction *zydis)
 
 static struct host_mem vector_field(size_t offset)
 {
-	return mem_gs((int32_t)(offsetof(struct cpu, vector) + offset));
+	return mem_cpu(offsetof(struct cpu, vector) + offset);
 }
 
 /*
@@ -66,7 +66,7 @@ static void copy_selector(struct gen *g, size_t field, unsigned seg)
 	size_t selector = offsetof(struct cpu, seg) + seg * sizeof(struct segment) +
 			  offsetof(struct segment, selector);
 
-	emit_movzx_rm(&g->e, 2, R9, mem_gs((int32_t)selector));
+	emit_movzx_rm(&g->e, 2, R9, mem_cpu(selector));
 	emit_mov_mr(&g->e, 2, vector_field(field), R9);
 }
 

@@ -143,7 +143,7 @@ bool gen_leave(struct gen *g)
 /* `to` = the status flags, which are in cpu->status, as RFLAGS has them. */
 static void read_status(struct gen *g, unsigned to, unsigned scratch)
 {
-	emit_movzx_rm(&g->e, 2, to, mem_gs(offsetof(struct cpu, status)));
+	emit_movzx_rm(&g->e, 2, to, mem_cpu(offsetof(struct cpu, status)));
 	emit_mov_rr(&g->e, 4, scratch, to);
 	emit_shift_ri(&g->e, SHIFT_SHR, 4, to, 8);
 	emit_alu_ri(&g->e, ALU_AND, 4, to, RFLAGS_STATUS & 0xff);
@@ -168,7 +168,7 @@ bool gen_pushf(struct gen *g)
 		gen_take_r11(g);
 	}
 	read_status(g, value, scratch);
-	emit_alu_rm(&g->e, ALU_OR, 4, value, mem_gs(offsetof(struct cpu, rflags)));
+	emit_alu_rm(&g->e, ALU_OR, 4, value, mem_cpu(offsetof(struct cpu, rflags)));
 	emit_alu_ri(&g->e, ALU_AND, 4, value, (int32_t) ~(RFLAGS_VM | RFLAGS_RF));
 	emit_mov_mr(&g->e, 8, mem, value);
 	gen_move_stack(g, -WORD);

@@ -29,12 +29,12 @@ static unsigned size_log2(const struct gen *g)
 
 static struct host_mem kept(void)
 {
-	return mem_gs(offsetof(struct cpu, jit.scratch));
+	return mem_cpu(offsetof(struct cpu, jit.scratch));
 }
 
 static void slow_if_backward(struct gen *g)
 {
-	emit_test_mi(&g->e, 4, mem_gs(offsetof(struct cpu, rflags)), RFLAGS_DF);
+	emit_test_mi(&g->e, 4, mem_cpu(offsetof(struct cpu, rflags)), RFLAGS_DF);
 	gen_slow_if(g, COND_NE);
 }
 

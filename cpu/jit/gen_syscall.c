@@ -20,7 +20,7 @@ _Static_assert(offsetof(struct tlb, global_generation) ==
 
 static struct host_mem field(size_t offset)
 {
-	return mem_gs((int32_t)offset);
+	return mem_cpu(offset);
 }
 
 #define CPU(name) field(offsetof(struct cpu, name))

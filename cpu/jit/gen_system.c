@@ -12,7 +12,7 @@
 
 static struct host_mem field(size_t offset)
 {
-	return mem_gs((int32_t)offset);
+	return mem_cpu(offset);
 }
 
 static struct host_mem rflags(void)

@@ -185,8 +185,8 @@ bool gen_is_grouped(const struct gen *g)
 
 static struct host_mem stack_field(const struct gen *g, size_t field)
 {
-	return mem_gs((int32_t)(offsetof(struct cpu, jit.stack) +
-				g->tlb_class * sizeof(struct jit_stack) + field));
+	return mem_cpu(offsetof(struct cpu, jit.stack) + g->tlb_class * sizeof(struct jit_stack) +
+		       field);
 }
 
 void gen_load_delta_to(struct gen *g, unsigned reg)

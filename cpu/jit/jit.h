@@ -31,9 +31,6 @@ void jit_destroy(struct jit *jit); /* accepts NULL */
 int jit_cpu_create(struct cpu *cpu); /* -ENOMEM, or why there are no random numbers */
 void jit_cpu_destroy(struct cpu *cpu);
 
-/* Before a vCPU's thread runs guest code. */
-void jit_enter_thread(struct cpu *cpu);
-
 /* Whether this vCPU's code can be translated as its mode is. */
 static inline bool jit_can_run(const struct cpu *cpu)
 {

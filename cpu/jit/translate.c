@@ -13,7 +13,7 @@
 
 static struct host_mem attention(void)
 {
-	return mem_gs(offsetof(struct cpu, attention));
+	return mem_cpu(offsetof(struct cpu, attention));
 }
 
 /* --- liveness ----------------------------------------------------------------------------------
@@ -234,7 +234,7 @@ static void emit_insn(struct gen *g, unsigned n, const uint8_t *live)
  */
 static uint8_t *emit_count(struct gen *g, enum stat stat)
 {
-	struct host_mem count = mem_gs((int32_t)offsetof(struct cpu, stats.count[stat]));
+	struct host_mem count = mem_cpu(offsetof(struct cpu, stats.count[stat]));
 	uint8_t *number;
 
 	emit_mov_rm(&g->e, 8, R9, count);

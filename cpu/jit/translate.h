@@ -4,7 +4,8 @@
  *
  * Registers. Guest RAX RCX RDX RBX RBP RSI RDI R12-R15 are in the host registers of their names,
  * guest RSP is in R8, guest R8-R11 are in memory (gen_home). R9, R10, R11 are free in between
- * instructions and within them. RSP is the host's stack. The GS base is struct cpu.
+ * instructions and within them. RSP leads into struct cpu: mem_cpu. Code that is called says so in
+ * emitter.pushed_bytes; calls may be CPU_CALLS deep. Nothing but calls and returns moves RSP.
  *
  * Flags. The six status flags are in the host's RFLAGS or in cpu->status or both; which, `where`
  * says. gen_flags_* move them; an emitter that destroys the host's flags calls gen_flags_spare
@@ -161,7 +162,7 @@ static inline bool gen_is_homed(unsigned n)
 
 static inline struct host_mem gen_home(unsigned n)
 {
-	return mem_gs((int32_t)(offsetof(struct cpu, gpr) + n * sizeof(uint64_t)));
+	return mem_cpu(offsetof(struct cpu, gpr) + n * sizeof(uint64_t));
 }
 
 /* The host register of guest register n, none of R8 to R11. */

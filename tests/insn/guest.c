@@ -11,6 +11,7 @@
 #include "cpu/exec/vector.h"
 #include "cpu/flags.h"
 #include "cpu/jit/jit.h"
+#include "cpu/jit/signal_stack.h"
 #include "cpu/mmu/mmu.h"
 #include "cpu/world.h"
 
@@ -270,8 +271,9 @@ int guest_step_translated(struct guest *guest, unsigned mode_bits, const uint8_t
 	world_enter(cpu);
 	vector_enter(cpu);
 	vector_load_x87(cpu);
-	jit_enter_thread(cpu);
+	signal_stack_give(cpu);
 	fault = run_translated(cpu, NATIVE_SLOT + length);
+	signal_stack_take(cpu);
 	vector_leave(cpu);
 	world_leave(cpu);
 	return fault;

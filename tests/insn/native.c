@@ -175,8 +175,11 @@ struct native *native_create(void)
 
 void native_destroy(struct native *native)
 {
+	const stack_t no_stack = { .ss_flags = SS_DISABLE };
+
 	for (unsigned i = 0; i < ARRAY_SIZE(signals); i++)
 		sigaction(signals[i], &native->before[signals[i]], NULL);
+	sigaltstack(&no_stack, NULL);
 	munmap((void *)(uintptr_t)NATIVE_CODE, CODE_BYTES);
 	munmap((void *)(uintptr_t)NATIVE_STATE, STATE_BYTES);
 	munmap((void *)(uintptr_t)NATIVE_DATA, NATIVE_DATA_BYTES);
