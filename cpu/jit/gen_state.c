@@ -11,7 +11,7 @@
 
 static struct host_mem field(size_t offset)
 {
-	return mem_gs((int32_t)offset);
+	return mem_cpu(offset);
 }
 
 #define CPU(name) field(offsetof(struct cpu, name))
