@@ -54,6 +54,9 @@ static void finish(struct cpu *cpu, uint64_t rip)
 struct frame {
 	uint64_t rip, flags;
 	uint16_t cs;
+	/* Where the return is to an outer level, or from 64-bit mode. */
+	uint16_t ss;
+	uint64_t sp;
 };
 
 static void pop_frame(struct cpu *cpu, struct stack *stack, unsigned size, struct frame *frame)
@@ -125,28 +128,35 @@ static void iret_to_v86(struct cpu *cpu, struct stack *stack, const struct frame
 	finish(cpu, frame->rip);
 }
 
-static void iret_to_segment(struct cpu *cpu, struct stack *stack, const struct frame *frame,
+static void pop_outer_stack(struct cpu *cpu, struct stack *stack, unsigned size,
+			    struct frame *frame)
+{
+	frame->sp = stack_take(cpu, stack, size);
+	frame->ss = (uint16_t)stack_take(cpu, stack, size);
+}
+
+/* `stack` is behind what is in the frame; NULL: all of it is. */
+static void iret_to_segment(struct cpu *cpu, struct stack *stack, struct frame *frame,
 			    unsigned size)
 {
-	uint64_t changed = changeable(cpu, size), sp = 0;
+	uint64_t changed = changeable(cpu, size);
 	bool is_from_64bit = cpu_in_64bit_mode(cpu), is_outer, is_to_64bit;
 	struct segment code, ss;
 	struct descriptor cs;
-	uint16_t selector;
 
 	far_check_return(cpu, frame->cs, &cs);
 	is_outer = (cs.selector & SELECTOR_RPL) > cpu->cpl;
 	is_to_64bit = cpu_in_long_mode(cpu) && (descriptor_ar(&cs) & SEG_L);
 	if (is_outer || is_from_64bit) {
-		sp = stack_take(cpu, stack, size);
-		selector = (uint16_t)stack_take(cpu, stack, size);
-		far_check_return_stack(cpu, selector, &cs, &ss);
+		if (stack)
+			pop_outer_stack(cpu, stack, size, frame);
+		far_check_return_stack(cpu, frame->ss, &cs, &ss);
 	}
 	descriptor_unpack(&cs, &code);
 	segment_check_rip(cpu, code.ar, code.limit, frame->rip);
 	descriptor_set_accessed(cpu, &cs);
 	if (is_outer || is_from_64bit)
-		far_set_outer_stack(cpu, &ss, sp, is_to_64bit);
+		far_set_outer_stack(cpu, &ss, frame->sp, is_to_64bit);
 	else
 		stack_commit(cpu, stack);
 	set_flags(cpu, frame->flags, changed);
@@ -156,12 +166,38 @@ static void iret_to_segment(struct cpu *cpu, struct stack *stack, const struct f
 	finish(cpu, frame->rip);
 }
 
+/* The frame of 64-bit mode as it lies on the stack. */
+struct frame_long {
+	uint64_t rip, cs, flags, sp, ss;
+};
+
+/* Where the whole frame is at hand: the hot case. false: it is not, and nothing was done. */
+static bool iret_long(struct cpu *cpu)
+{
+	const void *host = mmu_fast(cpu, cpu->gpr[RSP], sizeof(struct frame_long), false);
+	struct frame_long words;
+	struct frame frame;
+
+	if (unlikely(!host))
+		return false;
+	memcpy(&words, host, sizeof(words));
+	frame = (struct frame){ .rip = words.rip,
+				.flags = words.flags,
+				.cs = (uint16_t)words.cs,
+				.ss = (uint16_t)words.ss,
+				.sp = words.sp };
+	iret_to_segment(cpu, NULL, &frame, sizeof(uint64_t));
+	return true;
+}
+
 void far_iret(struct cpu *cpu, unsigned size, uint64_t next_rip)
 {
 	struct frame frame;
 	struct stack stack;
 
 	unblock_nmi(cpu);
+	if (likely(size == sizeof(uint64_t) && !(cpu->rflags & RFLAGS_NT)) && iret_long(cpu))
+		return;
 	if (!cpu_in_protected_mode(cpu)) {
 		iret_real(cpu, size);
 		return;

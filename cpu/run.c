@@ -79,22 +79,25 @@ static uint64_t run_one_block(struct cpu *cpu, unsigned limit)
 /* Runs blocks for as long as each leads to the next without a look-up. */
 static void run_chain(struct cpu *cpu)
 {
-	struct block *block = block_lookup(cpu);
+	uint64_t generation;
+	struct block *block;
 
 	if (unlikely(cpu->check)) {
-		check_block(cpu, block);
+		check_block(cpu, block_lookup(cpu));
 		return;
 	}
+	if (jit_resume(cpu))
+		return;
+	block = block_find(cpu, &generation);
 	while (block) {
 		uint64_t from = cpu->rip;
 		enum block_state state = jit_prepare(cpu, block);
 
-		if (state == BLOCK_TRANSLATED) {
-			cpu->stats.count[STAT_ENTERED]++;
-			jit_run(cpu, block);
-		}
+		if (state == BLOCK_TRANSLATED)
+			jit_run(cpu, block, generation);
 		if (state != BLOCK_INTERPRETED)
 			return;
+		generation = 0;
 		if (!run_interpret(cpu, block, BLOCK_MAX_INSNS + 1) || cpu_attention_due(cpu))
 			return;
 		block = block_successor(cpu, block, from);

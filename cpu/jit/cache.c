@@ -284,12 +284,6 @@ void jit_translate(struct jit *jit, struct block *block, const uint8_t *arena)
 	__atomic_store_n(&block->code, jit_executable(jit, block->jit.entry), __ATOMIC_RELEASE);
 }
 
-void jit_run(struct cpu *cpu, struct block *block)
-{
-	jit_arrive(cpu);
-	jit_enter(cpu, block->code);
-}
-
 /* --- changes to code that runs -------------------------------------------------------------------
  */
 

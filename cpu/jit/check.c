@@ -171,7 +171,7 @@ static bool translate(struct cpu *cpu, struct block *block, unsigned limit)
 	(void)limit;
 	cpu->jit.is_single = true;
 	jit_stop_at(cpu, cpu->check->reference.state.regs[CHECK_RIP]);
-	jit_run(cpu, block);
+	jit_run(cpu, block, 0);
 	return true;
 }
 

@@ -7,10 +7,13 @@
 #include "cpu/event.h"
 #include "cpu/exec/vector.h"
 #include "cpu/jit/cache.h"
+#include "cpu/jit/enter.h"
 #include "cpu/jit/group.h"
 #include "cpu/mmu/mmu.h"
 #include "cpu/segment.h"
 #include "cpu/soft.h"
+
+#define DR7_ENABLES 0xffull
 
 /*
  * Look-ups of global pages depend on another generation than those of others. User code is of the
@@ -51,9 +54,28 @@ static void remember(struct cpu *cpu, const struct block *block, uint64_t genera
 	};
 }
 
+/*
+ * RF is set for the next instruction only, as by an IRET from a page fault, and keeps nothing but
+ * code breakpoints away. Where none is enabled and nothing else is due, that instruction is run at
+ * once without it. If it faults, that pushes RF set in any case; only an exit that it causes by
+ * itself, in a nested guest, could show the difference.
+ */
+static bool is_rf_alone(const struct cpu *cpu, uint32_t due)
+{
+	return due == ATTENTION_STEP && (cpu->rflags & (RFLAGS_RF | RFLAGS_TF)) == RFLAGS_RF &&
+	       !(cpu->dr7 & DR7_ENABLES);
+}
+
 static bool is_due(struct cpu *cpu)
 {
-	if (likely(!cpu_attention_due(cpu)))
+	uint32_t due = cpu_attention_due(cpu);
+
+	if (unlikely(due) && is_rf_alone(cpu, due)) {
+		cpu->rflags &= ~(uint32_t)RFLAGS_RF;
+		cpu_attention_clear(cpu, ATTENTION_STEP);
+		due = 0;
+	}
+	if (likely(!due))
 		return false;
 	cpu->stats.count[STAT_LEFT_ATTENTION]++;
 	return true;
@@ -134,6 +156,36 @@ const void *jit_next(struct cpu *cpu)
 	if (!entry)
 		entry = revive_branch(cpu);
 	return entry ? entry->code : next_anew(cpu);
+}
+
+static void enter(struct cpu *cpu, const void *code)
+{
+	cpu->stats.count[STAT_ENTERED]++;
+	jit_enter(cpu, code);
+}
+
+void jit_run(struct cpu *cpu, struct block *block, uint64_t generation)
+{
+	jit_arrive(cpu);
+	if (generation)
+		remember(cpu, block, generation);
+	enter(cpu, block->code);
+}
+
+bool jit_resume(struct cpu *cpu)
+{
+	const struct branch_entry *entry;
+
+	if (!jit_can_run(cpu))
+		return false;
+	jit_arrive(cpu);
+	entry = find_branch(cpu);
+	if (!entry)
+		entry = revive_branch(cpu);
+	if (!entry)
+		return false;
+	enter(cpu, entry->code);
+	return true;
 }
 
 const void *jit_bail(struct cpu *cpu, const uint8_t *back)

@@ -45,9 +45,16 @@ enum block_state jit_prepare(struct cpu *cpu, struct block *block);
 
 /*
  * Runs the block at CS:RIP, of which jit_prepare has just said that it is translated, and what
- * follows it. On return all state is in *cpu, between two instructions.
+ * follows it. On return all state is in *cpu, between two instructions. `generation` is
+ * block_find's, or 0.
  */
-void jit_run(struct cpu *cpu, struct block *block);
+void jit_run(struct cpu *cpu, struct block *block, uint64_t generation);
+
+/*
+ * The same where the vCPU remembers the code at CS:RIP, as it does of handlers of exceptions and
+ * where they return to. false: it does not, and nothing was run. Raises what fetching raises.
+ */
+bool jit_resume(struct cpu *cpu);
 
 /*
  * Translated code that branches to `rip` by way of the cache of branches goes back to C there;

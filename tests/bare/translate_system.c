@@ -15,6 +15,7 @@
 #define DF       0x400u
 #define IOPL     0x3000u
 #define NT       0x4000u
+#define RF       0x10000u
 #define AC_FLAG  0x40000u
 #define ID_FLAG  0x200000u
 
@@ -193,6 +194,36 @@ static void test_int(void)
 	check(good == 2 * WARM, "INT n and IRETQ, from the kernel and from user mode: %u", good);
 }
 
+/* RCX is RFLAGS behind the IRETQ. */
+CODE(returns, "mov %rsp, %rdx; mov %ss, %eax; push %rax; push %rdx; push %rcx; mov %cs, %eax\n"
+	      "push %rax; lea 1f(%rip), %rax; push %rax; iretq; nop; 1: inc %ebx; inc %ebx\n"
+	      "pushf; pop %rsi; ud2");
+#define RETURNS_TO 22 /* label 1 */
+
+/* RF keeps a code breakpoint away, once; where none is enabled it is gone after an instruction. */
+static void test_resume_flag(void)
+{
+	unsigned good = 0;
+
+	PLACE(code, returns);
+	for (unsigned i = 0; i < 2 * WARM; i++) {
+		bool is_watched = i % 10 > 7, has_rf = i % 4 < 2;
+
+		frame = frame_at(code);
+		frame.rcx = has_rf ? RF | 2 : 2;
+		asm volatile("mov %0, %%dr0" : : "r"((uintptr_t)code + RETURNS_TO));
+		asm volatile("mov %0, %%dr7" : : "r"(is_watched ? 0x402ull : 0x400ull));
+		run_frame(&frame);
+		asm volatile("mov %0, %%dr7" : : "r"(0x400ull));
+		if (is_watched && !has_rf)
+			good += frame.vector == DB && frame.rbx == 0 &&
+				frame.rip == (uintptr_t)code + RETURNS_TO;
+		else
+			good += frame.vector == UD && frame.rbx == 2 && frame.rsi == 2;
+	}
+	check(good == 2 * WARM, "IRETQ with RF, a code breakpoint at times: %u", good);
+}
+
 CODE(loads_segment, "mov %ecx, %es; mov %es, %eax; mov $7, %ebx; ud2");
 
 static void test_segment_registers(void)
@@ -249,6 +280,7 @@ void test_main(void)
 	test_popf();
 	test_direction();
 	test_int();
+	test_resume_flag();
 	test_segment_registers();
 	test_time();
 }

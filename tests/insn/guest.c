@@ -235,7 +235,7 @@ static void translate_and_run(struct cpu *cpu)
 		state = block->code ? BLOCK_TRANSLATED : block_translate(cpu, block);
 	} while (state == BLOCK_GONE);
 	if (state == BLOCK_TRANSLATED)
-		jit_run(cpu, block);
+		jit_run(cpu, block, 0);
 }
 
 /* Returns what execute does. The end is no fault. */
