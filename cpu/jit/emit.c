@@ -474,20 +474,22 @@ void emit_ret(struct emitter *e)
 /* --- the rest -----------------------------------------------------------------------------------
  */
 
-/* SDM2: "NOP", recommended multi-byte sequences. */
+#define NOP_BYTES 8
+
+/* By length. SDM2: "NOP", recommended multi-byte sequences. */
+static const uint8_t nops[NOP_BYTES][NOP_BYTES] = {
+	{ 0x90 },
+	{ 0x66, 0x90 },
+	{ 0x0f, 0x1f, 0x00 },
+	{ 0x0f, 0x1f, 0x40, 0x00 },
+	{ 0x0f, 0x1f, 0x44, 0x00, 0x00 },
+	{ 0x66, 0x0f, 0x1f, 0x44, 0x00, 0x00 },
+	{ 0x0f, 0x1f, 0x80, 0x00, 0x00, 0x00, 0x00 },
+	{ 0x0f, 0x1f, 0x84, 0x00, 0x00, 0x00, 0x00, 0x00 },
+};
+
 void emit_nops(struct emitter *e, unsigned bytes)
 {
-	static const uint8_t nops[][8] = {
-		{ 0x90 },
-		{ 0x66, 0x90 },
-		{ 0x0f, 0x1f, 0x00 },
-		{ 0x0f, 0x1f, 0x40, 0x00 },
-		{ 0x0f, 0x1f, 0x44, 0x00, 0x00 },
-		{ 0x66, 0x0f, 0x1f, 0x44, 0x00, 0x00 },
-		{ 0x0f, 0x1f, 0x80, 0x00, 0x00, 0x00, 0x00 },
-		{ 0x0f, 0x1f, 0x84, 0x00, 0x00, 0x00, 0x00, 0x00 },
-	};
-
 	while (bytes) {
 		unsigned n = MIN(bytes, (unsigned)ARRAY_SIZE(nops));
 
@@ -508,20 +510,39 @@ void emit_patchable(struct emitter *e)
 	e->patchable = e->at;
 }
 
-static void patch_branch(uint8_t *at, uint8_t opcode, const uint8_t *target)
+static void patch(uint8_t *at, const uint8_t insn[EMIT_PATCHED_BYTES])
 {
 	uint8_t *word = at - (uintptr_t)at % WORD_BYTES, code[WORD_BYTES];
-	int32_t distance = (int32_t)(target - (at + EMIT_PATCHED_BYTES));
 
 	memcpy(code, word, sizeof(code));
-	code[at - word] = opcode;
-	store_le(&code[at - word + 1], (uint32_t)distance, REL32_BYTES);
+	memcpy(&code[at - word], insn, EMIT_PATCHED_BYTES);
 	__atomic_store_n((uint64_t *)(void *)word, load_le(code, WORD_BYTES), __ATOMIC_SEQ_CST);
+}
+
+static void patch_branch(uint8_t *at, uint8_t opcode, const uint8_t *target)
+{
+	int32_t distance = (int32_t)(target - (at + EMIT_PATCHED_BYTES));
+	uint8_t insn[EMIT_PATCHED_BYTES] = { opcode };
+
+	store_le(&insn[1], (uint32_t)distance, REL32_BYTES);
+	patch(at, insn);
+}
+
+/* Whether there is nothing but a NOP, if anything, between the jump and the target. */
+static bool is_next(const uint8_t *at, const uint8_t *target)
+{
+	const uint8_t *end = at + EMIT_PATCHED_BYTES;
+
+	return target == end || (target > end && target - end <= NOP_BYTES &&
+				 !memcmp(end, nops[target - end - 1], (size_t)(target - end)));
 }
 
 void emit_patch_jmp(uint8_t *at, const uint8_t *target)
 {
-	patch_branch(at, JMP_NEAR, target);
+	if (is_next(at, target))
+		patch(at, nops[EMIT_PATCHED_BYTES - 1]);
+	else
+		patch_branch(at, JMP_NEAR, target);
 }
 
 void emit_patch_call(uint8_t *at, const uint8_t *target)

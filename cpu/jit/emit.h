@@ -177,6 +177,7 @@ void emit_align(struct emitter *e, unsigned power_of_two, unsigned offset);
  */
 #define EMIT_PATCHED_BYTES 5 /* what changes */
 void emit_patchable(struct emitter *e);
+/* To what comes next in memory it is a NOP. */
 void emit_patch_jmp(uint8_t *at, const uint8_t *target);
 void emit_patch_call(uint8_t *at, const uint8_t *target);
 void emit_bytes(struct emitter *e, const void *bytes, unsigned len);

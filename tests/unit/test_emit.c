@@ -548,6 +548,31 @@ static void patchable_jumps_are_aligned(void **state)
 	}
 }
 
+/* With NOPs in between, and not with anything else. */
+static void jumps_to_what_is_next_are_nops(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	bench_init(&b);
+	for (unsigned between = 0; between < 8; between++) {
+		uint8_t *jmp;
+
+		restart(&b);
+		emit_patchable(&b.e);
+		jmp = b.e.at;
+		emit_call_to(&b.e, b.code);
+		emit_nops(&b.e, between);
+		emit_patch_jmp(jmp, b.e.at);
+		assert_int_equal(jmp[0], 0x0f);
+		emit_patch_call(jmp, b.code + 300);
+		assert_ptr_equal(target_of(&b, jmp), b.code + 300);
+		emit_set_r(&b.e, COND_O, RAX);
+		emit_patch_jmp(jmp, b.e.at);
+		assert_ptr_equal(target_of(&b, jmp), b.e.at);
+	}
+}
+
 static void indirect_jumps(void **state)
 {
 	struct bench b;
@@ -599,6 +624,7 @@ int main(void)
 		cmocka_unit_test(jumps_go_where_they_should),
 		cmocka_unit_test(short_jumps_fail_where_they_do_not_reach),
 		cmocka_unit_test(patchable_jumps_are_aligned),
+		cmocka_unit_test(jumps_to_what_is_next_are_nops),
 		cmocka_unit_test(what_may_be_replaced_is_long_enough),
 		cmocka_unit_test(indirect_jumps),
 		cmocka_unit_test(nothing_is_written_beyond_the_end),
