@@ -325,10 +325,15 @@ void gen_lookup(struct gen *g)
 	gen_lookup_as(g, mem_cpu(offsetof(struct cpu, jit.key)));
 }
 
-void gen_go(struct gen *g)
+void gen_enter_page(struct gen *g)
 {
 	emit_alu_ri(&g->e, ALU_AND, 8, R9, (int32_t)PAGE_MASK);
 	emit_mov_mr(&g->e, 8, mem_cpu(offsetof(struct cpu, jit.code_page)), R9);
+}
+
+void gen_go(struct gen *g)
+{
+	gen_enter_page(g);
 	emit_jmp_r(&g->e, R11);
 }
 

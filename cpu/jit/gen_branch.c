@@ -101,23 +101,31 @@ static void push_return(struct gen *g)
 	gen_move_stack(g, -CALL_BYTES);
 }
 
-/* R9 is the target. It is kept in memory over the push. */
+/* R9 is the target, R11 its code. */
+static void push_and_go(struct gen *g)
+{
+	gen_linear(g, R10, next_offset(g));
+	gen_enter_page(g);
+	gen_load_delta_to(g, R9);
+	gen_move_stack(g, -CALL_BYTES);
+	gen_settle_stack(g);
+	emit_mov_mr(&g->e, 8, mem_index(HOST_RSP_HOME, R9, 0, 0), R10);
+	emit_jmp_r(&g->e, R11);
+}
+
+/* R9 is the target. It is kept in memory over a push whose check needs R9 and R10. */
 static void call_found(struct gen *g)
 {
 	struct host_mem kept = mem_cpu(offsetof(struct cpu, jit.scratch));
 
 	gen_lookup(g);
-	emit_mov_mr(&g->e, 8, kept, R9);
 	if (gen_is_grouped(g)) {
-		gen_load_delta_to(g, R10);
-		gen_linear(g, R9, next_offset(g));
-		emit_mov_mr(&g->e, 8,
-			    mem_index(HOST_RSP_HOME, R10, 0, g->groups.ahead - CALL_BYTES), R9);
-		gen_move_stack(g, -CALL_BYTES);
-	} else {
-		reach_stack(g, -CALL_BYTES, true);
-		push_return(g);
+		push_and_go(g);
+		return;
 	}
+	emit_mov_mr(&g->e, 8, kept, R9);
+	reach_stack(g, -CALL_BYTES, true);
+	push_return(g);
 	gen_settle_stack(g);
 	emit_mov_rm(&g->e, 8, R9, kept);
 	gen_go(g);
@@ -127,10 +135,12 @@ bool gen_call(struct gen *g)
 {
 	if (!is_plain(g))
 		return false;
-	gen_flags_spare(g);
 	if (gen_is_grouped(g))
 		gen_reach_stack(g);
+	else
+		gen_flags_spare(g);
 	if (!is_direct(g)) {
+		gen_flags_spare(g);
 		if (!load_target(g))
 			return false;
 		call_found(g);

@@ -154,12 +154,49 @@ static void join(struct groups *groups, unsigned n, const struct use *use, int32
 	groups->moved[n] = *moved;
 }
 
-void group_find(struct gen *g)
+/*
+ * The first access of a group is instruction `first`: where no flag matters before an instruction
+ * ahead of it, and nothing in between needs another group or another idea of RSP, it is checked
+ * there. groups->moved of that one is as of the others.
+ */
+static void find_early(struct gen *g, unsigned first, const uint8_t *live)
+{
+	struct groups *groups = &g->groups;
+	int32_t moved = groups->moved[first];
+
+	for (unsigned n = first; live[n]; n--) {
+		struct use use;
+
+		if (!n || groups->of[n - 1] != GROUP_NONE)
+			return;
+		use = use_of(g, n - 1);
+		if (use.ends)
+			return;
+		moved -= use.by;
+		groups->moved[n - 1] = moved;
+		if (!live[n - 1])
+			groups->early[n - 1] = groups->of[first];
+	}
+}
+
+static void find_all_early(struct gen *g, const uint8_t *live)
+{
+	unsigned found = 0;
+
+	for (unsigned n = 0; n < g->block->count; n++)
+		if (g->groups.of[n] == found) {
+			find_early(g, n, live);
+			found++;
+		}
+}
+
+void group_find(struct gen *g, const uint8_t *live)
 {
 	struct groups *groups = &g->groups;
 	int32_t moved = 0;
 
 	memset(groups->of, GROUP_NONE, sizeof(groups->of));
+	memset(groups->early, GROUP_NONE, sizeof(groups->early));
 	groups->group[0] = (struct stack_group){ 0, 0 };
 	groups->count = 0;
 	groups->checked = GROUP_NONE;
@@ -176,6 +213,7 @@ void group_find(struct gen *g)
 		if (use.ends)
 			end_group(groups);
 	}
+	find_all_early(g, live);
 }
 
 bool gen_is_grouped(const struct gen *g)
@@ -194,30 +232,44 @@ void gen_load_delta_to(struct gen *g, unsigned reg)
 	emit_mov_rm(&g->e, 8, reg, stack_field(g, offsetof(struct jit_stack, delta)));
 }
 
-void gen_reach_stack(struct gen *g)
+static void check_group(struct gen *g, unsigned id)
 {
 	struct groups *groups = &g->groups;
-	unsigned id = groups->of[g->n];
 	int32_t low = groups->group[id].low - groups->moved[g->n];
 	uint32_t bytes = (uint32_t)(groups->group[id].high - groups->group[id].low);
 	const uint8_t *again;
 
-	if (groups->checked != id) {
-		/* The slow way would come back behind this check, without it. */
-		g->e.failed |= g->colds != g->first_cold;
-		gen_settle_stack(g);
-		gen_flags_spare(g);
-		base_spare(g);
-		again = g->e.at;
-		emit_lea(&g->e, 8, R9, mem_at(HOST_RSP_HOME, low));
-		emit_alu_rm(&g->e, ALU_XOR, 8, R9,
-			    stack_field(g, offsetof(struct jit_stack, page)));
-		emit_alu_ri(&g->e, ALU_CMP, 8, R9, (int32_t)(PAGE_BYTES - bytes));
-		cold_fit(g, emit_jcc(&g->e, COND_A, false), again,
-			 group_pack(low, bytes, RSP, GROUP_WRITES));
-		groups->checked = (uint8_t)id;
-		groups->r11 = R11_FREE;
-	}
+	/* The slow way would come back behind this check, without it. */
+	g->e.failed |= g->colds != g->first_cold;
+	gen_settle_stack(g);
+	gen_flags_spare(g);
+	base_spare(g);
+	again = g->e.at;
+	emit_lea(&g->e, 8, R9, mem_at(HOST_RSP_HOME, low));
+	emit_alu_rm(&g->e, ALU_XOR, 8, R9, stack_field(g, offsetof(struct jit_stack, page)));
+	emit_alu_ri(&g->e, ALU_CMP, 8, R9, (int32_t)(PAGE_BYTES - bytes));
+	cold_fit(g, emit_jcc(&g->e, COND_A, false), again,
+		 group_pack(low, bytes, RSP, GROUP_WRITES));
+	groups->checked = (uint8_t)id;
+	groups->r11 = R11_FREE;
+}
+
+void gen_check_early(struct gen *g)
+{
+	unsigned id = g->groups.early[g->n];
+
+	if (id == GROUP_NONE)
+		return;
+	check_group(g, id);
+	g->first_cold = g->colds;
+}
+
+void gen_reach_stack(struct gen *g)
+{
+	struct groups *groups = &g->groups;
+
+	if (groups->checked != groups->of[g->n])
+		check_group(g, groups->of[g->n]);
 	if (groups->r11 != R11_STACK) {
 		base_spare(g);
 		gen_load_delta_to(g, R11);

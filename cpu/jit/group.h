@@ -35,6 +35,7 @@ struct stack_group {
 struct groups {
 	struct stack_group group[BLOCK_MAX_INSNS + 1];
 	uint8_t of[BLOCK_MAX_INSNS + 1];    /* the group of an instruction, or GROUP_NONE */
+	uint8_t early[BLOCK_MAX_INSNS + 1]; /* the group to be checked before it, or GROUP_NONE */
 	int32_t moved[BLOCK_MAX_INSNS + 1]; /* RSP before the instruction, from the group's start */
 	uint8_t count;
 	uint8_t checked; /* the group that has been, or GROUP_NONE */
@@ -42,8 +43,12 @@ struct groups {
 	int32_t ahead;   /* guest RSP is HOST_RSP_HOME + this: cpu/jit/rsp.c */
 };
 
-/* Finds the groups of g->block, whose instructions are decoded. */
-void group_find(struct gen *g);
+/*
+ * Finds the groups of g->block, whose instructions are decoded. live[n]: the flags that matter
+ * before instruction n. A check destroys the host's, so it comes before the group's first access if
+ * that spares them.
+ */
+void group_find(struct gen *g, const uint8_t *live);
 
 /* Whether the instruction moves RSP by a constant, of no more than GROUP_MOVE_MAX_BYTES, and does
  * nothing else but set flags: *by. */

@@ -218,6 +218,7 @@ static void emit_insn(struct gen *g, unsigned n, const uint8_t *live)
 	g->is_last = n + 1u == g->block->count;
 	g->live_before = live[n];
 	g->live_after = live[n + 1];
+	gen_check_early(g);
 	if (!gen_stack_may_wait(g))
 		gen_settle_stack(g);
 	if (is_terminator(g->insn))
@@ -316,7 +317,7 @@ bool gen_block(struct jit *jit, struct block *block, struct code_room *hot, stru
 	emit_init(&g->e, hot->at, hot->end);
 	find_live(jit, block, live);
 	decode(g);
-	group_find(g);
+	group_find(g, live);
 	base_find(g);
 	if (live[0])
 		emit_entries(g);

@@ -228,6 +228,8 @@ static inline struct host_mem gen_checked(int32_t disp)
  */
 bool gen_is_grouped(const struct gen *g);
 void gen_reach_stack(struct gen *g);
+/* Before the instruction: checks the group that is best checked there, if there is one. */
+void gen_check_early(struct gen *g);
 
 static inline struct host_mem gen_on_stack(const struct gen *g, int32_t offset)
 {
@@ -311,5 +313,7 @@ void gen_lookup(struct gen *g);
 /* The same among the entries that have another key, which is in memory. */
 void gen_lookup_as(struct gen *g, struct host_mem key);
 void gen_go(struct gen *g);
+/* The first half of gen_go: R9 is in the page whose code runs from now on. Uses R9. */
+void gen_enter_page(struct gen *g);
 
 #endif
