@@ -26,7 +26,9 @@ int block_cache_create(struct block_cache **out, struct soft *soft)
 	cache->soft = soft;
 	pthread_mutex_init(&cache->lock, NULL);
 	cache->page = calloc(mem->end / PAGE_BYTES, sizeof(*cache->page));
-	cache->arena = huge_map(BLOCK_ARENA_BYTES);
+	cache->arena = huge_map(block_arena_bytes(&soft->config));
+	cache->region_bytes =
+		align_down(block_arena_bytes(&soft->config) / BLOCK_REGIONS, BLOCK_ALIGN);
 	if (!cache->page || !cache->arena) {
 		block_cache_destroy(cache);
 		return -ENOMEM;
@@ -41,7 +43,7 @@ void block_cache_destroy(struct block_cache *cache)
 {
 	if (!cache)
 		return;
-	huge_unmap(cache->arena, BLOCK_ARENA_BYTES);
+	huge_unmap(cache->arena, block_arena_bytes(&cache->soft->config));
 	pthread_mutex_destroy(&cache->lock);
 	free(cache->page);
 	huge_unmap(cache, sizeof(*cache));
@@ -99,13 +101,13 @@ static void publish(struct block_cache *cache, struct block *block)
 	struct block **bucket = &cache->bucket[block_hash(block->gpa, block->flavor)];
 
 	block->is_valid = true;
+	block->region = (uint8_t)cache->region;
 	link_to_page(cache, block, align_down(block->gpa, PAGE_BYTES));
 	if (block->second_page != NO_PAGE)
 		link_to_page(cache, block, block->second_page);
 	block->hash_next = *bucket;
 	__atomic_store_n(bucket, block, __ATOMIC_RELEASE);
-	cache->used_bytes = align_up(
-		cache->used_bytes + sizeof(*block) + block->count * sizeof(struct insn), 64);
+	cache->used_bytes[block->region] += block_bytes(block);
 }
 
 /* Makes sure that every write to the page is seen from now on. */
@@ -154,8 +156,8 @@ static bool is_watched(struct cpu *cpu, gpa_t page)
 }
 
 /*
- * Decodes and publishes the block at the arena's free end if both pages are still watched: a write
- * may have dropped their last block since, or another vCPU may have emptied the cache. NULL: not
+ * Decodes and publishes the block at the region's free end if both pages are still watched: a write
+ * may have dropped their last block since, or another vCPU may have filled the region. NULL: not
  * (then try again), or *is_crossing says that a second page is needed.
  */
 static struct block *try_build(struct cpu *cpu, gpa_t gpa, gpa_t second, bool *is_crossing)
@@ -169,7 +171,8 @@ static struct block *try_build(struct cpu *cpu, gpa_t gpa, gpa_t second, bool *i
 		uint64_t before = claim_granules(cache, first, gpa - first);
 		uint64_t second_before = claim_granules(cache, second, 0);
 
-		block = (struct block *)(void *)(cache->arena + cache->used_bytes);
+		block = (struct block *)(void *)(block_region_start(cache, cache->region) +
+						 cache->used_bytes[cache->region]);
 		block = block_decode(cpu, block, gpa, second);
 		*is_crossing = !block;
 		if (block)
@@ -191,7 +194,7 @@ static struct block *build(struct cpu *cpu, gva_t addr, gpa_t gpa)
 		struct block *block;
 
 		if (!block_cache_has_room(cpu->soft->blocks))
-			block_cache_empty(cpu);
+			block_cache_make_room(cpu);
 		watch_page(cpu, align_down(gpa, PAGE_BYTES));
 		if (second != NO_PAGE)
 			watch_page(cpu, second);
@@ -291,12 +294,12 @@ struct block *block_find(struct cpu *cpu, uint64_t *generation)
 
 struct block *block_link_successor(struct cpu *cpu, struct block **link)
 {
-	uint64_t emptied = cpu->soft->blocks->emptied;
+	uint64_t epoch = block_epoch(cpu);
 	struct block *next = block_lookup(cpu);
 
-	/* Looking up may have emptied the cache, and the link with it; and what the next page is
+	/* Looking up may have evicted the block, and the link with it; and what the next page is
 	 * differs between address spaces. */
-	if (emptied == cpu->soft->blocks->emptied && next != &cpu->jumps->scratch &&
+	if (epoch == block_epoch(cpu) && next != &cpu->jumps->scratch &&
 	    next->second_page == NO_PAGE)
 		__atomic_store_n(link, next, __ATOMIC_RELEASE);
 	return next;

@@ -9,8 +9,12 @@
  * address and TLB bank to block.
  *
  * A page that holds blocks is watched (vm/memory.h). A write to it drops the blocks that it
- * overlaps, found by a map of 64-byte granules. A dropped block's memory is reused only when the
- * whole cache is emptied with the world stopped, so whoever still runs it can finish.
+ * overlaps, found by a map of 64-byte granules.
+ *
+ * Memory for blocks, and that for their code, is a ring of regions. When the one that is being
+ * filled is full, the oldest is evicted, with the world stopped: its blocks are gone, and nothing
+ * knows of them any more. A dropped block's memory is not reused before that, so whoever still runs
+ * it can finish.
  */
 #ifndef CPU_BLOCK_H
 #define CPU_BLOCK_H
@@ -18,6 +22,18 @@
 #include "cpu/insn.h"
 
 #define BLOCK_MAX_INSNS 48
+#define BLOCK_REGIONS   8
+
+/* How config.code_cache_bytes are divided: code takes less than half of what its blocks do. */
+static inline size_t block_arena_bytes(const struct engine_config *config)
+{
+	return config->code_cache_bytes / 3 * 2;
+}
+
+static inline size_t block_code_bytes(const struct engine_config *config)
+{
+	return config->code_cache_bytes / 3;
+}
 
 /*
  * A direct jump forward over no more than this goes on in its block (INSN_FOLDED). What it jumps
@@ -56,8 +72,10 @@ struct block {
 	uint16_t count;             /* instructions, with the terminator where there is one */
 	uint16_t length;            /* bytes of code, with what folded jumps jump over */
 	uint8_t flavor;             /* block_flavor */
-	bool is_chained; /* ends in a direct branch or none: what follows is known by its RIP */
-	bool is_valid;   /* atomic */
+	uint8_t region;             /* where its memory is */
+	bool is_chained;    /* ends in a direct branch or none: what follows is known by its RIP */
+	bool is_valid;      /* atomic */
+	bool is_redirected; /* dropped, and its entries lead to another: block_redirect */
 	/* Blocks in the same page that were found to follow, not jumping and jumping; atomic. */
 	struct block *successor[2];
 	const uint8_t *code; /* atomic: where host code for it is entered, or NULL */
@@ -144,7 +162,7 @@ static inline struct block *block_successor(struct cpu *cpu, struct block *block
 enum block_state {
 	BLOCK_INTERPRETED,
 	BLOCK_TRANSLATED, /* block->code is there */
-	BLOCK_GONE,       /* the cache has been emptied: look again */
+	BLOCK_GONE,       /* it may not be there any more: look again */
 };
 
 /* Makes host code for the block, between blocks. */
@@ -157,7 +175,7 @@ void block_ungroup(struct cpu *cpu, struct block *block);
 void block_publish_code(struct cpu *cpu, uint64_t epoch, const struct block *target,
 			const uint8_t **to);
 
-/* How often the cache has been emptied: a link that was read before may be gone since. */
+/* Changes whenever a region is evicted: a block that was found before may be gone since. */
 uint64_t block_epoch(const struct cpu *cpu);
 
 /* Where in its page the jump of `source` leads that has this struct jit_link.from. */
@@ -169,12 +187,16 @@ void block_patch_link(struct cpu *cpu, uint64_t epoch, const struct block *sourc
 
 /* Whoever enters the code of a block that has been dropped comes to the one in its place at once,
  * if it is. */
-void block_redirect(struct cpu *cpu, uint64_t epoch, const struct block *before,
-		    const struct block *now);
+void block_redirect(struct cpu *cpu, uint64_t epoch, struct block *before, const struct block *now);
 
-/* For statistics: how many blocks have been dropped because their code was written to. */
-uint64_t block_cache_drops(const struct block_cache *cache);
-uint64_t block_cache_emptied(const struct block_cache *cache);
+struct block_cache_stats {
+	uint64_t drops;             /* of blocks, because their code was written to */
+	uint64_t regions_evicted;   /* to make room */
+	uint64_t blocks_evicted;    /* with them */
+	uint64_t blocks_made_later; /* dropped, since their region had no room for their code */
+};
+
+const struct block_cache_stats *block_cache_get_stats(const struct block_cache *cache);
 
 /* RAM changed (memory_written_fn; self = the cache). Any thread. */
 void block_cache_written(void *self, gpa_t gpa, uint64_t len);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The cache of decoded blocks as its own files see it: block.c looks up and builds, block_drop.c
- * drops, block_code.c has what concerns host code, block_decode.c decodes.
+ * drops what is written to, block_evict.c makes room, block_code.c has what concerns host code,
+ * block_decode.c decodes.
  *
  * Look-up takes no lock: buckets are atomic pointers, and a block that is unlinked keeps its own
  * hash_next. Decoding and dropping hold `lock`. A page is watched before its bytes are read and the
@@ -15,14 +16,15 @@
 #include "cpu/block.h"
 #include "cpu/soft.h"
 
-#define BLOCK_ARENA_BYTES   (128 * MIB)
 #define BLOCK_HASH_BUCKETS  (1u << 17)
 #define BLOCK_JUMP_ENTRIES  16384u
 #define BLOCK_GRANULE_BYTES 64
+#define BLOCK_ALIGN         64
 
 struct code_page {
 	uint64_t granules; /* atomic: bit n covers bytes 64n to 64n+63 */
 	struct block *blocks;
+	uint64_t cleaned; /* the last epoch at whose beginning it lost its blocks of a region */
 };
 
 struct block_cache {
@@ -31,9 +33,14 @@ struct block_cache {
 	struct block *bucket[BLOCK_HASH_BUCKETS]; /* atomic */
 	struct code_page *page;                   /* by guest-physical page number */
 	uint8_t *arena;
-	size_t used_bytes;
-	uint64_t emptied; /* how often; changes only with the world stopped */
-	uint64_t drops;
+	size_t region_bytes;
+	size_t used_bytes[BLOCK_REGIONS];
+	unsigned region; /* the one that is being filled; changes only with the world stopped */
+	uint64_t epoch;  /* so does this: block_epoch */
+	/* By their region, dropped blocks whose entries lead to others; page_next[0] has the next.
+	 */
+	struct block *redirected[BLOCK_REGIONS];
+	struct block_cache_stats stats;
 };
 
 struct jump {
@@ -69,10 +76,31 @@ static inline uint64_t block_granules(unsigned first, unsigned last)
 /* The bytes of `page` that the block covers: false where it covers none. */
 bool block_extent(const struct block *block, gpa_t page, unsigned *first, unsigned *last);
 
-/* Room for the largest block and its code. */
+static inline uint8_t *block_region_start(const struct block_cache *cache, unsigned region)
+{
+	return cache->arena + region * cache->region_bytes;
+}
+
+static inline size_t block_bytes(const struct block *block)
+{
+	return align_up(sizeof(*block) + block->count * sizeof(struct insn), BLOCK_ALIGN);
+}
+
+/* Drops the block, as if its code had been written to. The lock is held. */
+void block_drop(struct block_cache *cache, struct block *block);
+
+/* What blocks the page still has, which has lost some: its granules, and whether it is watched. */
+void block_recount_page(struct block_cache *cache, gpa_t page);
+
+void block_unlink_from_bucket(struct block_cache *cache, struct block *block);
+
+/* In the region that is being filled, for the largest block and its code. */
 bool block_cache_has_room(const struct block_cache *cache);
 
-/* Forgets everything, if that is still needed once the world has stopped. */
-void block_cache_empty(struct cpu *cpu);
+/*
+ * Begins to fill the next region, if there is still no room once the world has stopped. Any block
+ * may be gone then. Between blocks.
+ */
+void block_cache_make_room(struct cpu *cpu);
 
 #endif

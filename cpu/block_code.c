@@ -10,18 +10,28 @@
 enum block_state block_translate(struct cpu *cpu, struct block *block)
 {
 	struct block_cache *cache = cpu->soft->blocks;
+	enum block_state state = BLOCK_INTERPRETED;
 
 	if (block == &cpu->jumps->scratch)
 		return BLOCK_INTERPRETED;
-	if (!block_cache_has_room(cache)) {
-		block_cache_empty(cpu);
+	if (!jit_has_room(cpu->soft->jit, block->region) && block->region == cache->region) {
+		block_cache_make_room(cpu);
 		return BLOCK_GONE;
 	}
 	pthread_mutex_lock(&cache->lock);
-	if (block->is_valid && !block->code)
-		jit_translate(cpu->soft->jit, block, cache->arena);
+	if (block->is_valid && !block->code) {
+		if (jit_has_room(cpu->soft->jit, block->region)) {
+			jit_translate(cpu->soft->jit, block, cache->arena);
+		} else {
+			block_drop(cache, block);
+			cache->stats.blocks_made_later++;
+			state = BLOCK_GONE;
+		}
+	}
+	if (block->code)
+		state = BLOCK_TRANSLATED;
 	pthread_mutex_unlock(&cache->lock);
-	return block->code ? BLOCK_TRANSLATED : BLOCK_INTERPRETED;
+	return state;
 }
 
 void block_ungroup(struct cpu *cpu, struct block *block)
@@ -30,11 +40,11 @@ void block_ungroup(struct cpu *cpu, struct block *block)
 
 	pthread_mutex_lock(&cache->lock);
 	if (block->is_valid && block->code && !block->jit.is_ungrouped &&
-	    jit_can_translate_anew(cache->soft->jit)) {
+	    jit_can_translate_anew(cache->soft->jit, block->region)) {
 		struct jit_code before = block->jit;
 		const uint8_t *code = block->code;
 
-		jit_keep_links(cache->soft->jit, &before);
+		jit_keep_links(cache->soft->jit, block->region, &before);
 		block->jit.is_ungrouped = before.is_ungrouped = true;
 		jit_translate(cache->soft->jit, block, cache->arena);
 		if (block->code == code)
@@ -50,19 +60,14 @@ const uint8_t *block_cache_arena(const struct block_cache *cache)
 	return cache->arena;
 }
 
-uint64_t block_cache_drops(const struct block_cache *cache)
+const struct block_cache_stats *block_cache_get_stats(const struct block_cache *cache)
 {
-	return cache->drops;
-}
-
-uint64_t block_cache_emptied(const struct block_cache *cache)
-{
-	return cache->emptied;
+	return &cache->stats;
 }
 
 uint64_t block_epoch(const struct cpu *cpu)
 {
-	return cpu->soft->blocks->emptied;
+	return cpu->soft->blocks->epoch;
 }
 
 void block_publish_code(struct cpu *cpu, uint64_t epoch, const struct block *target,
@@ -71,7 +76,7 @@ void block_publish_code(struct cpu *cpu, uint64_t epoch, const struct block *tar
 	struct block_cache *cache = cpu->soft->blocks;
 
 	pthread_mutex_lock(&cache->lock);
-	if (epoch == cache->emptied && target->is_valid && target->code)
+	if (epoch == cache->epoch && target->is_valid && target->code)
 		__atomic_store_n(to, target->code, __ATOMIC_RELEASE);
 	pthread_mutex_unlock(&cache->lock);
 }
@@ -101,7 +106,7 @@ void block_patch_link(struct cpu *cpu, uint64_t epoch, const struct block *sourc
 	pthread_mutex_lock(&cache->lock);
 	link = jit_find_link(source, from);
 	/* An entry of a dropped block may be where its jump was. */
-	if (epoch == cache->emptied && source->is_valid && target->is_valid && link)
+	if (epoch == cache->epoch && source->is_valid && target->is_valid && link)
 		jit_patch_link(link, target);
 	pthread_mutex_unlock(&cache->lock);
 }
@@ -115,16 +120,26 @@ static bool has_same_entries(const struct jit_code *before, const struct jit_cod
 	return before->flags_entry != before->entry || now->flags_entry == now->entry;
 }
 
-void block_redirect(struct cpu *cpu, uint64_t epoch, const struct block *before,
-		    const struct block *now)
+static void note_redirection(struct block_cache *cache, struct block *before)
+{
+	if (before->is_redirected)
+		return;
+	before->is_redirected = true;
+	before->page_next[0] = cache->redirected[before->region];
+	cache->redirected[before->region] = before;
+}
+
+void block_redirect(struct cpu *cpu, uint64_t epoch, struct block *before, const struct block *now)
 {
 	struct block_cache *cache = cpu->soft->blocks;
 
 	pthread_mutex_lock(&cache->lock);
-	if (epoch == cache->emptied && !before->is_valid && now->is_valid &&
+	if (epoch == cache->epoch && !before->is_valid && now->is_valid &&
 	    before->gpa == now->gpa && before->flavor == now->flavor &&
 	    before->second_page == NO_PAGE && now->second_page == NO_PAGE &&
-	    has_same_entries(&before->jit, &now->jit))
+	    has_same_entries(&before->jit, &now->jit)) {
 		jit_replace(&before->jit, &now->jit);
+		note_redirection(cache, before);
+	}
 	pthread_mutex_unlock(&cache->lock);
 }

@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Blocks go: those that a write to guest memory overlaps, found by the page's map of granules, and
- * all of them when the memory for them is full.
+ * Blocks go that a write to guest memory overlaps, found by the page's map of granules.
  */
 #include "cpu/block_cache.h"
 
 #include "cpu/jit/jit.h"
-#include "cpu/mmu/mmu.h"
-#include "cpu/world.h"
 
 bool block_extent(const struct block *block, gpa_t page, unsigned *first, unsigned *last)
 {
@@ -28,7 +25,7 @@ bool block_extent(const struct block *block, gpa_t page, unsigned *first, unsign
 
 /* ---- dropping blocks; the lock is held ---- */
 
-static void unlink_from_bucket(struct block_cache *cache, struct block *block)
+void block_unlink_from_bucket(struct block_cache *cache, struct block *block)
 {
 	struct block **link = &cache->bucket[block_hash(block->gpa, block->flavor)];
 
@@ -46,8 +43,7 @@ static void unlink_from_page(struct block_cache *cache, struct block *block, gpa
 	*link = *block_page_link(block, page);
 }
 
-/* Blocks have gone from the page: what is left of its granules, and whether it is watched still. */
-static void recount_page(struct block_cache *cache, gpa_t page)
+void block_recount_page(struct block_cache *cache, gpa_t page)
 {
 	struct code_page *code = &cache->page[page / PAGE_BYTES];
 	uint64_t granules = 0;
@@ -69,13 +65,12 @@ static void drop_block(struct block_cache *cache, struct block *block, gpa_t pag
 	gpa_t other = page == first ? block->second_page : first;
 
 	__atomic_store_n(&block->is_valid, false, __ATOMIC_RELEASE);
-	cache->drops++;
 	jit_block_dropped(cache->soft->jit, block);
-	unlink_from_bucket(cache, block);
+	block_unlink_from_bucket(cache, block);
 	if (other == NO_PAGE)
 		return;
 	unlink_from_page(cache, block, other);
-	recount_page(cache, other);
+	block_recount_page(cache, other);
 }
 
 static bool is_in_range(const struct block *block, gpa_t page, unsigned first, unsigned last)
@@ -133,11 +128,21 @@ static void drop_range(struct block_cache *cache, gpa_t page, unsigned first, un
 		if (is_in_range(block, page, first, last)) {
 			*link = *block_page_link(block, page);
 			drop_block(cache, block, page);
+			cache->stats.drops++;
 		} else {
 			link = block_page_link(block, page);
 		}
 	}
-	recount_page(cache, page);
+	block_recount_page(cache, page);
+}
+
+void block_drop(struct block_cache *cache, struct block *block)
+{
+	gpa_t page = align_down(block->gpa, PAGE_BYTES);
+
+	unlink_from_page(cache, block, page);
+	drop_block(cache, block, page);
+	block_recount_page(cache, page);
 }
 
 void block_cache_written(void *self, gpa_t gpa, uint64_t len)
@@ -158,43 +163,4 @@ void block_cache_written(void *self, gpa_t gpa, uint64_t len)
 		}
 		gpa = page + PAGE_BYTES;
 	}
-}
-
-/* ---- all of them ---- */
-
-bool block_cache_has_room(const struct block_cache *cache)
-{
-	return jit_has_room(cache->soft->jit) &&
-	       BLOCK_ARENA_BYTES - __atomic_load_n(&cache->used_bytes, __ATOMIC_RELAXED) >=
-		       sizeof(struct block) + (BLOCK_MAX_INSNS + 2) * sizeof(struct insn);
-}
-
-void block_cache_empty(struct cpu *cpu)
-{
-	struct block_cache *cache = cpu->soft->blocks;
-	struct memory *mem = cpu->soft->config.memory;
-
-	world_stop(cpu);
-	if (block_cache_has_room(cache)) {
-		world_start(cpu);
-		return;
-	}
-	pthread_mutex_lock(&cache->lock);
-	memset(cache->bucket, 0, sizeof(cache->bucket));
-	for (uint64_t i = 0; i < mem->end / PAGE_BYTES; i++) {
-		if (!cache->page[i].blocks)
-			continue;
-		cache->page[i] = (struct code_page){ 0 };
-		__atomic_store_n(&mem->watched[i], 0, __ATOMIC_SEQ_CST);
-	}
-	cache->used_bytes = 0;
-	cache->emptied++;
-	if (cpu->soft->jit)
-		jit_emptied(cpu);
-	for (unsigned i = 0; i < cpu->soft->config.vcpus; i++)
-		if (cpu->soft->cpu[i])
-			memset(cpu->soft->cpu[i]->jumps->jump, 0,
-			       sizeof(struct jump) * BLOCK_JUMP_ENTRIES);
-	pthread_mutex_unlock(&cache->lock);
-	world_start(cpu);
 }

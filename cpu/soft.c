@@ -90,6 +90,8 @@ static int create(struct engine **out, const struct engine_config *config, bool 
 	if (!soft)
 		return error_set(err, -ENOMEM, "engine 'soft': out of memory");
 	soft->config = *config;
+	if (!config->code_cache_bytes)
+		soft->config.code_cache_bytes = ENGINE_CODE_CACHE_BYTES;
 	pthread_mutex_init(&soft->bus_lock, NULL);
 	pthread_mutex_init(&soft->world.lock, NULL);
 	pthread_cond_init(&soft->world.changed, NULL);

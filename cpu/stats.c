@@ -62,14 +62,17 @@ void stats_print(struct soft *soft)
 		EACH_STAT(STAT_TEXT)
 #undef STAT_TEXT
 	};
+	const struct block_cache_stats *blocks = block_cache_get_stats(soft->blocks);
 	struct cpu_stats sum;
 
 	sum_up(soft, &sum);
 	fprintf(stderr, "nidus: statistics\n");
 	for (unsigned i = 0; i < STATS; i++)
 		print(texts[i], sum.count[i]);
-	print("blocks dropped, for their code was written to", block_cache_drops(soft->blocks));
-	print("times that the block cache was emptied", block_cache_emptied(soft->blocks));
+	print("blocks dropped, for their code was written to", blocks->drops);
+	print("eighths of the block cache evicted to make room", blocks->regions_evicted);
+	print("blocks evicted with them", blocks->blocks_evicted);
+	print("blocks dropped, for there was no room for their code", blocks->blocks_made_later);
 	if (soft->jit)
 		print_translation(jit_get_stats(soft->jit), &sum);
 	print_exits(soft, &sum);

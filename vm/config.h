@@ -74,6 +74,7 @@ struct config {
 	bool verbose;
 	bool stats;
 	bool exact_flags;
+	uint64_t code_cache_bytes; /* 0: as many as the engine likes */
 };
 
 /* The machine that a command line without options describes. */

@@ -31,7 +31,13 @@ struct engine_config {
 	/* Status flags are exact at every fault, even where no instruction can read them any more.
 	 */
 	bool exact_flags;
+	/* For decoded and translated code. 0: ENGINE_CODE_CACHE_BYTES. */
+	uint64_t code_cache_bytes;
 };
+
+#define ENGINE_CODE_CACHE_BYTES     (192 * MIB)
+#define ENGINE_CODE_CACHE_MIN_BYTES (2 * MIB)
+#define ENGINE_CODE_CACHE_MAX_BYTES GIB
 
 enum engine_exit {
 	ENGINE_KICKED,   /* somebody called kick */

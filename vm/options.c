@@ -97,6 +97,16 @@ static int set_memory_maximum(struct config *config, const char *value, struct e
 	return parse_size(value, &config->memory_maximum_bytes, err);
 }
 
+static int set_code_cache(struct config *config, const char *value, struct error *err)
+{
+	int ret = parse_size(value, &config->code_cache_bytes, err);
+
+	if (!ret && (config->code_cache_bytes < ENGINE_CODE_CACHE_MIN_BYTES ||
+		     config->code_cache_bytes > ENGINE_CODE_CACHE_MAX_BYTES))
+		return error_set(err, -EINVAL, "%s is not between 2M and 1G", value);
+	return ret;
+}
+
 static int set_nested(struct config *config, const char *value, struct error *err)
 {
 	static const char *const words[] = { "off", "on" };
@@ -346,6 +356,8 @@ static const struct option options[] = {
 	  "say on standard error at the end what software processors counted" },
 	{ "exact-flags", NULL, false, NULL, FIELD(exact_flags),
 	  "keep status flags at faults even where nothing reads them; slower" },
+	{ "code-cache", "SIZE", false, set_code_cache, 0,
+	  "memory for decoded and translated code, 2M to 1G (default 192M)" },
 };
 
 /* The value of an option without a function of its own. */

@@ -460,6 +460,7 @@ static int create_engine(struct vm *vm, struct error *err)
 		.verbose = vm->config->verbose,
 		.stats = vm->config->stats,
 		.exact_flags = vm->config->exact_flags,
+		.code_cache_bytes = vm->config->code_cache_bytes,
 	};
 	const struct vcpus_events events = { on_vcpu_stopped, on_vcpus_parked, vm };
 	int ret = vm->ops->create(&vm->engine, &config, err);

@@ -1,19 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The code cache: one memfd mapped twice, filled from its start (main paths) and from its middle on
- * (what is rarely run), and emptied as a whole, together with the blocks that its code belongs to.
- * Code of a dropped block stays where it is; its entries become calls of code that looks for what
- * has taken its place, and so do those of its jumps that leave the flags in the host's.
+ * The code cache: what is translated when, and changes to code that runs. Code of a dropped block
+ * stays where it is until its region is evicted; its entries become calls of code that looks for
+ * what has taken its place, and so do those of its jumps that leave the flags in the host's.
  */
-#define _GNU_SOURCE
 #include "cpu/jit/cache.h"
 
 #include <cpuid.h>
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <sys/random.h>
-#include <unistd.h>
 
 #include "cpu/jit/cold.h"
 #include "cpu/jit/dispatch.h"
@@ -23,58 +19,12 @@
 #include "cpu/soft.h"
 #include "lib/huge.h"
 
-#define BRANCHES_BYTES   (BRANCH_ENTRIES * sizeof(struct branch_entry))
-#define ARENA_BYTES      (64 * MIB)
-#define SITES_MAX        (2 * MIB)
-#define FITS_MAX         MIB
-#define STARTS_MAX       MIB
-#define REPLACED_MAX     (4 * KIB)
-#define HOT_BYTES        (43 * MIB) /* for main paths, of all that: their share, measured */
-#define BLOCK_ROOM_BYTES (16 * KIB) /* neither part of a block's code is longer */
+#define BRANCHES_BYTES (BRANCH_ENTRIES * sizeof(struct branch_entry))
 
 #define CPUID7_BMI2 BIT(8)
 
 /* From its interpretations on a block is worth the translation. */
 #define RUNS_WORTH_CODE 12
-
-static bool map_arena(struct jit *jit)
-{
-	int fd = memfd_create("nidus-jit", MFD_CLOEXEC);
-
-	if (fd < 0)
-		return false;
-	if (ftruncate(fd, ARENA_BYTES) == 0) {
-		jit->writable = mmap(NULL, ARENA_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-		jit->executable = mmap(NULL, ARENA_BYTES, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
-	}
-	close(fd);
-	return jit->writable != MAP_FAILED && jit->executable != MAP_FAILED;
-}
-
-/* Memory for what is beside the code, as it comes to be used. NULL: none. */
-static void *map_table(size_t bytes)
-{
-	void *table = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-	return table == MAP_FAILED ? NULL : table;
-}
-
-static void unmap_table(void *table, size_t bytes)
-{
-	if (table)
-		munmap(table, bytes);
-}
-
-static bool map_tables(struct jit *jit)
-{
-	jit->sites = map_table(SITES_MAX * sizeof(*jit->sites));
-	jit->fits = map_table(FITS_MAX * sizeof(*jit->fits));
-	jit->fars = map_table(FAR_MAX * sizeof(*jit->fars));
-	jit->starts = map_table(STARTS_MAX * sizeof(*jit->starts));
-	jit->replaced = map_table(REPLACED_MAX * sizeof(*jit->replaced));
-	return jit->sites && jit->fits && jit->fars && jit->starts && jit->replaced;
-}
 
 static bool host_has_bmi2(void)
 {
@@ -83,22 +33,12 @@ static bool host_has_bmi2(void)
 	return __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) && (ebx & CPUID7_BMI2);
 }
 
-/* Of blocks. */
-static void forget_code(struct jit *jit)
-{
-	jit->hot = (struct code_room){ jit->shared_end, jit->writable + HOT_BYTES };
-	jit->cold = (struct code_room){ jit->writable + HOT_BYTES, jit->writable + ARENA_BYTES };
-	jit->site_count = jit->fit_count = jit->far_count = jit->start_count = 0;
-	jit->replaced_count = 0;
-}
-
 int jit_create(struct jit **out, const struct engine_config *config)
 {
 	struct jit *jit = calloc(1, sizeof(*jit));
 
 	if (!jit)
 		return -ENOMEM;
-	jit->writable = jit->executable = MAP_FAILED;
 	jit->has_bmi2 = host_has_bmi2();
 	jit->counts = config->stats;
 	jit->has_exact_flags = config->exact_flags;
@@ -106,12 +46,12 @@ int jit_create(struct jit **out, const struct engine_config *config)
 	ZydisDecoderInit(&jit->zydis, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
 	ZydisDecoderInit(&jit->zydis_32, ZYDIS_MACHINE_MODE_LEGACY_32, ZYDIS_STACK_WIDTH_32);
 	gen_rows_index(jit);
-	if (!map_arena(jit) || !map_tables(jit)) {
+	if (!region_create(jit, block_code_bytes(config))) {
 		jit_destroy(jit);
 		return -EPERM;
 	}
-	cold_emit_shared(jit, jit->writable + HOT_BYTES);
-	forget_code(jit);
+	cold_emit_shared(jit, jit->writable + jit->hot_bytes);
+	region_divide(jit);
 	*out = jit;
 	return 0;
 }
@@ -120,15 +60,7 @@ void jit_destroy(struct jit *jit)
 {
 	if (!jit)
 		return;
-	if (jit->writable != MAP_FAILED)
-		munmap(jit->writable, ARENA_BYTES);
-	if (jit->executable != MAP_FAILED)
-		munmap(jit->executable, ARENA_BYTES);
-	unmap_table(jit->sites, SITES_MAX * sizeof(*jit->sites));
-	unmap_table(jit->fits, FITS_MAX * sizeof(*jit->fits));
-	unmap_table(jit->fars, FAR_MAX * sizeof(*jit->fars));
-	unmap_table(jit->starts, STARTS_MAX * sizeof(*jit->starts));
-	unmap_table(jit->replaced, REPLACED_MAX * sizeof(*jit->replaced));
+	region_destroy(jit);
 	free(jit);
 }
 
@@ -150,6 +82,14 @@ static int make_no_stack(struct cpu_jit *jit)
 	return 0;
 }
 
+/* Of what a vCPU knows of direct jumps out of their page. */
+static size_t far_bytes(const struct cpu *cpu)
+{
+	const struct jit *jit = cpu->soft->jit;
+
+	return jit ? BLOCK_REGIONS * (size_t)jit->size.fars * sizeof(*cpu->jit.far) : 0;
+}
+
 int jit_cpu_create(struct cpu *cpu)
 {
 	int ret = make_no_stack(&cpu->jit);
@@ -160,7 +100,7 @@ int jit_cpu_create(struct cpu *cpu)
 	jit_forget_stack(cpu);
 	jit_set_thunks(cpu);
 	ret = ret ? ret : signal_stack_create(cpu);
-	cpu->jit.far = map_table(FAR_MAX * sizeof(*cpu->jit.far));
+	cpu->jit.far = region_map_table(far_bytes(cpu));
 	return ret ? ret : cpu->jit.branches && cpu->jit.far ? 0 : -ENOMEM;
 }
 
@@ -169,35 +109,15 @@ void jit_cpu_destroy(struct cpu *cpu)
 	signal_stack_destroy(cpu);
 	huge_unmap(cpu->jit.branches, BRANCHES_BYTES);
 	free(cpu->jit.no_stack);
-	unmap_table(cpu->jit.far, FAR_MAX * sizeof(*cpu->jit.far));
+	region_unmap_table(cpu->jit.far, far_bytes(cpu));
 	cpu->jit.far = NULL;
 	cpu->jit.branches = NULL;
 	cpu->jit.no_stack = NULL;
 }
 
-static bool is_roomy(const struct code_room *room)
+bool jit_has_room(const struct jit *jit, unsigned region)
 {
-	return (size_t)(room->end - room->at) >= BLOCK_ROOM_BYTES;
-}
-
-bool jit_has_room(const struct jit *jit)
-{
-	return !jit || (is_roomy(&jit->hot) && is_roomy(&jit->cold) &&
-			SITES_MAX - jit->site_count >= BLOCK_MAX_INSNS &&
-			FITS_MAX - jit->fit_count >= COLD_MAX &&
-			FAR_MAX - jit->far_count >= JIT_LINKS && jit->start_count < STARTS_MAX);
-}
-
-void jit_emptied(struct cpu *cpu)
-{
-	size_t far_bytes = cpu->soft->jit->far_count * sizeof(struct far_target);
-
-	forget_code(cpu->soft->jit);
-	for (unsigned i = 0; i < cpu->soft->config.vcpus; i++)
-		if (cpu->soft->cpu[i]) {
-			memset(cpu->soft->cpu[i]->jit.branches, 0, BRANCHES_BYTES);
-			memset(cpu->soft->cpu[i]->jit.far, 0, far_bytes);
-		}
+	return !jit || region_has_room(jit, region);
 }
 
 /* --- translation --------------------------------------------------------------------------------
@@ -214,17 +134,18 @@ enum block_state jit_prepare(struct cpu *cpu, struct block *block)
 }
 
 /* The sites of the block that has just been translated. */
-static void publish_sites(struct jit *jit, const uint8_t *start)
+static void publish_sites(struct jit *jit, struct jit_region *region, const uint8_t *start)
 {
+	struct fault_site *sites = &jit->sites[(size_t)(region - jit->region) * jit->size.sites];
 	const struct gen *g = &jit->gen;
 
 	for (unsigned i = 0; i < g->sites; i++) {
-		struct fault_site *site = &jit->sites[jit->site_count + i];
+		struct fault_site *site = &sites[region->sites + i];
 
 		*site = g->site[i];
 		site->offset += (uint32_t)(start - jit->writable);
 	}
-	__atomic_store_n(&jit->site_count, jit->site_count + g->sites, __ATOMIC_RELEASE);
+	__atomic_store_n(&region->sites, region->sites + g->sites, __ATOMIC_RELEASE);
 }
 
 /* Of its instructions alone. */
@@ -237,49 +158,36 @@ static unsigned code_bytes(const struct block *block)
 	return bytes;
 }
 
-static void publish_start(struct jit *jit, const uint8_t *hot, const uint8_t *cold,
+static void publish_start(struct jit *jit, const struct jit_region *before,
 			  const struct block *block)
 {
-	jit->starts[jit->start_count] =
-		(struct jit_start){ (uint32_t)(hot - jit->writable),
-				    (uint32_t)(cold - jit->writable),
+	struct jit_region *region = &jit->region[block->region];
+
+	jit->starts[block->region * jit->size.starts + region->starts] =
+		(struct jit_start){ (uint32_t)(before->hot.at - jit->writable),
+				    (uint32_t)(before->cold.at - jit->writable),
 				    (uint32_t)((const uint8_t *)block - jit->arena) };
-	__atomic_store_n(&jit->start_count, jit->start_count + 1, __ATOMIC_RELEASE);
-}
-
-const struct block *jit_caller(const struct jit *jit, const uint8_t *back)
-{
-	uint32_t at = (uint32_t)(back - jit->executable) - 1; /* the next block's may begin there */
-	uint32_t low = 0, high = __atomic_load_n(&jit->start_count, __ATOMIC_ACQUIRE);
-
-	while (high - low > 1) {
-		uint32_t middle = low + (high - low) / 2;
-		const struct jit_start *start = &jit->starts[middle];
-
-		if ((at < HOT_BYTES ? start->hot : start->cold) <= at)
-			low = middle;
-		else
-			high = middle;
-	}
-	return (const struct block *)(const void *)(jit->arena + jit->starts[low].block);
+	__atomic_store_n(&region->starts, region->starts + 1, __ATOMIC_RELEASE);
 }
 
 void jit_translate(struct jit *jit, struct block *block, const uint8_t *arena)
 {
-	struct code_room before = jit->hot, cold_before = jit->cold;
+	struct jit_region *region = &jit->region[block->region], before = *region;
 	uint64_t hot_bytes;
 
 	jit->arena = arena;
-	if (!gen_block(jit, block, &jit->hot, &jit->cold))
+	jit->next_fit = block->region * jit->size.fits + region->fits;
+	jit->next_far = block->region * jit->size.fars + region->fars;
+	if (!gen_block(jit, block, &region->hot, &region->cold))
 		return;
-	publish_sites(jit, before.at);
-	publish_start(jit, before.at, cold_before.at, block);
-	jit->fit_count += jit->gen.fits;
-	jit->far_count += jit->gen.fars;
+	publish_sites(jit, region, before.hot.at);
+	publish_start(jit, &before, block);
+	region->fits += jit->gen.fits;
+	region->fars += jit->gen.fars;
 	jit->stats.blocks++;
 	jit->stats.bytes_in += code_bytes(block);
-	hot_bytes = (uint64_t)(jit->hot.at - before.at) - jit->gen.counting_bytes;
-	jit->stats.bytes_out += hot_bytes + (uint64_t)(jit->cold.at - cold_before.at);
+	hot_bytes = (uint64_t)(region->hot.at - before.hot.at) - jit->gen.counting_bytes;
+	jit->stats.bytes_out += hot_bytes + (uint64_t)(region->cold.at - before.cold.at);
 	jit->stats.bytes_hot += hot_bytes;
 	__atomic_store_n(&block->code, jit_executable(jit, block->jit.entry), __ATOMIC_RELEASE);
 }
@@ -309,22 +217,29 @@ static void unlink_all(const struct jit *jit, const struct jit_code *code)
 			jit_unlink(jit, &code->link[i]);
 }
 
-void jit_block_dropped(const struct jit *jit, const struct block *block)
+/* Whoever enters the code looks for what has taken its place. */
+static void close_entries(const struct jit *jit, const struct jit_code *code)
 {
-	const struct jit_code *code = &block->jit;
-
-	if (!block->code)
-		return;
-	unlink_all(jit, code);
 	emit_patch_call(code->entry, jit->thunk[THUNK_BAIL]);
 	if (code->flags_entry != code->entry)
 		emit_patch_call(code->flags_entry, jit->storing_thunk[THUNK_BAIL]);
 }
 
-void jit_keep_links(struct jit *jit, const struct jit_code *before)
+void jit_block_dropped(const struct jit *jit, const struct block *block)
 {
-	memcpy(&jit->replaced[jit->replaced_count], before->link, sizeof(before->link));
-	jit->replaced_count += JIT_LINKS;
+	if (!block->code)
+		return;
+	unlink_all(jit, &block->jit);
+	close_entries(jit, &block->jit);
+}
+
+void jit_keep_links(struct jit *jit, unsigned region, const struct jit_code *before)
+{
+	struct jit_region *r = &jit->region[region];
+
+	memcpy(&jit->replaced[region * jit->size.replaced + r->replaced], before->link,
+	       sizeof(before->link));
+	r->replaced += JIT_LINKS;
 	unlink_all(jit, before);
 }
 
@@ -335,9 +250,10 @@ void jit_replace(const struct jit_code *before, const struct jit_code *now)
 		emit_patch_jmp(before->flags_entry, now->flags_entry);
 }
 
-bool jit_can_translate_anew(const struct jit *jit)
+bool jit_can_translate_anew(const struct jit *jit, unsigned region)
 {
-	return jit_has_room(jit) && REPLACED_MAX - jit->replaced_count >= JIT_LINKS;
+	return region_has_room(jit, region) &&
+	       jit->size.replaced - jit->region[region].replaced >= JIT_LINKS;
 }
 
 const struct jit_link *jit_find_link(const struct block *block, const uint8_t *from)
@@ -350,9 +266,12 @@ const struct jit_link *jit_find_link(const struct block *block, const uint8_t *f
 
 const struct jit_link *jit_find_replaced(const struct jit *jit, const uint8_t *from)
 {
-	for (uint32_t i = jit->replaced_count; i-- > 0;)
-		if (jit->replaced[i].from == from)
-			return &jit->replaced[i];
+	unsigned region = region_of(jit, from);
+	const struct jit_link *links = &jit->replaced[region * jit->size.replaced];
+
+	for (uint32_t i = jit->region[region].replaced; i-- > 0;)
+		if (links[i].from == from)
+			return &links[i];
 	return NULL;
 }
 
@@ -364,4 +283,60 @@ void jit_patch_link(const struct jit_link *link, const struct block *target)
 		return;
 	(link->is_conditional ? emit_patch : emit_patch_jmp)(
 		link->site, link->keeps_flags ? code->flags_entry : code->entry);
+}
+
+/* --- eviction ------------------------------------------------------------------------------------
+ */
+
+static bool leads_to(const struct jit *jit, const struct jit_link *link, unsigned region)
+{
+	const uint8_t *site = link->site;
+
+	return site && region_is_target(jit, link->is_conditional ? site : site + 1, region);
+}
+
+/* The code of a dropped block is not run any more, but its entries may lead elsewhere. */
+void jit_leave_region(const struct jit *jit, const struct block *block, unsigned region)
+{
+	const struct jit_code *code = &block->jit;
+
+	if (!block->code)
+		return;
+	for (unsigned i = 0; i < JIT_LINKS && block->is_valid; i++)
+		if (leads_to(jit, &code->link[i], region))
+			jit_unlink(jit, &code->link[i]);
+	if (!block->is_valid && (region_is_target(jit, code->entry + 1, region) ||
+				 region_is_target(jit, code->flags_entry + 1, region)))
+		close_entries(jit, code);
+}
+
+static void forget_in_cpu(struct cpu *cpu, unsigned region)
+{
+	const struct jit *jit = cpu->soft->jit;
+	size_t fars = jit->size.fars;
+
+	for (unsigned i = 0; i < BRANCH_ENTRIES; i++)
+		if (region_of(jit, cpu->jit.branches[i].code) == region)
+			cpu->jit.branches[i] = (struct branch_entry){ 0 };
+	for (unsigned r = 0; r < BLOCK_REGIONS; r++)
+		for (size_t i = r * fars; i < r * fars + jit->region[r].fars; i++)
+			if (r == region || region_of(jit, cpu->jit.far[i].code) == region)
+				cpu->jit.far[i] = (struct far_target){ 0 };
+}
+
+void jit_evict(struct soft *soft, unsigned region)
+{
+	struct jit *jit = soft->jit;
+
+	for (unsigned r = 0; r < BLOCK_REGIONS; r++)
+		for (size_t i = 0; i < jit->region[r].fits; i++) {
+			struct jit_fit *fit = &jit->fits[r * (size_t)jit->size.fits + i];
+
+			if (region_of(jit, fit->crossing) == region)
+				fit->crossing = jit_executable(jit, jit->cross);
+		}
+	for (unsigned i = 0; i < soft->config.vcpus; i++)
+		if (soft->cpu[i])
+			forget_in_cpu(soft->cpu[i], region);
+	region_empty(jit, region);
 }

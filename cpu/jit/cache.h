@@ -8,6 +8,7 @@
 #include "cpu/jit/dispatch.h"
 #include "cpu/jit/fault.h"
 #include "cpu/jit/jit.h"
+#include "cpu/jit/region.h"
 #include "cpu/jit/translate.h"
 
 struct decoded {
@@ -15,16 +16,12 @@ struct decoded {
 	ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
 };
 
-/* Where the two parts of a block's code begin, in the code cache, in the order of that. */
-struct jit_start {
-	uint32_t hot, cold;
-	uint32_t block; /* its distance from the arena */
-};
-
 struct jit {
 	/* The same memory, writable and executable. */
 	uint8_t *writable, *executable;
-	struct code_room hot, cold; /* what is free of it */
+	size_t code_bytes, hot_bytes; /* of all that, for main paths and what all blocks share */
+	struct region_size size;
+	struct jit_region region[BLOCK_REGIONS];
 	bool has_bmi2;
 	bool counts;          /* translations count what they execute */
 	bool has_exact_flags; /* no flag is ever dead */
@@ -47,18 +44,13 @@ struct jit {
 	 * cpu->jit.far. */
 	const uint8_t *far;
 	uint8_t *shared_end;
-	/* Copied instructions that may fault, by address: cpu/jit/fault.h. */
-	struct fault_site *sites;
-	uint32_t site_count; /* atomic */
+	/* Tables, each with a part for each region. */
+	struct fault_site *sites; /* copied instructions that may fault: cpu/jit/fault.h */
 	struct jit_fit *fits;
-	uint32_t fit_count;
 	struct jit_far *fars;
-	uint32_t far_count;
 	struct jit_start *starts;
-	uint32_t start_count; /* atomic */
-	/* Links of code that was replaced, which may still run to its end. */
-	struct jit_link *replaced;
-	uint32_t replaced_count;
+	struct jit_link *replaced;    /* links of code that was, which may still run to its end */
+	uint32_t next_fit, next_far;  /* where the block that is being translated puts its own */
 	ZydisDecoder zydis, zydis_32; /* of 64-bit code, of 32-bit code */
 	const struct gen_row *row[ZYDIS_MNEMONIC_MAX_VALUE + 1];
 	/* For the one translation that there is at a time. */
@@ -67,7 +59,7 @@ struct jit {
 };
 
 /* The block whose code has called something that returns to `back`. */
-const struct block *jit_caller(const struct jit *jit, const uint8_t *back);
+struct block *jit_caller(const struct jit *jit, const uint8_t *back);
 
 static inline const uint8_t *jit_executable(const struct jit *jit, const uint8_t *writable)
 {

@@ -272,7 +272,7 @@ static void emit_link(struct gen *g, struct jit_link *link)
 static void emit_fit(struct gen *g, const struct cold *cold)
 {
 	struct jit *jit = g->jit;
-	uint32_t n = jit->fit_count + g->fits++;
+	uint32_t n = jit->next_fit + g->fits++;
 	bool is_linked = gen_is_linked((int64_t)g->page_offset + cold->insn->start);
 
 	jit->fits[n] = (struct jit_fit){
@@ -352,7 +352,7 @@ static struct jit_link *begin_link(struct gen *g, int64_t target)
 
 static void jump_far(struct gen *g, int64_t target)
 {
-	uint32_t n = g->jit->far_count + g->fars++;
+	uint32_t n = g->jit->next_far + g->fars++;
 
 	gen_flags_store(g);
 	g->jit->fars[n] = (struct jit_far){ g->insn, (int32_t)target };

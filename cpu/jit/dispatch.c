@@ -190,7 +190,8 @@ bool jit_resume(struct cpu *cpu)
 
 const void *jit_bail(struct cpu *cpu, const uint8_t *back)
 {
-	const struct block *before = jit_caller(cpu->soft->jit, back), *now;
+	struct block *before = jit_caller(cpu->soft->jit, back);
+	const struct block *now;
 	uint64_t epoch = block_epoch(cpu);
 
 	cpu->rip = cpu->jit.code_page + before->gpa % PAGE_BYTES;

@@ -49,7 +49,6 @@ struct far_target {
 };
 
 #define FAR_BITS 5
-#define FAR_MAX  (512 * KIB)
 
 _Static_assert(sizeof(struct far_target) == 1 << FAR_BITS, "translated code scales");
 

@@ -456,6 +456,11 @@ void emit_patch(uint8_t *at, const uint8_t *target)
 	__atomic_store_n((int32_t *)(void *)at, distance, __ATOMIC_RELEASE);
 }
 
+const uint8_t *emit_target(const uint8_t *at)
+{
+	return at + REL32_BYTES + (int32_t)load_le(at, REL32_BYTES);
+}
+
 void emit_jmp_r(struct emitter *e, unsigned reg)
 {
 	op_digit_r(e, OP_BRANCH_M, 4, JMP_DIGIT, reg);

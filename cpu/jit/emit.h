@@ -155,6 +155,8 @@ void emit_call_to(struct emitter *e, const uint8_t *target);
 struct emit_jump emit_jcc_patchable(struct emitter *e, enum emit_condition cc);
 /* Redirects one, given where its displacement is (atomically). */
 void emit_patch(uint8_t *at, const uint8_t *target);
+/* Where a displacement of 4 bytes leads. */
+const uint8_t *emit_target(const uint8_t *at);
 
 /* JRCXZ, which spares the flags; a forward jump within 127 bytes. */
 struct emit_jump emit_jrcxz(struct emitter *e);

@@ -66,22 +66,27 @@ void jit_stop_nowhere(struct cpu *cpu);
 /* --- for the block cache, with its lock held -----------------------------------------------------
  */
 
-bool jit_has_room(const struct jit *jit); /* for the code of any block; NULL: needs none */
+/* For the code of any block in the region (cpu/block.h); NULL: needs none. */
+bool jit_has_room(const struct jit *jit, unsigned region);
 /* Makes block->code, if it can; the block is in `arena` (block_cache_arena). */
 void jit_translate(struct jit *jit, struct block *block, const uint8_t *arena);
 /* Whether there is room for a block's other code, and for what is kept of the one before. */
-bool jit_can_translate_anew(const struct jit *jit);
+bool jit_can_translate_anew(const struct jit *jit, unsigned region);
 /* A link by its `from`: of the block's code, of code that it had before. NULL: there is none. */
 const struct jit_link *jit_find_link(const struct block *block, const uint8_t *from);
 const struct jit_link *jit_find_replaced(const struct jit *jit, const uint8_t *from);
-/* A block is about to get other code: whoever runs the one before may still need its links. */
-void jit_keep_links(struct jit *jit, const struct jit_code *before);
+/* A block of the region is about to get other code: whoever runs the one before may still need its
+ * links. */
+void jit_keep_links(struct jit *jit, unsigned region, const struct jit_code *before);
 /* Whoever enters the block by its code of before comes to the present one. */
 void jit_replace(const struct jit_code *before, const struct jit_code *now);
 /* Code of the block is not entered any more. */
 void jit_block_dropped(const struct jit *jit, const struct block *block);
-/* All blocks are gone. With the world stopped. */
-void jit_emptied(struct cpu *cpu);
+/* The region is about to be evicted: code of the block, in another one, does not go there any more.
+ * With the world stopped, as below. */
+void jit_leave_region(const struct jit *jit, const struct block *block, unsigned region);
+/* After that for all blocks: nobody knows of the region's code any more, and it is free. */
+void jit_evict(struct soft *soft, unsigned region);
 void jit_patch_link(const struct jit_link *link, const struct block *target);
 void jit_unlink(const struct jit *jit, const struct jit_link *link); /* as it was at first */
 

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The memory of translated code: see cpu/jit/region.h. It is one memfd that is mapped twice. */
+#define _GNU_SOURCE
+#include "cpu/jit/region.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "cpu/jit/cache.h"
+
+/* Of 64 parts of the memory, those for main paths: their share, measured. */
+#define HOT_PARTS 43
+
+#define CODE_ALIGN 64
+
+/* How many bytes of code there are for one row of a table, or more. */
+#define BYTES_PER_SITE  32
+#define BYTES_PER_FIT   64
+#define BYTES_PER_FAR   128
+#define BYTES_PER_START 64
+#define REPLACED_MAX    512
+
+static bool map_code(struct jit *jit)
+{
+	int fd = memfd_create("nidus-jit", MFD_CLOEXEC);
+
+	if (fd < 0)
+		return false;
+	if (ftruncate(fd, (off_t)jit->code_bytes) == 0) {
+		jit->writable =
+			mmap(NULL, jit->code_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+		jit->executable =
+			mmap(NULL, jit->code_bytes, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
+	}
+	close(fd);
+	return jit->writable != MAP_FAILED && jit->executable != MAP_FAILED;
+}
+
+void *region_map_table(size_t bytes)
+{
+	void *table = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	return table == MAP_FAILED ? NULL : table;
+}
+
+void region_unmap_table(void *table, size_t bytes)
+{
+	if (table)
+		munmap(table, bytes);
+}
+
+static bool map_tables(struct jit *jit)
+{
+	const struct region_size *size = &jit->size;
+
+	jit->sites = region_map_table(BLOCK_REGIONS * size->sites * sizeof(*jit->sites));
+	jit->fits = region_map_table(BLOCK_REGIONS * size->fits * sizeof(*jit->fits));
+	jit->fars = region_map_table(BLOCK_REGIONS * size->fars * sizeof(*jit->fars));
+	jit->starts = region_map_table(BLOCK_REGIONS * size->starts * sizeof(*jit->starts));
+	jit->replaced = region_map_table(BLOCK_REGIONS * size->replaced * sizeof(*jit->replaced));
+	return jit->sites && jit->fits && jit->fars && jit->starts && jit->replaced;
+}
+
+bool region_create(struct jit *jit, size_t bytes)
+{
+	size_t each = bytes / BLOCK_REGIONS;
+
+	jit->writable = jit->executable = MAP_FAILED;
+	jit->code_bytes = align_up(bytes, PAGE_BYTES);
+	jit->hot_bytes = align_down(jit->code_bytes / 64 * HOT_PARTS, CODE_ALIGN);
+	jit->size = (struct region_size){ .sites = (uint32_t)(each / BYTES_PER_SITE),
+					  .fits = (uint32_t)(each / BYTES_PER_FIT),
+					  .fars = (uint32_t)(each / BYTES_PER_FAR),
+					  .starts = (uint32_t)(each / BYTES_PER_START),
+					  .replaced = REPLACED_MAX };
+	return map_code(jit) && map_tables(jit);
+}
+
+void region_destroy(struct jit *jit)
+{
+	const struct region_size *size = &jit->size;
+
+	if (jit->writable != MAP_FAILED)
+		munmap(jit->writable, jit->code_bytes);
+	if (jit->executable != MAP_FAILED)
+		munmap(jit->executable, jit->code_bytes);
+	region_unmap_table(jit->sites, BLOCK_REGIONS * size->sites * sizeof(*jit->sites));
+	region_unmap_table(jit->fits, BLOCK_REGIONS * size->fits * sizeof(*jit->fits));
+	region_unmap_table(jit->fars, BLOCK_REGIONS * size->fars * sizeof(*jit->fars));
+	region_unmap_table(jit->starts, BLOCK_REGIONS * size->starts * sizeof(*jit->starts));
+	region_unmap_table(jit->replaced, BLOCK_REGIONS * size->replaced * sizeof(*jit->replaced));
+}
+
+static size_t first_hot(const struct jit *jit)
+{
+	return align_up((size_t)(jit->shared_end - jit->writable), CODE_ALIGN);
+}
+
+void region_divide(struct jit *jit)
+{
+	size_t hot = jit->hot_bytes - first_hot(jit), cold = jit->code_bytes - jit->hot_bytes;
+
+	jit->size.hot_bytes = align_down(hot / BLOCK_REGIONS, CODE_ALIGN);
+	jit->size.cold_bytes = align_down(cold / BLOCK_REGIONS, CODE_ALIGN);
+	for (unsigned region = 0; region < BLOCK_REGIONS; region++)
+		region_empty(jit, region);
+}
+
+void region_empty(struct jit *jit, unsigned region)
+{
+	uint8_t *hot = jit->writable + first_hot(jit) + region * jit->size.hot_bytes;
+	uint8_t *cold = jit->writable + jit->hot_bytes + region * jit->size.cold_bytes;
+
+	jit->region[region] = (struct jit_region){ .hot = { hot, hot + jit->size.hot_bytes },
+						   .cold = { cold, cold + jit->size.cold_bytes } };
+}
+
+/* Of an offset in the code. */
+static unsigned number_of(const struct jit *jit, size_t offset)
+{
+	size_t number = BLOCK_REGIONS;
+
+	if (offset >= jit->hot_bytes)
+		number = (offset - jit->hot_bytes) / jit->size.cold_bytes;
+	else if (offset >= first_hot(jit))
+		number = (offset - first_hot(jit)) / jit->size.hot_bytes;
+	return (unsigned)MIN(number, BLOCK_REGIONS);
+}
+
+unsigned region_of(const struct jit *jit, const uint8_t *code)
+{
+	size_t offset = (size_t)((uintptr_t)code - (uintptr_t)jit->executable);
+
+	return offset < jit->code_bytes ? number_of(jit, offset) : BLOCK_REGIONS;
+}
+
+bool region_is_target(const struct jit *jit, const uint8_t *displacement, unsigned region)
+{
+	return number_of(jit, (size_t)(emit_target(displacement) - jit->writable)) == region;
+}
+
+static bool is_roomy(const struct code_room *room)
+{
+	return (size_t)(room->end - room->at) >= REGION_BLOCK_BYTES;
+}
+
+bool region_has_room(const struct jit *jit, unsigned region)
+{
+	const struct jit_region *r = &jit->region[region];
+
+	return is_roomy(&r->hot) && is_roomy(&r->cold) &&
+	       jit->size.sites - r->sites >= BLOCK_MAX_INSNS &&
+	       jit->size.fits - r->fits >= COLD_MAX && jit->size.fars - r->fars >= JIT_LINKS &&
+	       r->starts < jit->size.starts;
+}
+
+struct block *jit_caller(const struct jit *jit, const uint8_t *back)
+{
+	uint32_t at = (uint32_t)(back - jit->executable) - 1; /* the next block's may begin there */
+	unsigned region = number_of(jit, at);
+	const struct jit_start *starts = &jit->starts[region * jit->size.starts];
+	uint32_t low = 0, high = __atomic_load_n(&jit->region[region].starts, __ATOMIC_ACQUIRE);
+
+	while (high - low > 1) {
+		uint32_t middle = low + (high - low) / 2;
+		const struct jit_start *start = &starts[middle];
+
+		if ((at < jit->hot_bytes ? start->hot : start->cold) <= at)
+			low = middle;
+		else
+			high = middle;
+	}
+	return (struct block *)(void *)(jit->arena + starts[low].block);
+}
