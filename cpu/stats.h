@@ -22,7 +22,9 @@
 	X(TLB_SLOW, "accesses that no tag of the TLB allowed")                          \
 	X(TLB_WALKS, "of those, misses of the TLB: page walks")                         \
 	X(FETCH_WALKS, "page walks for code")                                           \
+	X(SHORT_WALKS, "page walks from a table that was remembered")                   \
 	X(STAGE_WALKS, "walks of the second stage")                                     \
+	X(STAGE_SHORT_WALKS, "of those, from a table that was remembered")              \
 	X(TLB_FLUSHES, "TLB banks emptied")                                             \
 	X(TLB_INVALIDATED, "pages invalidated in the TLB")                              \
 	X(VM_ENTRIES, "VM entries")                                                     \

@@ -139,6 +139,9 @@ struct virt_ops {
 	/* The second stage; exits on violations. Only while cpu->has_second_stage. */
 	void (*translate)(struct cpu *cpu, l2pa_t addr, const struct virt_access *access,
 			  struct virt_page *out);
+	/* The same where that would change nothing; false where it would set a flag, or exit. */
+	bool (*peek)(struct cpu *cpu, l2pa_t addr, const struct virt_access *access,
+		     struct virt_page *out);
 
 	/* The virtual APIC. Exits where it does not serve this access of cpu->apic_access_page. */
 	void (*apic_access)(struct cpu *cpu, enum virt_apic_access kind, unsigned offset,

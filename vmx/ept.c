@@ -8,6 +8,10 @@
  * down comes before a right that an entry further up does not give. Flags are set when nothing is
  * wrong, by compare-exchange against the entries that were read; where another processor changed
  * one meanwhile, the walk starts over.
+ *
+ * Where the last table of a region of 2 MiB is - or that above, where the region is a page - is
+ * remembered until INVEPT. What looks wrong from there is looked at again from the root on, since a
+ * violation invalidates what it used.
  * SDM3: "The Extended Page Table Mechanism (EPT)", "Virtualization Exceptions".
  */
 #include "cpu/soft.h"
@@ -61,9 +65,10 @@ _Static_assert(QUAL_READ == EPT_READ && QUAL_WRITE == EPT_WRITE,
 struct ept_walk {
 	uint64_t *entry[LEVELS]; /* by level, in host memory */
 	uint64_t value[LEVELS];
-	unsigned leaf;
-	uint64_t rights; /* AND of all */
-	uint64_t last;   /* the entry that ended the walk */
+	unsigned top, leaf; /* the levels in between have entries here */
+	uint64_t above;     /* AND of those above the leaf */
+	uint64_t rights;    /* AND of all */
+	uint64_t last;      /* the entry that ended the walk */
 };
 
 /* The virtualization-exception information area. */
@@ -119,23 +124,77 @@ static bool is_misconfigured(uint64_t value, unsigned level, bool is_leaf)
 	return value & (page_bytes_at(level) - 1) & PAGE_MASK;
 }
 
-/* Follows the levels down. What lies outside RAM maps nothing. */
-static enum walk_result walk_levels(struct cpu *cpu, l2pa_t addr, struct ept_walk *walk)
-{
-	const struct memory *mem = cpu->soft->config.memory;
-	gpa_t table = vmx_of(cpu)->eptp & EPT_ADDRESS;
+/* ---- where tables are ---- */
 
-	walk->rights = rights_defined(cpu);
-	for (unsigned level = LEVELS - 1;; level--) {
+/* What an entry there depends on: the root, whether flags are set, what gives rights. */
+static uint64_t place_root(const struct cpu *cpu)
+{
+	_Static_assert(!((EPT_ADDRESS | EPTP_AD) & 1), "bit 0 is free for this");
+	return (vmx_of(cpu)->eptp & (EPT_ADDRESS | EPTP_AD)) | is_mode_based(cpu);
+}
+
+static struct ept_place *place_of(struct cpu *cpu, l2pa_t addr)
+{
+	return &vmx_of(cpu)->ept_place[(addr >> EPT_REGION_BITS) % EPT_PLACES];
+}
+
+/* What is remembered for the address, or NULL. */
+static struct ept_place *find_place(struct cpu *cpu, l2pa_t addr)
+{
+	struct ept_place *place = place_of(cpu, addr);
+
+	return place->table && place->region == addr >> EPT_REGION_BITS &&
+			       place->root == place_root(cpu)
+		       ? place
+		       : NULL;
+}
+
+/* After a walk whose flags are all set. */
+static void remember_place(struct cpu *cpu, l2pa_t addr, const struct ept_walk *walk)
+{
+	uintptr_t entry = (uintptr_t)walk->entry[walk->leaf];
+
+	if (walk->top == walk->leaf || walk->leaf > 1)
+		return;
+	*place_of(cpu, addr) =
+		(struct ept_place){ .region = addr >> EPT_REGION_BITS,
+				    .root = place_root(cpu),
+				    .rights = walk->above,
+				    .level = walk->leaf,
+				    .table = (uint64_t *)align_down(entry, PAGE_BYTES) };
+}
+
+void vmx_forget_places(struct cpu *cpu)
+{
+	memset(vmx_of(cpu)->ept_place, 0, sizeof(vmx_of(cpu)->ept_place));
+}
+
+/* ---- the walk ---- */
+
+static uint64_t *table_at(const struct cpu *cpu, gpa_t table)
+{
+	return memory_at(cpu->soft->config.memory, table, PAGE_BYTES);
+}
+
+/* Follows the levels down. What lies outside RAM maps nothing. */
+static enum walk_result walk_levels(struct cpu *cpu, l2pa_t addr, const struct ept_place *from,
+				    struct ept_walk *walk)
+{
+	uint64_t defined = rights_defined(cpu);
+	uint64_t *table = from ? from->table : table_at(cpu, vmx_of(cpu)->eptp & EPT_ADDRESS);
+
+	walk->top = from ? from->level : LEVELS - 1;
+	walk->rights = from ? from->rights : defined;
+	for (unsigned level = walk->top;; level--) {
 		unsigned shift = PAGE_BITS + INDEX_BITS * level;
-		uint64_t index = bits(addr, shift + INDEX_BITS - 1, shift);
-		uint64_t *entry = memory_at(mem, table + 8 * index, 8);
+		uint64_t *entry = table ? table + bits(addr, shift + INDEX_BITS - 1, shift) : NULL;
 		uint64_t value = entry ? __atomic_load_n(entry, __ATOMIC_RELAXED) : 0;
 		bool is_leaf = !level || (level < LEVELS - 1 && (value & EPT_PAGE));
 
+		walk->above = walk->rights;
 		walk->rights &= value;
 		walk->last = value;
-		if (!(value & rights_defined(cpu)))
+		if (!(value & defined))
 			return WALK_NOT_PRESENT;
 		if (is_misconfigured(value, level, is_leaf))
 			return WALK_MISCONFIGURED;
@@ -145,8 +204,23 @@ static enum walk_result walk_levels(struct cpu *cpu, l2pa_t addr, struct ept_wal
 			walk->leaf = level;
 			return WALK_DONE;
 		}
-		table = value & EPT_ADDRESS;
+		table = table_at(cpu, value & EPT_ADDRESS);
 	}
+}
+
+/* From what is remembered; where that does not give all that is needed, it is forgotten. */
+static enum walk_result walk(struct cpu *cpu, l2pa_t addr, uint64_t need, struct ept_walk *walk)
+{
+	struct ept_place *place = find_place(cpu, addr);
+
+	cpu->stats.count[STAT_STAGE_WALKS]++;
+	if (place && walk_levels(cpu, addr, place, walk) == WALK_DONE && !(need & ~walk->rights)) {
+		cpu->stats.count[STAT_STAGE_SHORT_WALKS]++;
+		return WALK_DONE;
+	}
+	if (place)
+		place->table = NULL;
+	return walk_levels(cpu, addr, NULL, walk);
 }
 
 /* ---- accessed and dirty flags ---- */
@@ -192,7 +266,7 @@ static bool set_flags(struct cpu *cpu, struct ept_walk *walk, unsigned level, ui
 /* Sets what the access must set, and logs a page that becomes dirty. false: start over. */
 static bool mark_used(struct cpu *cpu, l2pa_t addr, struct ept_walk *walk, bool is_write)
 {
-	for (unsigned level = LEVELS - 1;; level--) {
+	for (unsigned level = walk->top;; level--) {
 		uint64_t flags = flags_needed(walk, level, is_write);
 
 		if (flags) {
@@ -296,27 +370,55 @@ static uint64_t rights_needed(const struct cpu *cpu, const struct virt_access *a
 	return need;
 }
 
+static void describe_page(const struct cpu *cpu, l2pa_t addr, const struct virt_access *access,
+			  bool has_flags, const struct ept_walk *walk, struct virt_page *out)
+{
+	uint64_t leaf = walk->value[walk->leaf];
+
+	out->size_bytes = page_bytes_at(walk->leaf);
+	out->page = (leaf & EPT_ADDRESS) | (addr & (out->size_bytes - 1) & PAGE_MASK);
+	out->is_readable = walk->rights & EPT_READ;
+	out->is_writable = (walk->rights & EPT_WRITE) && (!has_flags || (leaf & EPT_D));
+	out->is_executable = walk->rights & execute_right(cpu, access);
+}
+
 void vmx_translate(struct cpu *cpu, l2pa_t addr, const struct virt_access *access,
 		   struct virt_page *out)
 {
 	bool has_flags = vmx_of(cpu)->eptp & EPTP_AD;
-	uint64_t need = rights_needed(cpu, access, has_flags), leaf;
-	struct ept_walk walk;
+	uint64_t need = rights_needed(cpu, access, has_flags);
+	struct ept_walk steps;
 
-	cpu->stats.count[STAT_STAGE_WALKS]++;
 	do {
-		enum walk_result result = walk_levels(cpu, addr, &walk);
+		enum walk_result result = walk(cpu, addr, need, &steps);
 
 		if (result == WALK_MISCONFIGURED)
 			exit_misconfiguration(cpu, addr);
-		if (result == WALK_NOT_PRESENT || (need & ~walk.rights))
-			exit_violation(cpu, addr, need, &walk, access);
-	} while (has_flags && !mark_used(cpu, addr, &walk, need & EPT_WRITE));
+		if (result == WALK_NOT_PRESENT || (need & ~steps.rights))
+			exit_violation(cpu, addr, need, &steps, access);
+	} while (has_flags && !mark_used(cpu, addr, &steps, need & EPT_WRITE));
+	remember_place(cpu, addr, &steps);
+	describe_page(cpu, addr, access, has_flags, &steps, out);
+}
 
-	leaf = walk.value[walk.leaf];
-	out->size_bytes = page_bytes_at(walk.leaf);
-	out->page = (leaf & EPT_ADDRESS) | (addr & (out->size_bytes - 1) & PAGE_MASK);
-	out->is_readable = walk.rights & EPT_READ;
-	out->is_writable = (walk.rights & EPT_WRITE) && (!has_flags || (leaf & EPT_D));
-	out->is_executable = walk.rights & execute_right(cpu, access);
+static bool is_marked(const struct ept_walk *walk, bool is_write)
+{
+	for (unsigned level = walk->leaf; level <= walk->top; level++)
+		if (flags_needed(walk, level, is_write))
+			return false;
+	return true;
+}
+
+bool vmx_peek(struct cpu *cpu, l2pa_t addr, const struct virt_access *access, struct virt_page *out)
+{
+	bool has_flags = vmx_of(cpu)->eptp & EPTP_AD;
+	uint64_t need = rights_needed(cpu, access, has_flags);
+	struct ept_walk steps;
+
+	if (walk(cpu, addr, need, &steps) != WALK_DONE || (need & ~steps.rights) ||
+	    (has_flags && !is_marked(&steps, need & EPT_WRITE)))
+		return false;
+	remember_place(cpu, addr, &steps);
+	describe_page(cpu, addr, access, has_flags, &steps, out);
+	return true;
 }

@@ -161,6 +161,7 @@ static void read_descriptor(struct cpu *cpu, const struct insn *insn, struct des
 
 static bool invalidate_ept(struct cpu *cpu, uint64_t type, const struct descriptor *d)
 {
+	vmx_forget_places(cpu);
 	if (type == INVEPT_ALL)
 		mmu_flush_roots(cpu);
 	else if (vmx_eptp_valid(d->key))

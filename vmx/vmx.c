@@ -18,6 +18,7 @@ static void reset(struct cpu *cpu)
 
 	vmx->is_on = false;
 	vmx->current = NO_VMCS;
+	vmx_forget_places(cpu);
 	vmx->feature_control = 0; /* not locked: as a machine without firmware has it */
 	vmx_apic_left(cpu);
 }
@@ -110,6 +111,7 @@ const struct virt_ops virt_vmx = {
 	.event = vmx_event,
 	.boundary = vmx_boundary,
 	.translate = vmx_translate,
+	.peek = vmx_peek,
 	.apic_access = vmx_apic_access,
 	.apic_written = vmx_apic_written,
 	.apic_msr = vmx_apic_msr,

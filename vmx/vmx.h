@@ -121,6 +121,17 @@ enum vmx_error {
 	VMXERR_INVEPT_INVVPID_OPERAND = 28,
 };
 
+#define EPT_PLACES      128
+#define EPT_REGION_BITS 21
+
+/* What ept.c remembers of a region of 2 MiB: a table on the way to its pages. */
+struct ept_place {
+	uint64_t region, root;
+	uint64_t rights; /* AND of the entries above */
+	unsigned level;
+	uint64_t *table; /* host address, or NULL: nothing */
+};
+
 /* One vCPU's VMX operation: cpu->virt_state. */
 struct vmx {
 	bool is_on;          /* in VMX operation */
@@ -144,6 +155,7 @@ struct vmx {
 	uint8_t no_apic[PAGE_BYTES]; /* stands for a virtual-APIC page outside RAM */
 	bool is_monitor_trap_pending;
 	uint64_t last_pause_tsc, first_pause_tsc; /* PAUSE-loop exiting */
+	struct ept_place ept_place[EPT_PLACES];
 };
 
 static inline struct vmx *vmx_of(const struct cpu *cpu)
@@ -266,6 +278,9 @@ _Noreturn void vmx_exit_with_operands(struct cpu *cpu, enum vmx_exit_reason reas
 /* ---- ept.c ---- */
 void vmx_translate(struct cpu *cpu, l2pa_t addr, const struct virt_access *access,
 		   struct virt_page *out);
+bool vmx_peek(struct cpu *cpu, l2pa_t addr, const struct virt_access *access,
+	      struct virt_page *out);
+void vmx_forget_places(struct cpu *cpu); /* whatever is remembered of EPT tables */
 /* VMCS field EPT pointer: valid for entry, and for INVEPT of one context. */
 bool vmx_eptp_valid(uint64_t eptp);
 

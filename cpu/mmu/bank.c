@@ -138,6 +138,21 @@ static void drop_exec(struct bank *bank, unsigned slot, bool lost[2])
 	bitmap_clear(bank->exec_used, slot);
 }
 
+/* All but the look-ups of code. */
+static void flush_data(struct mmu *mmu, struct bank *bank, uint64_t keep)
+{
+	mmu->stats->count[STAT_TLB_FLUSHES]++;
+	bank->places++;
+	for (unsigned slot = 0; next_bit(bank->used, TLB_ENTRIES, &slot); slot++)
+		if (!(bank->entry[slot].gpa_flags & keep))
+			bank_drop_slot(bank, slot);
+	if (!keep) {
+		memset(bank->large_4m, 0, sizeof(bank->large_4m));
+		memset(bank->large_1g, 0, sizeof(bank->large_1g));
+		memset(bank->write_notes, 0, sizeof(bank->write_notes));
+	}
+}
+
 void bank_flush(struct mmu *mmu, struct bank *bank, bool keep_global)
 {
 	uint64_t keep = keep_global ? PAGE_GLOBAL : 0;
@@ -145,19 +160,80 @@ void bank_flush(struct mmu *mmu, struct bank *bank, bool keep_global)
 
 	if (!bank->is_live)
 		return;
-	mmu->stats->count[STAT_TLB_FLUSHES]++;
-	for (unsigned slot = 0; next_bit(bank->used, TLB_ENTRIES, &slot); slot++)
-		if (!(bank->entry[slot].gpa_flags & keep))
-			bank_drop_slot(bank, slot);
+	flush_data(mmu, bank, keep);
 	for (unsigned slot = 0; next_bit(bank->exec_used, EXEC_ENTRIES, &slot); slot++)
 		if (!(bank->exec[slot].gpa_flags & keep))
 			drop_exec(bank, slot, lost);
 	settle(mmu, bank, lost);
-	if (!keep_global) {
-		memset(bank->large_4m, 0, sizeof(bank->large_4m));
-		memset(bank->large_1g, 0, sizeof(bank->large_1g));
-		memset(bank->write_notes, 0, sizeof(bank->write_notes));
+}
+
+/* ---- code that is the same after a flush ---- */
+
+/*
+ * A processor may fetch translations at any time that nobody asked for, so also just behind a
+ * flush, all those of code again. Where none has changed, whoever caches look-ups goes on: kernels
+ * flush for every page of their own that they protect.
+ */
+#define CONFIRMED_MAX 192
+
+static bool is_same(struct cpu *cpu, const struct exec_entry *exec)
+{
+	uint64_t rights = exec->addr & RIGHTS_FETCH;
+	struct walk walk;
+
+	return mmu_walk_quietly(cpu, exec->addr & PAGE_MASK, rights, &walk) &&
+	       (walk.rights & RIGHTS_FETCH) == rights &&
+	       (walk.page | walk.flags) == exec->gpa_flags;
+}
+
+static bool is_too_much(const struct bank *bank, uint64_t keep)
+{
+	unsigned count = 0;
+
+	for (unsigned slot = 0; next_bit(bank->exec_used, EXEC_ENTRIES, &slot); slot++)
+		count += !(bank->exec[slot].gpa_flags & keep);
+	return count > CONFIRMED_MAX;
+}
+
+void bank_flush_current(struct cpu *cpu, bool keep_global)
+{
+	struct bank *bank = cpu->mmu->current;
+	uint64_t keep = keep_global ? PAGE_GLOBAL : 0;
+	bool lost[2] = { any_ghost(bank, false), !keep_global && any_ghost(bank, true) };
+	bool gives_up = is_too_much(bank, keep);
+
+	flush_data(cpu->mmu, bank, keep);
+	for (unsigned slot = 0; next_bit(bank->exec_used, EXEC_ENTRIES, &slot); slot++) {
+		struct exec_entry *exec = &bank->exec[slot];
+
+		if (exec->gpa_flags & keep)
+			continue;
+		if (gives_up || lost[exec_is_global(exec)] || !is_same(cpu, exec))
+			drop_exec(bank, slot, lost);
+		else
+			bank_note_large(bank, exec->addr, exec->gpa_flags);
 	}
+	settle(cpu->mmu, bank, lost);
+}
+
+void bank_flush_beside(struct mmu *mmu, struct bank *bank, bool keep_global)
+{
+	const struct exec_entry *kept = mmu->current->exec;
+	uint64_t keep = keep_global ? PAGE_GLOBAL : 0;
+	bool lost[2] = { any_ghost(bank, false), !keep_global && any_ghost(bank, true) };
+	bool unused[2];
+
+	flush_data(mmu, bank, keep);
+	for (unsigned slot = 0; next_bit(bank->exec_used, EXEC_ENTRIES, &slot); slot++) {
+		const struct exec_entry *exec = &bank->exec[slot];
+		bool is_kept = exec_is_global(exec) && exec->addr == kept[slot].addr &&
+			       exec->gpa_flags == kept[slot].gpa_flags;
+
+		if (exec->gpa_flags & keep)
+			continue;
+		drop_exec(bank, slot, is_kept ? unused : lost);
+	}
+	settle(mmu, bank, lost);
 }
 
 /* Whether `entry` is a piece of the page that maps `addr`. */
@@ -210,6 +286,7 @@ void bank_flush_address(struct mmu *mmu, struct bank *bank, gva_t addr)
 	if (!bank->is_live)
 		return;
 	mmu->stats->count[STAT_TLB_INVALIDATED]++;
+	bank->places++;
 	if (may_be_large(bank, addr)) {
 		flush_large(mmu, bank, addr);
 		return;

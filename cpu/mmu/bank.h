@@ -59,6 +59,21 @@ struct tlb_entry {
 	uint64_t gpa_flags; /* guest-physical page | PAGE_* */
 };
 
+/*
+ * Where the table is that maps a region of 4-level paging: SDM3: "Paging-Structure Caches". With a
+ * second stage, `table` is behind it. Each flush of the bank forgets all, INVLPG too.
+ */
+struct place {
+	uint64_t region;   /* linear address / what the table maps */
+	uint64_t version;  /* it holds while that is the bank's `places` */
+	uint64_t *table;   /* in the host */
+	gpa_t at;          /* as the guest says */
+	uint64_t all, any; /* AND and OR of the entries above it */
+};
+
+#define PLACED_TABLES      128
+#define PLACED_DIRECTORIES 16
+
 struct bank {
 	struct tlb tlb;
 	struct tlb_entry entry[TLB_ENTRIES];
@@ -74,6 +89,8 @@ struct bank {
 	uint64_t last_ghost[2];              /* the generation of the last one */
 	/* Where large pages were seen: linear address / 4 MiB and / 1 GiB, hashed. */
 	uint64_t large_4m[LARGE_NOTES / 64], large_1g[LARGE_NOTES / 64];
+	uint64_t places; /* which of those below hold; never 0 in a bank that is live */
+	struct place table[PLACED_TABLES], directory[PLACED_DIRECTORIES];
 	bool is_live; /* its tags are set up: it belongs to `pcid` and `stage_key` */
 	unsigned pcid;
 	uint64_t stage_key;
@@ -155,6 +172,13 @@ void bank_change_generation(struct mmu *mmu, struct bank *bank);
 void bank_drop_slot(struct bank *bank, unsigned slot);
 /* Empties the bank, of all but global entries where they are to be kept. */
 void bank_flush(struct mmu *mmu, struct bank *bank, bool keep_global);
+/*
+ * The same of the current bank, for an address space that is loaded: code that maps as it did stays
+ * known, and its generation holds.
+ */
+void bank_flush_current(struct cpu *cpu, bool keep_global);
+/* The same of another bank of the current guest, after that. */
+void bank_flush_beside(struct mmu *mmu, struct bank *bank, bool keep_global);
 /* Drops what maps the address, all pieces of a large page. */
 void bank_flush_address(struct mmu *mmu, struct bank *bank, gva_t addr);
 /* Drops the pages whose protection key has a bit in `pkru`. */
@@ -172,6 +196,11 @@ void bank_add_ghost(struct bank *bank, const struct exec_entry *exec);
  * bits. Raises #PF.
  */
 void mmu_walk(struct cpu *cpu, gva_t addr, uint64_t want, struct walk *out);
+/*
+ * The same in 4-level paging, for a fetch that is not made: it sets and raises nothing. false where
+ * mmu_walk would, or it cannot be said. `rights` may lack what is wanted.
+ */
+bool mmu_walk_quietly(struct cpu *cpu, gva_t addr, uint64_t want, struct walk *out);
 void mmu_walk_mode_changed(struct cpu *cpu);
 
 /* --- fill.c, access.c --- */

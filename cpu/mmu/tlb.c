@@ -53,6 +53,7 @@ static void make_live(struct mmu *mmu, struct bank *bank, unsigned pcid, uint64_
 		tlb_poison(&bank->tlb);
 		memset(bank->write_page, 0xff, sizeof(bank->write_page));
 		bank_change_generation(mmu, bank);
+		bank->places++;
 	}
 	bank->tlb.global_generation = global_generation_for(mmu, stage_key);
 	bank->pcid = pcid;
@@ -145,13 +146,13 @@ void mmu_load_cr3(struct cpu *cpu, bool keep)
 {
 	select_bank(cpu);
 	if (!keep || !(cpu->cr4 & CR4_PCIDE))
-		bank_flush(cpu->mmu, cpu->mmu->current, true);
+		bank_flush_current(cpu, true);
 }
 
 void mmu_mode_changed(struct cpu *cpu)
 {
 	mmu_walk_mode_changed(cpu);
-	mmu_flush_all(cpu);
+	mmu_flush_vpid(cpu, vpid_of(cpu->stage_key), false);
 	select_bank(cpu);
 	mmu_privilege_changed(cpu);
 }
@@ -178,14 +179,33 @@ void mmu_flush_vpid(struct cpu *cpu, uint16_t vpid, bool keep_global)
 			bank_flush(cpu->mmu, &cpu->mmu->bank[i], keep_global);
 }
 
+/* Of the guest that runs, in the address space that is loaded. */
+static void flush_ours(struct cpu *cpu, bool keep_global)
+{
+	struct mmu *mmu = cpu->mmu;
+
+	jit_forget_stack(cpu);
+	bank_flush_current(cpu, keep_global);
+	for (unsigned i = 0; i < TLB_BANKS; i++) {
+		struct bank *bank = &mmu->bank[i];
+
+		if (bank == mmu->current || !is_ours(cpu, bank))
+			continue;
+		if (bank->stage_key == cpu->stage_key)
+			bank_flush_beside(mmu, bank, keep_global);
+		else
+			bank_flush(mmu, bank, keep_global);
+	}
+}
+
 void mmu_flush_all(struct cpu *cpu)
 {
-	mmu_flush_vpid(cpu, vpid_of(cpu->stage_key), false);
+	flush_ours(cpu, false);
 }
 
 void mmu_flush_nonglobal(struct cpu *cpu)
 {
-	mmu_flush_vpid(cpu, vpid_of(cpu->stage_key), true);
+	flush_ours(cpu, true);
 }
 
 void mmu_flush_everything(struct cpu *cpu)

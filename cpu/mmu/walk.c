@@ -6,6 +6,10 @@
  * Accessed and dirty bits are set when the walk has succeeded, by compare-exchange against the very
  * entry that was read; where another processor changed it meanwhile, the walk starts over.
  *
+ * In 4-level paging, where the table that maps a region is - that of page directories, where it is
+ * a large page - is remembered, after a walk that has marked the levels above as accessed (struct
+ * place). A fault is never raised by what is remembered: the walk is done again from the root.
+ *
  * In a nested guest with a second stage, each address that the first stage names is translated in
  * turn (cpu/virt.h), and what is cached is the final page. It leaves by a VM exit where it must.
  * SDM3: "Paging".
@@ -41,11 +45,15 @@ struct steps {
 	uint64_t *entry[MAX_LEVELS]; /* by level; the first 4 bytes count where width is 4 */
 	uint64_t value[MAX_LEVELS];
 	gpa_t at[MAX_LEVELS]; /* where the entries are, as the guest says */
-	unsigned leaf;
-	uint64_t all; /* AND of the entries: RW and US */
-	uint64_t any; /* OR of the entries: NX */
+	unsigned top, leaf;
+	uint64_t all;                  /* AND of the entries: RW and US */
+	uint64_t any;                  /* OR of the entries: NX */
+	uint64_t above_all, above_any; /* of those above the leaf */
 	uint32_t error;
 };
+
+/* Whether anything may be changed or raised by a walk. */
+enum manner { WALK_FOR_ACCESS, WALK_QUIETLY };
 
 /* The final address of the entry at `at`, for an access on the way to the page of `addr`. */
 static gpa_t entry_final(struct cpu *cpu, gva_t addr, l2pa_t at, bool is_write)
@@ -63,14 +71,32 @@ static gpa_t entry_final(struct cpu *cpu, gva_t addr, l2pa_t at, bool is_write)
 	return page.page + at % PAGE_BYTES;
 }
 
+/* The same, quietly, for reading it. false: that cannot be said. */
+static bool entry_final_quietly(struct cpu *cpu, gva_t addr, gpa_t *at)
+{
+	const struct virt_access access = {
+		.linear = addr, .is_linear_valid = true, .is_walk = true, .is_read = true
+	};
+	struct virt_page page;
+
+	if (!cpu->virt->peek(cpu, *at, &access, &page) || page.page == cpu->apic_access_page)
+		return false;
+	*at = page.page + *at % PAGE_BYTES;
+	return true;
+}
+
 /*
  * Host pointer to the entry at `at`, or NULL outside RAM. Every access to a paging structure comes
- * through here.
+ * through here, but to one that is remembered.
  */
-static uint64_t *entry_at(struct cpu *cpu, gva_t addr, gpa_t at, unsigned width)
+static uint64_t *entry_at(struct cpu *cpu, gva_t addr, gpa_t at, unsigned width, enum manner manner)
 {
-	if (unlikely(cpu->has_second_stage))
-		at = entry_final(cpu, addr, at, false);
+	if (unlikely(cpu->has_second_stage)) {
+		if (manner == WALK_FOR_ACCESS)
+			at = entry_final(cpu, addr, at, false);
+		else if (!entry_final_quietly(cpu, addr, &at))
+			return NULL;
+	}
 	return memory_at(cpu->soft->config.memory, at, width);
 }
 
@@ -110,17 +136,27 @@ static inline bool maps_page(const struct cpu *cpu, unsigned level, uint64_t val
 	return width == 8 || (cpu->cr4 & CR4_PSE);
 }
 
-/* Follows the levels down to the entry that maps the page. false: steps->error says why not. */
+/*
+ * Follows the levels down, from the table at `from` of the level steps->top, to the entry that maps
+ * the page. false: steps->error says why not.
+ */
 static inline __attribute__((always_inline)) bool walk_levels(struct cpu *cpu, gva_t addr,
-							      gpa_t table, struct shape shape,
+							      const struct place *from,
+							      struct shape shape,
+							      enum manner manner,
 							      struct steps *steps)
 {
-	steps->all = PTE_RW | PTE_US;
-	steps->any = 0;
-	for (unsigned level = shape.top;; level--) {
+	gpa_t table = from->at;
+
+	steps->all = from->all;
+	steps->any = from->any;
+	for (unsigned level = steps->top;; level--) {
 		unsigned shift = PAGE_BITS + shape.bits * level;
-		gpa_t at = table + ((addr >> shift) % (1u << shape.bits)) * shape.width;
-		uint64_t *entry = entry_at(cpu, addr, at, shape.width);
+		unsigned index = (addr >> shift) % (1u << shape.bits);
+		gpa_t at = table + index * shape.width;
+		uint64_t *entry = from->table && level == steps->top
+					  ? from->table + index
+					  : entry_at(cpu, addr, at, shape.width, manner);
 		uint64_t value = entry_load(entry, shape.width);
 		bool is_leaf = maps_page(cpu, level, value, shape.width);
 
@@ -135,6 +171,8 @@ static inline __attribute__((always_inline)) bool walk_levels(struct cpu *cpu, g
 		steps->entry[level] = entry;
 		steps->at[level] = at;
 		steps->value[level] = value;
+		steps->above_all = steps->all;
+		steps->above_any = steps->any;
 		steps->all &= value;
 		steps->any |= value;
 		if (is_leaf) {
@@ -150,7 +188,7 @@ static inline __attribute__((always_inline)) bool mark_used(struct cpu *cpu, gva
 							    struct steps *steps, bool is_write,
 							    struct shape shape)
 {
-	for (unsigned level = shape.top;; level--) {
+	for (unsigned level = steps->top;; level--) {
 		bool is_leaf = level == steps->leaf;
 		uint64_t need = PTE_A | (is_leaf && is_write ? PTE_D : 0);
 		uint64_t value = steps->value[level];
@@ -246,20 +284,92 @@ static inline void finish(struct cpu *cpu, gva_t addr, const struct steps *steps
 	out->is_no_execute = steps->any & PTE_NX;
 }
 
+/* ---- where tables are ---- */
+
+static const uint8_t place_bits[] = { 21, 30 }; /* of page tables, and of page directories */
+
+static struct place *place_of(struct bank *bank, gva_t addr, unsigned level)
+{
+	return level ? &bank->directory[(addr >> place_bits[1]) % PLACED_DIRECTORIES]
+		     : &bank->table[(addr >> place_bits[0]) % PLACED_TABLES];
+}
+
+static bool is_of(const struct bank *bank, const struct place *place, gva_t addr, unsigned level)
+{
+	return place->version == bank->places && place->region == addr >> place_bits[level];
+}
+
+/* After a walk: where the table of its leaf is, and what the levels above it say. */
+static void remember_place(struct cpu *cpu, gva_t addr, const struct steps *steps)
+{
+	struct bank *bank = cpu->mmu->current;
+	unsigned leaf = steps->leaf;
+	uintptr_t table = align_down((uintptr_t)steps->entry[leaf], PAGE_BYTES);
+	struct place place = { .version = bank->places,
+			       .table = (uint64_t *)table,
+			       .at = align_down(steps->at[leaf], PAGE_BYTES),
+			       .all = steps->above_all,
+			       .any = steps->above_any };
+
+	if (leaf > 1 || leaf == steps->top)
+		return;
+	place.region = addr >> place_bits[leaf];
+	*place_of(bank, addr, leaf) = place;
+}
+
+/* From a table that is remembered. false: that does not do. */
+static bool walk_on(struct cpu *cpu, gva_t addr, const struct place *from, unsigned level,
+		    uint64_t want, struct walk *out)
+{
+	const struct shape shape = { 3, 9, 8 };
+	struct steps steps = { .top = level };
+	uint64_t rights;
+
+	if (!walk_levels(cpu, addr, from, shape, WALK_FOR_ACCESS, &steps))
+		return false;
+	rights = rights_of(cpu, &steps, want);
+	if (!(rights & want) || !mark_used(cpu, addr, &steps, want & RIGHTS_WRITE, shape))
+		return false;
+	remember_place(cpu, addr, &steps);
+	finish(cpu, addr, &steps, shape, rights, out);
+	cpu->stats.count[STAT_SHORT_WALKS]++;
+	return true;
+}
+
+/* What does not do is forgotten: a fault invalidates it. */
+static bool walk_from_place(struct cpu *cpu, gva_t addr, uint64_t want, struct walk *out)
+{
+	struct bank *bank = cpu->mmu->current;
+
+	for (unsigned level = 0; level < 2; level++) {
+		struct place *place = place_of(bank, addr, level);
+
+		if (!is_of(bank, place, addr, level))
+			continue;
+		if (walk_on(cpu, addr, place, level, want, out))
+			return true;
+		place->version = 0;
+	}
+	return false;
+}
+
 static inline __attribute__((always_inline)) void walk(struct cpu *cpu, gva_t addr, gpa_t table,
 						       struct shape shape, uint64_t want,
 						       struct walk *out)
 {
-	struct steps steps;
+	const struct place root = { .at = table, .all = PTE_RW | PTE_US };
+	struct steps steps = { .top = shape.top };
 	uint64_t rights;
 
 	do {
-		if (!walk_levels(cpu, addr, table, shape, &steps))
+		if (!walk_levels(cpu, addr, &root, shape, WALK_FOR_ACCESS, &steps))
 			raise_fault(cpu, addr, want, steps.error);
 		rights = rights_of(cpu, &steps, want);
 		if (!(rights & want))
 			raise_fault(cpu, addr, want, steps.error);
 	} while (!mark_used(cpu, addr, &steps, want & RIGHTS_WRITE, shape));
+	if (shape.top == MAX_LEVELS - 1)
+		remember_place(cpu, addr, &steps);
 	finish(cpu, addr, &steps, shape, rights, out);
 }
 
@@ -272,7 +382,9 @@ static void walk_first(struct cpu *cpu, gva_t addr, uint64_t want, struct walk *
 				      .is_user = true,
 				      .is_writable = true };
 	} else if (cpu_in_long_mode(cpu)) {
-		walk(cpu, addr, cpu->cr3 & PTE_ADDRESS, (struct shape){ 3, 9, 8 }, want, out);
+		if (!walk_from_place(cpu, addr, want, out))
+			walk(cpu, addr, cpu->cr3 & PTE_ADDRESS, (struct shape){ 3, 9, 8 }, want,
+			     out);
 	} else if (cpu->cr4 & CR4_PAE) {
 		uint64_t pdpte = cpu->pdpte[bits(addr, 31, 30)];
 
@@ -284,28 +396,39 @@ static void walk_first(struct cpu *cpu, gva_t addr, uint64_t want, struct walk *
 	}
 }
 
+/* The access to the page that the first stage has found. */
+static struct virt_access final_access(gva_t addr, uint64_t want, const struct walk *first)
+{
+	return (struct virt_access){ .linear = addr,
+				     .is_linear_valid = true,
+				     .is_read = want & ~(RIGHTS_WRITE | RIGHTS_FETCH),
+				     .is_write = want & RIGHTS_WRITE,
+				     .is_fetch = want & RIGHTS_FETCH,
+				     .is_user = want & RIGHTS_USER,
+				     .page_is_user = first->is_user,
+				     .page_is_writable = first->is_writable,
+				     .page_is_no_execute = first->is_no_execute };
+}
+
 /* The page becomes the final one, and the rights those that both stages give. */
+static void add_second(const struct virt_page *page, struct walk *out)
+{
+	out->page = page->page;
+	if (!page->is_readable)
+		out->rights &= RIGHTS_FETCH;
+	if (!page->is_writable)
+		out->rights &= ~RIGHTS_WRITE;
+	if (!page->is_executable)
+		out->rights &= ~RIGHTS_FETCH;
+}
+
 static void walk_second(struct cpu *cpu, gva_t addr, uint64_t want, struct walk *out)
 {
-	struct virt_access access = { .linear = addr,
-				      .is_linear_valid = true,
-				      .is_read = want & ~(RIGHTS_WRITE | RIGHTS_FETCH),
-				      .is_write = want & RIGHTS_WRITE,
-				      .is_fetch = want & RIGHTS_FETCH,
-				      .is_user = want & RIGHTS_USER,
-				      .page_is_user = out->is_user,
-				      .page_is_writable = out->is_writable,
-				      .page_is_no_execute = out->is_no_execute };
+	struct virt_access access = final_access(addr, want, out);
 	struct virt_page page;
 
 	cpu->virt->translate(cpu, out->page + addr % PAGE_BYTES, &access, &page);
-	out->page = page.page;
-	if (!page.is_readable)
-		out->rights &= RIGHTS_FETCH;
-	if (!page.is_writable)
-		out->rights &= ~RIGHTS_WRITE;
-	if (!page.is_executable)
-		out->rights &= ~RIGHTS_FETCH;
+	add_second(&page, out);
 }
 
 void mmu_walk(struct cpu *cpu, gva_t addr, uint64_t want, struct walk *out)
@@ -313,6 +436,58 @@ void mmu_walk(struct cpu *cpu, gva_t addr, uint64_t want, struct walk *out)
 	walk_first(cpu, addr, want, out);
 	if (unlikely(cpu->has_second_stage))
 		walk_second(cpu, addr, want, out);
+}
+
+/* ---- quietly ---- */
+
+static bool is_marked(const struct steps *steps)
+{
+	for (unsigned level = steps->leaf; level <= steps->top; level++)
+		if (!(steps->value[level] & PTE_A))
+			return false;
+	return true;
+}
+
+static bool walk_first_quietly(struct cpu *cpu, gva_t addr, uint64_t want, struct walk *out)
+{
+	const struct shape shape = { 3, 9, 8 };
+	const struct place root = { .at = cpu->cr3 & PTE_ADDRESS, .all = PTE_RW | PTE_US };
+	const struct place *from = &root;
+	struct steps steps = { .top = shape.top };
+	uint64_t rights;
+
+	for (unsigned level = 0; level < 2 && from == &root; level++) {
+		const struct place *place = place_of(cpu->mmu->current, addr, level);
+
+		if (!is_of(cpu->mmu->current, place, addr, level))
+			continue;
+		from = place;
+		steps.top = level;
+	}
+	if (!walk_levels(cpu, addr, from, shape, WALK_QUIETLY, &steps) || !is_marked(&steps))
+		return false;
+	rights = rights_of(cpu, &steps, want);
+	remember_place(cpu, addr, &steps);
+	finish(cpu, addr, &steps, shape, rights, out);
+	return true;
+}
+
+bool mmu_walk_quietly(struct cpu *cpu, gva_t addr, uint64_t want, struct walk *out)
+{
+	struct virt_access access;
+	struct virt_page page;
+
+	if (!(cpu->cr0 & CR0_PG) || !cpu_in_long_mode(cpu) ||
+	    !walk_first_quietly(cpu, addr, want, out))
+		return false;
+	if (likely(!cpu->has_second_stage))
+		return true;
+	access = final_access(addr, want, out);
+	if (!cpu->virt->peek(cpu, out->page + addr % PAGE_BYTES, &access, &page) ||
+	    page.page == cpu->apic_access_page)
+		return false;
+	add_second(&page, out);
+	return true;
 }
 
 bool mmu_read_physical(struct cpu *cpu, gpa_t addr, void *buf, unsigned len)

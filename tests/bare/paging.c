@@ -137,6 +137,56 @@ static void test_invlpg(void)
 	check(*window == 1, "clearing CR4.PGE drops a global page");
 }
 
+static uint64_t other_table[512] __attribute__((aligned(4096)));
+
+static void invlpg(const volatile void *address)
+{
+	asm volatile("invlpg (%0)" : : "r"(address) : "memory");
+}
+
+/*
+ * Entries above the last are cached, too. INVLPG of any address drops them, and so does a page
+ * fault at an address that they were used for: SDM3: "Operations that Invalidate TLBs and
+ * Paging-Structure Caches".
+ */
+static void test_structures(void)
+{
+	uint8_t *a = page_alloc(), *b = page_alloc();
+	const uintptr_t region = 0x7fa00000; /* nothing is there */
+	volatile uint8_t *window = (uint8_t *)region;
+	uint64_t *entry = &page_directories[region >> 21], saved = *entry;
+	static uint64_t table[512] __attribute__((aligned(4096)));
+
+	a[0] = 1;
+	b[0] = 2;
+	for (unsigned i = 0; i < 8; i++) {
+		table[i] = (uintptr_t)a | PTE_P | PTE_W;
+		other_table[i] = (uintptr_t)b | PTE_P | PTE_W;
+	}
+	table[6] = 0;
+	*entry = (uintptr_t)table | PTE_P | PTE_W;
+	WRITE_CR(3, READ_CR(3));
+	check(window[0] == 1 && window[0x1000] == 1, "pages of a table");
+	check(*entry & PTE_A, "its entry is accessed");
+	*entry = (uintptr_t)other_table | PTE_P | PTE_W;
+	invlpg(a);
+	check(window[0x2000] == 2, "another table after INVLPG of a page elsewhere");
+	check(*entry & PTE_A, "its entry is accessed, too");
+	*entry = (uintptr_t)table | PTE_P;
+	WRITE_CR(3, READ_CR(3));
+	check(window[0x3000] == 1, "a table after MOV CR3");
+	check(faulted(STORE(window + 0x4000), (void *)(region + 0x4000), 3),
+	      "its entry forbids writing");
+	*entry |= PTE_W;
+	check(STORE(window + 0x4000) == -1, "more rights need no invalidation");
+	*entry = 0;
+	check(faulted(LOAD(window + 0x6000), (void *)(region + 0x6000), 0), "an absent page");
+	check(faulted(LOAD(window + 0x5000), (void *)(region + 0x5000), 0),
+	      "its fault has dropped the absent table");
+	*entry = saved;
+	WRITE_CR(3, READ_CR(3));
+}
+
 static void invpcid(uint64_t type, uint64_t pcid, const volatile void *address)
 {
 	struct {
@@ -241,6 +291,7 @@ void test_main(void)
 	test_smep_smap();
 	test_accessed_dirty();
 	test_invlpg();
+	test_structures();
 	test_pcid();
 	test_protection_keys();
 	test_large_pages();

@@ -374,6 +374,38 @@ static void test_flushes(void)
 	restore();
 }
 
+/* Flushes everything, calls. */
+CODE(call_flushed, "invpcid (%rsi), %rdx; call *%rdi; ud2");
+
+/* The same of global pages, by INVPCID. */
+static void test_global_flushes(void)
+{
+	static const uint64_t descriptor[2];
+	unsigned good = 0, flushes = 4 * WARM;
+
+	if (!(cpuid(7, 0).b & 1 << 10))
+		return;
+	WRITE_CR(4, READ_CR(4) | CR4_PGE);
+	PLACE(page, call_flushed);
+	PLACE(spare, return_one);
+	PLACE(other, return_two);
+	for (unsigned i = 0; i < flushes; i++) {
+		bool is_moved = i / 7 % 2, is_void = i % 11 == 0, is_global = i / 50 % 4;
+
+		*pte(spare) = (uintptr_t)(is_moved ? other : spare) | PTE_P | PTE_W |
+			      (is_void ? PTE_NX : 0) | (is_global ? PTE_G : 0);
+		frame = frame_at(page);
+		frame.rdi = (uintptr_t)spare;
+		frame.rsi = (uintptr_t)descriptor;
+		frame.rdx = 2;
+		good += is_void ? run_frame(&frame) == PF && frame.rip == (uintptr_t)spare
+				: run_frame(&frame) == UD && frame.rax == 1u + is_moved;
+	}
+	check(good == flushes, "global code whose page is looked up anew each time: %u", good);
+	restore();
+	WRITE_CR(4, READ_CR(4) & ~CR4_PGE);
+}
+
 static void test_address_spaces(void)
 {
 	uint64_t cr3 = READ_CR(3), cr4 = READ_CR(4), second = second_space(spare, other);
@@ -501,6 +533,7 @@ void test_main(void)
 	test_clean_and_dirty();
 	test_address_spaces();
 	test_flushes();
+	test_global_flushes();
 	test_smap();
 	test_end_of_half();
 }
