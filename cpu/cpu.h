@@ -24,7 +24,6 @@ struct check;
 struct insn;
 struct journal;
 struct virt_ops;
-struct tlb_way;
 struct soft; /* cpu/soft.h: what the vCPUs of one VM share */
 struct tlb;  /* cpu/mmu/mmu.h: one bank */
 
@@ -217,7 +216,6 @@ struct cpu {
 	uint8_t shadow;    /* enum cpu_shadow */
 	uint8_t activity;  /* enum cpu_activity */
 	bool nmi_blocked;  /* who clears it sets ATTENTION_NMI */
-	const struct tlb_way *tlb_ways[3][2]; /* tlb's, for translated code: [class][is_write] */
 	struct cpu_jit jit;
 	/* [seg == GS], outside 64-bit mode: FS, GS may be read and written up to 4 GiB; 1 or 0 */
 	uint8_t is_wide[2];

@@ -16,6 +16,7 @@
 #include "cpu/jit/check.h"
 #include "cpu/jit/jit.h"
 #include "cpu/jit/signal_stack.h"
+#include "cpu/mmu/mmu.h"
 #include "cpu/soft.h"
 #include "cpu/world.h"
 
@@ -264,6 +265,7 @@ enum engine_exit cpu_run(struct cpu *cpu)
 	world_enter(cpu);
 	vector_enter(cpu);
 	signal_stack_give(cpu);
+	mmu_enter_thread(cpu);
 	cpu->insn = NULL;
 	how = setjmp(cpu->unwind);
 	if (!how || unwound(cpu, how) == ATTEND_AGAIN)

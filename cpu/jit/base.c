@@ -201,10 +201,10 @@ static bool is_homed(const struct base_group *group)
 static void take_found(struct gen *g, const struct base_group *group)
 {
 	if (is_homed(group)) {
-		gen_host_page(g, group->writes);
+		gen_host_page(g);
 		emit_lea(&g->e, 8, R11, mem_index(R9, R10, 0, 0));
 	} else {
-		gen_addend(g, R11);
+		gen_addend(g, R11, group->writes);
 	}
 }
 

@@ -237,6 +237,7 @@ void emit_movzx_rm(struct emitter *e, unsigned size, unsigned dst, struct host_m
 
 void emit_lea(struct emitter *e, unsigned size, unsigned dst, struct host_mem src)
 {
+	src.is_gs = false;
 	op_m(e, OP_LEA, size, dst, src);
 }
 

@@ -52,6 +52,12 @@ static inline struct host_mem mem_index(unsigned base, unsigned index, unsigned 
 	return (struct host_mem){ (uint8_t)base, (uint8_t)index, (uint8_t)scale_log2, false, disp };
 }
 
+/* gs:[base + disp] */
+static inline struct host_mem mem_gs(unsigned base, int32_t disp)
+{
+	return (struct host_mem){ (uint8_t)base, HOST_NONE, 0, true, disp };
+}
+
 /*
  * What is at an offset in struct cpu, by the host's RSP: nothing else has RSP as its base, and what
  * has been pushed is added as it is written.

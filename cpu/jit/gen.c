@@ -192,12 +192,11 @@ void gen_shift_right(struct gen *g, unsigned dst, unsigned src, unsigned count)
 void gen_probe(struct gen *g, unsigned from, unsigned bytes, bool is_write)
 {
 	struct emitter *e = &g->e;
-	size_t ways = offsetof(struct cpu, tlb_ways[g->tlb_class][is_write]);
+	int32_t way = tlb_gs_way(g->tlb_class, is_write);
 
 	gen_shift_right(g, R10, from, PAGE_BITS - TLB_WAY_BITS);
 	emit_alu_ri(e, ALU_AND, 4, R10, (TLB_ENTRIES - 1) << TLB_WAY_BITS);
-	emit_alu_rm(e, ALU_ADD, 8, R10, mem_cpu(ways));
-	emit_alu_rm(e, ALU_XOR, 8, R9, mem_at(R10, offsetof(struct tlb_way, tag)));
+	emit_alu_rm(e, ALU_XOR, 8, R9, mem_gs(R10, way + (int32_t)offsetof(struct tlb_way, tag)));
 	emit_alu_ri(e, ALU_CMP, 8, R9, (int32_t)(PAGE_BYTES - bytes));
 }
 
@@ -205,17 +204,19 @@ void gen_check(struct gen *g, unsigned bytes, bool is_write)
 {
 	gen_probe(g, R9, bytes, is_write);
 	gen_slow_if(g, COND_A);
-	gen_host_page(g, is_write);
+	gen_host_page(g);
 }
 
-void gen_host_page(struct gen *g, bool is_write)
+void gen_host_page(struct gen *g)
 {
-	emit_mov_rm(&g->e, 8, R10, mem_at(R10, TLB_HOST_OFFSET(g->tlb_class, is_write)));
+	emit_mov_rm(&g->e, 8, R10, mem_gs(R10, TLB_GS_HOST));
 }
 
-void gen_addend(struct gen *g, unsigned dst)
+void gen_addend(struct gen *g, unsigned dst, bool is_write)
 {
-	emit_mov_rm(&g->e, 8, dst, mem_at(R10, offsetof(struct tlb_way, addend)));
+	int32_t way = tlb_gs_way(g->tlb_class, is_write);
+
+	emit_mov_rm(&g->e, 8, dst, mem_gs(R10, way + (int32_t)offsetof(struct tlb_way, addend)));
 }
 
 bool gen_is_near(const struct insn *insn)
@@ -233,7 +234,7 @@ static struct host_mem check_near(struct gen *g, unsigned bytes, bool is_write)
 	gen_sum(g, R9, g->insn->base / REG_OFFSET(1), disp);
 	gen_probe(g, disp ? R9 : base, bytes, is_write);
 	gen_slow_if(g, COND_A);
-	gen_addend(g, R10);
+	gen_addend(g, R10, is_write);
 	return mem_index(base, R10, 0, disp);
 }
 

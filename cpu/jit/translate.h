@@ -5,7 +5,8 @@
  * Registers. Guest RAX RCX RDX RBX RBP RSI RDI R12-R15 are in the host registers of their names,
  * guest RSP is in R8, guest R8-R11 are in memory (gen_home). R9, R10, R11 are free in between
  * instructions and within them. RSP leads into struct cpu: mem_cpu. Code that is called says so in
- * emitter.pushed_bytes; calls may be CPU_CALLS deep. Nothing but calls and returns moves RSP.
+ * emitter.pushed_bytes; calls may be CPU_CALLS deep. Nothing but calls and returns moves RSP. The
+ * GS base leads into the current bank of the TLB: cpu/mmu/mmu.h.
  *
  * Flags. The six status flags are in the host's RFLAGS or in cpu->status or both; which, `where`
  * says. gen_flags_* move them; an emitter that destroys the host's flags calls gen_flags_spare
@@ -200,12 +201,13 @@ void gen_shift_right(struct gen *g, unsigned dst, unsigned src, unsigned count);
 
 /*
  * The look-up of gen_check alone, where `from` is the same address, be it in R9: where it fails the
- * condition is A, else R10 is the TLB's way, from which either of the others takes what it has: R10
- * = the page's host address, to which R9 is the offset; or dst = what to add to an address.
+ * condition is A, else R10 is the slot of the TLB, scaled, from which either of the others takes
+ * what it has: R10 = the page's host address, to which R9 is the offset; or dst = what to add to an
+ * address.
  */
 void gen_probe(struct gen *g, unsigned from, unsigned bytes, bool is_write);
-void gen_host_page(struct gen *g, bool is_write);
-void gen_addend(struct gen *g, unsigned dst);
+void gen_host_page(struct gen *g);
+void gen_addend(struct gen *g, unsigned dst, bool is_write);
 
 /*
  * gen_flags_spare, gen_address and gen_check in one, for what is accessed at once: *mem is the

@@ -101,7 +101,7 @@ struct bank {
 _Static_assert(offsetof(struct bank, entry) == offsetof(struct bank, tlb) + sizeof(struct tlb) &&
 		       sizeof(struct tlb_entry) == sizeof(struct tlb_way) &&
 		       !offsetof(struct tlb_entry, host),
-	       "TLB_HOST_OFFSET");
+	       "TLB_GS_HOST");
 
 #define NO_WRITE_PAGE UINT32_MAX
 
@@ -119,6 +119,7 @@ struct mmu {
 	struct bank bank[TLB_BANKS];
 	struct tlb aligned; /* poison only: see is_aligned_only */
 	uint64_t generations, selections;
+	bool has_gsbase;      /* gsbase_has_instruction */
 	bool has_keyed_pages; /* some bank may have pages that are subject to protection keys */
 	struct bounce bounce;
 	/* Derived from CR0, CR4 and EFER by mmu_mode_changed, for the walk. */

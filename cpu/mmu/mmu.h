@@ -49,9 +49,22 @@ struct tlb {
 				 checking is on */
 };
 
-/* How far behind the way of a page its host address lies, where the tag is not poisoned. */
-#define TLB_HOST_OFFSET(class, is_write) \
-	((int32_t)(sizeof(struct tlb) - offsetof(struct tlb, way[class][is_write])))
+/*
+ * Translated code has the current bank at the GS base, so that a check names tags by a scaled slot
+ * and a constant. The base is where the tags lie that code names most, which takes no constant.
+ */
+#define TLB_GS_BASE offsetof(struct tlb, way[TLB_KERNEL][false])
+
+static inline int32_t tlb_gs_way(enum tlb_class who, bool is_write)
+{
+	return (int32_t)(offsetof(struct tlb, way[who][is_write]) - TLB_GS_BASE);
+}
+
+/* The host address of the page, where the tag is not poisoned: it lies as the ways do. */
+#define TLB_GS_HOST ((int32_t)(sizeof(struct tlb) - TLB_GS_BASE))
+
+/* Before this thread runs translated code of the vCPU. */
+void mmu_enter_thread(const struct cpu *cpu);
 
 int mmu_create(struct cpu *cpu); /* sets cpu->mmu and cpu->tlb; -ENOMEM */
 void mmu_destroy(struct cpu *cpu);

@@ -13,6 +13,7 @@
 #include <errno.h>
 
 #include "cpu/mmu/bank.h"
+#include "lib/gsbase.h"
 #include "lib/huge.h"
 
 #define PAGING_CR0  (CR0_PG | CR0_WP)
@@ -90,14 +91,15 @@ static uint64_t current_paging(const struct cpu *cpu)
 	return (cpu->cr0 & PAGING_CR0) | (cpu->cr4 & PAGING_CR4) | (cpu->efer & PAGING_EFER);
 }
 
+void mmu_enter_thread(const struct cpu *cpu)
+{
+	gsbase_set((const uint8_t *)cpu->tlb + TLB_GS_BASE, cpu->mmu->has_gsbase);
+}
+
 static void use_tlb(struct cpu *cpu, struct tlb *tlb)
 {
-	_Static_assert(ARRAY_SIZE(cpu->tlb_ways) == TLB_CLASSES, "one for each class");
-
 	cpu->tlb = tlb;
-	for (unsigned who = 0; who < TLB_CLASSES; who++)
-		for (unsigned is_write = 0; is_write < 2; is_write++)
-			cpu->tlb_ways[who][is_write] = tlb->way[who][is_write];
+	mmu_enter_thread(cpu);
 	mmu_select_tags(cpu);
 }
 
@@ -126,6 +128,7 @@ int mmu_create(struct cpu *cpu)
 		return -ENOMEM;
 	tlb_poison(&mmu->aligned);
 	mmu->aligned.is_aligned_only = true;
+	mmu->has_gsbase = gsbase_has_instruction();
 	mmu->stats = &cpu->stats;
 	cpu->mmu = mmu;
 	mmu->current = &mmu->bank[0];

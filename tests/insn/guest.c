@@ -272,6 +272,7 @@ int guest_step_translated(struct guest *guest, unsigned mode_bits, const uint8_t
 	vector_enter(cpu);
 	vector_load_x87(cpu);
 	signal_stack_give(cpu);
+	mmu_enter_thread(cpu);
 	fault = run_translated(cpu, NATIVE_SLOT + length);
 	signal_stack_take(cpu);
 	vector_leave(cpu);

@@ -272,10 +272,10 @@ static void arithmetic_of_two_operands(void **state)
 			take(&b, alu_mnemonics[op]);
 			is_register(&b, 0, size, RSI);
 			is_register(&b, 1, size, R9);
-			emit_alu_rm(&b.e, op, size, RDI, mem_cpu(0x100));
+			emit_alu_rm(&b.e, op, size, RDI, mem_gs(R10, 0x100));
 			take(&b, alu_mnemonics[op]);
 			is_register(&b, 0, size, RDI);
-			is_memory(&b, 1, size, mem_cpu(0x100));
+			is_memory(&b, 1, size, mem_gs(R10, 0x100));
 			emit_alu_mr(&b.e, op, size,
 				    (struct host_mem){ R10, HOST_NONE, 0, true, 64 }, RBP);
 			take(&b, alu_mnemonics[op]);
