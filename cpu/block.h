@@ -73,9 +73,8 @@ struct block {
 	uint16_t length;            /* bytes of code, with what folded jumps jump over */
 	uint8_t flavor;             /* block_flavor */
 	uint8_t region;             /* where its memory is */
-	bool is_chained;    /* ends in a direct branch or none: what follows is known by its RIP */
-	bool is_valid;      /* atomic */
-	bool is_redirected; /* dropped, and its entries lead to another: block_redirect */
+	bool is_chained; /* ends in a direct branch or none: what follows is known by its RIP */
+	bool is_valid;   /* atomic */
 	/* Blocks in the same page that were found to follow, not jumping and jumping; atomic. */
 	struct block *successor[2];
 	const uint8_t *code; /* atomic: where host code for it is entered, or NULL */
@@ -187,7 +186,8 @@ void block_patch_link(struct cpu *cpu, uint64_t epoch, const struct block *sourc
 
 /* Whoever enters the code of a block that has been dropped comes to the one in its place at once,
  * if it is. */
-void block_redirect(struct cpu *cpu, uint64_t epoch, struct block *before, const struct block *now);
+void block_redirect(struct cpu *cpu, uint64_t epoch, const struct block *before,
+		    const struct block *now);
 
 struct block_cache_stats {
 	uint64_t drops;             /* of blocks, because their code was written to */

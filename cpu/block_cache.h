@@ -37,9 +37,6 @@ struct block_cache {
 	size_t used_bytes[BLOCK_REGIONS];
 	unsigned region; /* the one that is being filled; changes only with the world stopped */
 	uint64_t epoch;  /* so does this: block_epoch */
-	/* By their region, dropped blocks whose entries lead to others; page_next[0] has the next.
-	 */
-	struct block *redirected[BLOCK_REGIONS];
 	struct block_cache_stats stats;
 };
 

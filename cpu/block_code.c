@@ -120,16 +120,8 @@ static bool has_same_entries(const struct jit_code *before, const struct jit_cod
 	return before->flags_entry != before->entry || now->flags_entry == now->entry;
 }
 
-static void note_redirection(struct block_cache *cache, struct block *before)
-{
-	if (before->is_redirected)
-		return;
-	before->is_redirected = true;
-	before->page_next[0] = cache->redirected[before->region];
-	cache->redirected[before->region] = before;
-}
-
-void block_redirect(struct cpu *cpu, uint64_t epoch, struct block *before, const struct block *now)
+void block_redirect(struct cpu *cpu, uint64_t epoch, const struct block *before,
+		    const struct block *now)
 {
 	struct block_cache *cache = cpu->soft->blocks;
 
@@ -137,9 +129,7 @@ void block_redirect(struct cpu *cpu, uint64_t epoch, struct block *before, const
 	if (epoch == cache->epoch && !before->is_valid && now->is_valid &&
 	    before->gpa == now->gpa && before->flavor == now->flavor &&
 	    before->second_page == NO_PAGE && now->second_page == NO_PAGE &&
-	    has_same_entries(&before->jit, &now->jit)) {
+	    has_same_entries(&before->jit, &now->jit))
 		jit_replace(&before->jit, &now->jit);
-		note_redirection(cache, before);
-	}
 	pthread_mutex_unlock(&cache->lock);
 }

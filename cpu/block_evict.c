@@ -2,6 +2,8 @@
 /*
  * Room for new blocks: the oldest region's blocks are evicted. With the world stopped, so nobody
  * runs any block or its code; what remains is to find all that leads to those of the region.
+ * Entries of dropped blocks that lead to another one (block_redirect) need no search: that was made
+ * later, so it is evicted later.
  */
 #include "cpu/block_cache.h"
 
@@ -80,15 +82,6 @@ static void forget_blocks(struct block_cache *cache, unsigned region)
 	}
 }
 
-/* Entries of dropped blocks, which lead to what has taken their place, and are in no list. */
-static void forget_redirections(struct block_cache *cache, unsigned region)
-{
-	cache->redirected[region] = NULL;
-	for (unsigned other = 0; other < BLOCK_REGIONS; other++)
-		for (struct block *b = cache->redirected[other]; b; b = b->page_next[0])
-			jit_leave_region(cache->soft->jit, b, region);
-}
-
 static void forget_jumps(const struct block_cache *cache, struct jump_cache *jumps, unsigned region)
 {
 	for (unsigned i = 0; i < BLOCK_JUMP_ENTRIES; i++)
@@ -103,7 +96,6 @@ static void evict(struct block_cache *cache, unsigned region)
 	cache->epoch++;
 	cache->stats.regions_evicted++;
 	forget_blocks(cache, region);
-	forget_redirections(cache, region);
 	for (unsigned i = 0; i < soft->config.vcpus; i++)
 		if (soft->cpu[i])
 			forget_jumps(cache, soft->cpu[i]->jumps, region);

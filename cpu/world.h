@@ -2,7 +2,7 @@
 /*
  * Stopping the world: one vCPU gets every other one to a point between two blocks, where no check
  * of a TLB tag is followed by its access and no decoded block is in use. Needed when a page starts
- * to hold code (write tags must go) and when the block cache is emptied.
+ * to hold code (write tags must go) and when a part of the block cache is evicted.
  */
 #ifndef CPU_WORLD_H
 #define CPU_WORLD_H

@@ -217,20 +217,16 @@ static void unlink_all(const struct jit *jit, const struct jit_code *code)
 			jit_unlink(jit, &code->link[i]);
 }
 
-/* Whoever enters the code looks for what has taken its place. */
-static void close_entries(const struct jit *jit, const struct jit_code *code)
+void jit_block_dropped(const struct jit *jit, const struct block *block)
 {
+	const struct jit_code *code = &block->jit;
+
+	if (!block->code)
+		return;
+	unlink_all(jit, code);
 	emit_patch_call(code->entry, jit->thunk[THUNK_BAIL]);
 	if (code->flags_entry != code->entry)
 		emit_patch_call(code->flags_entry, jit->storing_thunk[THUNK_BAIL]);
-}
-
-void jit_block_dropped(const struct jit *jit, const struct block *block)
-{
-	if (!block->code)
-		return;
-	unlink_all(jit, &block->jit);
-	close_entries(jit, &block->jit);
 }
 
 void jit_keep_links(struct jit *jit, unsigned region, const struct jit_code *before)
@@ -295,19 +291,11 @@ static bool leads_to(const struct jit *jit, const struct jit_link *link, unsigne
 	return site && region_is_target(jit, link->is_conditional ? site : site + 1, region);
 }
 
-/* The code of a dropped block is not run any more, but its entries may lead elsewhere. */
 void jit_leave_region(const struct jit *jit, const struct block *block, unsigned region)
 {
-	const struct jit_code *code = &block->jit;
-
-	if (!block->code)
-		return;
-	for (unsigned i = 0; i < JIT_LINKS && block->is_valid; i++)
-		if (leads_to(jit, &code->link[i], region))
-			jit_unlink(jit, &code->link[i]);
-	if (!block->is_valid && (region_is_target(jit, code->entry + 1, region) ||
-				 region_is_target(jit, code->flags_entry + 1, region)))
-		close_entries(jit, code);
+	for (unsigned i = 0; i < JIT_LINKS && block->code; i++)
+		if (leads_to(jit, &block->jit.link[i], region))
+			jit_unlink(jit, &block->jit.link[i]);
 }
 
 static void forget_in_cpu(struct cpu *cpu, unsigned region)

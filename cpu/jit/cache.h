@@ -59,7 +59,7 @@ struct jit {
 };
 
 /* The block whose code has called something that returns to `back`. */
-struct block *jit_caller(const struct jit *jit, const uint8_t *back);
+const struct block *jit_caller(const struct jit *jit, const uint8_t *back);
 
 static inline const uint8_t *jit_executable(const struct jit *jit, const uint8_t *writable)
 {

@@ -190,8 +190,7 @@ bool jit_resume(struct cpu *cpu)
 
 const void *jit_bail(struct cpu *cpu, const uint8_t *back)
 {
-	struct block *before = jit_caller(cpu->soft->jit, back);
-	const struct block *now;
+	const struct block *before = jit_caller(cpu->soft->jit, back), *now;
 	uint64_t epoch = block_epoch(cpu);
 
 	cpu->rip = cpu->jit.code_page + before->gpa % PAGE_BYTES;

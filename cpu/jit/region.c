@@ -156,7 +156,7 @@ bool region_has_room(const struct jit *jit, unsigned region)
 	       r->starts < jit->size.starts;
 }
 
-struct block *jit_caller(const struct jit *jit, const uint8_t *back)
+const struct block *jit_caller(const struct jit *jit, const uint8_t *back)
 {
 	uint32_t at = (uint32_t)(back - jit->executable) - 1; /* the next block's may begin there */
 	unsigned region = number_of(jit, at);
@@ -172,5 +172,5 @@ struct block *jit_caller(const struct jit *jit, const uint8_t *back)
 		else
 			high = middle;
 	}
-	return (struct block *)(void *)(jit->arena + starts[low].block);
+	return (const struct block *)(const void *)(jit->arena + starts[low].block);
 }
