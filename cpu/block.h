@@ -62,6 +62,9 @@ struct jit_code {
 	/* How often a group of accesses could not be made as one, and what came of it. */
 	uint16_t misfits;
 	bool is_ungrouped;
+	/* It calls what all blocks share (cpu/jit/compact.h), and was found in it so often. */
+	bool is_compact;
+	uint8_t samples;
 };
 
 struct block {
@@ -169,6 +172,9 @@ enum block_state block_translate(struct cpu *cpu, struct block *block);
 
 /* Its host code is made anew, without groups of accesses. */
 void block_ungroup(struct cpu *cpu, struct block *block);
+
+/* The block's code has been found running; if often, it is made anew, with everything inline. */
+void block_sample(struct cpu *cpu, struct block *block);
 
 /* Stores where the code of `target` is entered, if it is still there. */
 void block_publish_code(struct cpu *cpu, uint64_t epoch, const struct block *target,

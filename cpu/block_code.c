@@ -7,6 +7,9 @@
 
 #include "cpu/jit/jit.h"
 
+/* How often a sample must find a block's code to have it made anew. */
+#define SAMPLES_MAX 4
+
 enum block_state block_translate(struct cpu *cpu, struct block *block)
 {
 	struct block_cache *cache = cpu->soft->blocks;
@@ -34,24 +37,71 @@ enum block_state block_translate(struct cpu *cpu, struct block *block)
 	return state;
 }
 
+/* What jumps to the block's code of before within its page goes to that of now. */
+static void relink_jumps(struct block_cache *cache, const struct jit_code *before,
+			 const struct block *block)
+{
+	gpa_t page = align_down(block->gpa, PAGE_BYTES);
+
+	for (struct block *b = cache->page[page / PAGE_BYTES].blocks; b;
+	     b = *block_page_link(b, page))
+		for (unsigned i = 0; i < JIT_LINKS && b->code; i++)
+			jit_relink(&b->jit.link[i], before, block);
+}
+
+/* Makes its code anew, other than it was: what block->jit says has been changed since `before`. */
+static void translate_anew(struct block_cache *cache, const struct jit_code *before,
+			   struct block *block)
+{
+	const uint8_t *code = block->code;
+
+	jit_unlink_all(cache->soft->jit, before);
+	jit_translate(cache->soft->jit, block, cache->arena);
+	if (block->code == code) {
+		block->jit = *before; /* it cannot be */
+		return;
+	}
+	jit_replace(before, &block->jit);
+	relink_jumps(cache, before, block);
+}
+
 void block_ungroup(struct cpu *cpu, struct block *block)
 {
 	struct block_cache *cache = cpu->soft->blocks;
 
 	pthread_mutex_lock(&cache->lock);
 	if (block->is_valid && block->code && !block->jit.is_ungrouped &&
-	    jit_can_translate_anew(cache->soft->jit, block->region)) {
+	    jit_has_room(cache->soft->jit, block->region)) {
 		struct jit_code before = block->jit;
-		const uint8_t *code = block->code;
 
-		jit_keep_links(cache->soft->jit, block->region, &before);
 		block->jit.is_ungrouped = before.is_ungrouped = true;
-		jit_translate(cache->soft->jit, block, cache->arena);
-		if (block->code == code)
-			block->jit = before; /* it cannot be */
-		else
-			jit_replace(&before, &block->jit);
+		translate_anew(cache, &before, block);
 	}
+	pthread_mutex_unlock(&cache->lock);
+}
+
+/* Where its region has no room, it is made again in another one, as a new block. */
+static void make_inline(struct block_cache *cache, struct block *block)
+{
+	struct jit_code before = block->jit;
+
+	if (jit_has_room(cache->soft->jit, block->region)) {
+		block->jit.is_compact = before.is_compact = false;
+		translate_anew(cache, &before, block);
+	} else if (block->region != cache->region) {
+		block_drop(cache, block);
+		cache->stats.blocks_made_later++;
+	}
+}
+
+void block_sample(struct cpu *cpu, struct block *block)
+{
+	struct block_cache *cache = cpu->soft->blocks;
+
+	pthread_mutex_lock(&cache->lock);
+	if (block->is_valid && block->code && block->jit.is_compact &&
+	    ++block->jit.samples >= SAMPLES_MAX)
+		make_inline(cache, block);
 	pthread_mutex_unlock(&cache->lock);
 }
 
@@ -91,7 +141,7 @@ unsigned block_link_target(struct cpu *cpu, const struct block *source, const ui
 	pthread_mutex_lock(&cache->lock);
 	link = jit_find_link(source, from);
 	if (!link)
-		link = jit_find_replaced(cpu->soft->jit, from);
+		link = jit_find_same_link(cpu->soft->jit, source, from);
 	target = link->target;
 	pthread_mutex_unlock(&cache->lock);
 	return target;

@@ -145,6 +145,9 @@ enum jit_thunk {
 	THUNK_CROSS,
 	THUNK_FAR,
 	THUNK_STOP,
+	THUNK_SLOW,
+	THUNK_MISFIT,
+	THUNK_SAMPLE,
 	JIT_THUNKS,
 };
 
@@ -172,6 +175,7 @@ struct cpu_jit {
 	struct far_target *far;        /* cpu/jit/dispatch.h: by number of struct jit_far */
 	const uint8_t *arena;          /* of blocks */
 	const void *thunk[JIT_THUNKS];
+	int64_t patience; /* calls of shared code until the next is sampled */
 	void *host_stack; /* RSP of the C code that has entered translated code */
 	/* While the host's TSC is below the limit the guest's is that plus `added`, and reading it
 	 * takes no more: msr_tsc_changed. */

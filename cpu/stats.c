@@ -36,6 +36,8 @@ static void sum_up(const struct soft *soft, struct cpu_stats *sum)
 static void print_translation(const struct jit_stats *jit, const struct cpu_stats *sum)
 {
 	print("blocks translated", jit->blocks);
+	print("of those, compact", jit->compact);
+	print("translations of blocks that had been translated", jit->anew);
 	print("bytes of guest code in them", jit->bytes_in);
 	print("bytes of host code for them", jit->bytes_out);
 	print("of those, in main paths", jit->bytes_hot);

@@ -75,6 +75,7 @@ struct config {
 	bool stats;
 	bool exact_flags;
 	uint64_t code_cache_bytes; /* 0: as many as the engine likes */
+	enum engine_tier tier;
 };
 
 /* The machine that a command line without options describes. */

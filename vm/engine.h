@@ -17,6 +17,9 @@
 
 enum cpu_vendor { CPU_INTEL, CPU_AMD };
 
+/* How a translator makes code: compact first and inline where it is hot, or always one of them. */
+enum engine_tier { ENGINE_TIER_BOTH, ENGINE_TIER_COMPACT, ENGINE_TIER_INLINE };
+
 /* What an engine is given. Everything is borrowed and outlives the engine. */
 struct engine_config {
 	struct memory *memory;
@@ -33,6 +36,7 @@ struct engine_config {
 	bool exact_flags;
 	/* For decoded and translated code. 0: ENGINE_CODE_CACHE_BYTES. */
 	uint64_t code_cache_bytes;
+	enum engine_tier tier;
 };
 
 #define ENGINE_CODE_CACHE_BYTES     (192 * MIB)

@@ -116,6 +116,17 @@ static int set_nested(struct config *config, const char *value, struct error *er
 	return MIN(i, 0);
 }
 
+static int set_tier(struct config *config, const char *value, struct error *err)
+{
+	static const char *const words[] = { [ENGINE_TIER_BOTH] = "both",
+					     [ENGINE_TIER_COMPACT] = "compact",
+					     [ENGINE_TIER_INLINE] = "inline" };
+	int i = choose(value, words, ARRAY_SIZE(words), err);
+
+	config->tier = i < 0 ? config->tier : (enum engine_tier)i;
+	return MIN(i, 0);
+}
+
 /* FILE or FILE,readonly; other commas belong to the name. */
 static int set_disk(struct config *config, const char *value, struct error *err)
 {
@@ -358,6 +369,9 @@ static const struct option options[] = {
 	  "keep status flags at faults even where nothing reads them; slower" },
 	{ "code-cache", "SIZE", false, set_code_cache, 0,
 	  "memory for decoded and translated code, 2M to 1G (default 192M)" },
+	{ "tier", "both|compact|inline", false, set_tier, 0,
+	  "how guest code is translated: compact, inline where it is hot\n"
+	  "(both, the default), or always the one way" },
 };
 
 /* The value of an option without a function of its own. */

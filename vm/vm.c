@@ -461,6 +461,7 @@ static int create_engine(struct vm *vm, struct error *err)
 		.stats = vm->config->stats,
 		.exact_flags = vm->config->exact_flags,
 		.code_cache_bytes = vm->config->code_cache_bytes,
+		.tier = vm->config->tier,
 	};
 	const struct vcpus_events events = { on_vcpu_stopped, on_vcpus_parked, vm };
 	int ret = vm->ops->create(&vm->engine, &config, err);

@@ -6,9 +6,8 @@
 
 #include "cpu/jit/cache.h"
 #include "cpu/jit/cold.h"
+#include "cpu/jit/compact.h"
 #include "cpu/mmu/mmu.h"
-
-#define RANGE_MAX_BYTES 128 /* so that few ranges cross pages */
 
 /* The groups that may still grow, while they are being found. */
 struct finder {
@@ -25,7 +24,7 @@ static bool is_plain_operand(const struct gen *g, const struct insn *insn)
 	return gen_row_is_general(row) && (insn->flags & INSN_MEM) && (insn->flags & INSN_FLAT) &&
 	       insn->index == REG_NONE && insn->base < REG_OFFSET(16) &&
 	       insn->base != REG_OFFSET(RSP) && insn->mem_bytes &&
-	       insn->mem_bytes <= RANGE_MAX_BYTES && insn->disp >= -GROUP_REACH_MAX_BYTES &&
+	       insn->mem_bytes <= BASE_MAX_BYTES && insn->disp >= -GROUP_REACH_MAX_BYTES &&
 	       insn->disp <= GROUP_REACH_MAX_BYTES;
 }
 
@@ -58,7 +57,7 @@ static void join(struct finder *f, unsigned n, const struct insn *insn, const st
 		f->active[reg] == BASE_NONE ? NULL : &bases->group[f->active[reg]];
 	int64_t low = f->moved[reg] + insn->disp, high = low + insn->mem_bytes;
 
-	if (group && MAX(group->high, high) - MIN(group->low, low) > RANGE_MAX_BYTES)
+	if (group && MAX(group->high, high) - MIN(group->low, low) > BASE_MAX_BYTES)
 		group = NULL;
 	if (!group) {
 		group = begin_group(f, reg);
@@ -197,14 +196,13 @@ static bool is_homed(const struct base_group *group)
 	return gen_is_homed(group->reg);
 }
 
-/* R11 = what a group is reached by, of what gen_probe has found. */
-static void take_found(struct gen *g, const struct base_group *group)
+void base_take(struct gen *g, bool is_homed, bool writes)
 {
-	if (is_homed(group)) {
+	if (is_homed) {
 		gen_host_page(g);
 		emit_lea(&g->e, 8, R11, mem_index(R9, R10, 0, 0));
 	} else {
-		gen_addend(g, R11, group->writes);
+		gen_addend(g, R11, writes);
 	}
 }
 
@@ -214,6 +212,8 @@ static void check_range(struct gen *g, unsigned id)
 	int32_t low = group->low - g->bases.moved[g->n];
 	unsigned bytes = (unsigned)(group->high - group->low);
 	const uint8_t *again;
+	uint64_t range, writes = (group->writes ? GROUP_WRITES : 0) |
+				 (writes_memory(&g->jit->decoded[g->n]) ? GROUP_WRITES_FIRST : 0);
 
 	/* The slow way would come back behind this check, without it. */
 	g->e.failed |= g->colds != g->first_cold;
@@ -221,13 +221,13 @@ static void check_range(struct gen *g, unsigned id)
 	base_spare(g);
 	again = g->e.at;
 	gen_sum(g, R9, group->reg, low);
-	gen_probe(g, low || is_homed(group) ? R9 : gen_pinned(group->reg), bytes, group->writes);
-	cold_fit(g, emit_jcc(&g->e, COND_A, false), again,
-		 group_pack(
-			 low, bytes, group->reg,
-			 (group->writes ? GROUP_WRITES : 0) |
-				 (writes_memory(&g->jit->decoded[g->n]) ? GROUP_WRITES_FIRST : 0)));
-	take_found(g, group);
+	range = group_pack(low, compact_range(g, bytes), group->reg, writes);
+	if (!compact_probe_base(g, is_homed(group), again, range)) {
+		gen_probe(g, low || is_homed(group) ? R9 : gen_pinned(group->reg), bytes,
+			  group->writes);
+		cold_fit(g, emit_jcc(&g->e, COND_A, false), again, range);
+		base_take(g, is_homed(group), group->writes);
+	}
 	g->bases.checked |= 1u << id;
 	g->groups.r11 = (uint8_t)id;
 }

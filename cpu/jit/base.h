@@ -16,7 +16,8 @@
 
 struct gen;
 
-#define BASE_NONE 0xff
+#define BASE_NONE      0xff
+#define BASE_MAX_BYTES 128 /* of a range, so that few cross pages */
 
 struct base_group {
 	uint8_t reg;
@@ -42,6 +43,8 @@ void base_find(struct gen *g);
 void base_spare(struct gen *g);
 /* The group that R11 alone has, or BASE_NONE. */
 unsigned base_in_r11(const struct gen *g);
+/* R11 = what a group is reached by, of what gen_probe has found for R9. */
+void base_take(struct gen *g, bool is_homed, bool writes);
 /* Between R11 and a group's anchor; nothing else. */
 void base_keep(struct gen *g, unsigned group);
 void base_load(struct gen *g, unsigned group);

@@ -43,6 +43,7 @@ int jit_create(struct jit **out, const struct engine_config *config)
 	jit->counts = config->stats;
 	jit->has_exact_flags = config->exact_flags;
 	jit->is_amd = config->vendor == CPU_AMD;
+	jit->tier = config->tier;
 	ZydisDecoderInit(&jit->zydis, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
 	ZydisDecoderInit(&jit->zydis_32, ZYDIS_MACHINE_MODE_LEGACY_32, ZYDIS_STACK_WIDTH_32);
 	gen_rows_index(jit);
@@ -176,15 +177,22 @@ void jit_translate(struct jit *jit, struct block *block, const uint8_t *arena)
 	uint64_t hot_bytes;
 
 	jit->arena = arena;
+	if (!block->code)
+		block->jit.is_compact = jit->tier != ENGINE_TIER_INLINE;
 	jit->next_fit = block->region * jit->size.fits + region->fits;
 	jit->next_far = block->region * jit->size.fars + region->fars;
+	jit->next_way = block->region * jit->size.ways + region->ways;
 	if (!gen_block(jit, block, &region->hot, &region->cold))
 		return;
 	publish_sites(jit, region, before.hot.at);
+	__atomic_store_n(&region->ways, region->ways + jit->gen.ways, __ATOMIC_RELEASE);
 	publish_start(jit, &before, block);
 	region->fits += jit->gen.fits;
 	region->fars += jit->gen.fars;
 	jit->stats.blocks++;
+	block->jit.is_compact = jit->gen.is_compact && jit->gen.has_shared;
+	jit->stats.anew += block->code != NULL;
+	jit->stats.compact += block->jit.is_compact;
 	jit->stats.bytes_in += code_bytes(block);
 	hot_bytes = (uint64_t)(region->hot.at - before.hot.at) - jit->gen.counting_bytes;
 	jit->stats.bytes_out += hot_bytes + (uint64_t)(region->cold.at - before.cold.at);
@@ -210,7 +218,7 @@ void jit_unlink(const struct jit *jit, const struct jit_link *link)
  * The code may still run to its end, and what it jumps to then may have changed by that time to
  * what wants the flags elsewhere: its jumps look. Before its entries, one of which may be a jump.
  */
-static void unlink_all(const struct jit *jit, const struct jit_code *code)
+void jit_unlink_all(const struct jit *jit, const struct jit_code *code)
 {
 	for (unsigned i = 0; i < JIT_LINKS; i++)
 		if (code->link[i].keeps_flags)
@@ -223,20 +231,10 @@ void jit_block_dropped(const struct jit *jit, const struct block *block)
 
 	if (!block->code)
 		return;
-	unlink_all(jit, code);
+	jit_unlink_all(jit, code);
 	emit_patch_call(code->entry, jit->thunk[THUNK_BAIL]);
 	if (code->flags_entry != code->entry)
 		emit_patch_call(code->flags_entry, jit->storing_thunk[THUNK_BAIL]);
-}
-
-void jit_keep_links(struct jit *jit, unsigned region, const struct jit_code *before)
-{
-	struct jit_region *r = &jit->region[region];
-
-	memcpy(&jit->replaced[region * jit->size.replaced + r->replaced], before->link,
-	       sizeof(before->link));
-	r->replaced += JIT_LINKS;
-	unlink_all(jit, before);
 }
 
 void jit_replace(const struct jit_code *before, const struct jit_code *now)
@@ -244,12 +242,6 @@ void jit_replace(const struct jit_code *before, const struct jit_code *now)
 	emit_patch_jmp(before->entry, now->entry);
 	if (before->flags_entry != before->entry)
 		emit_patch_jmp(before->flags_entry, now->flags_entry);
-}
-
-bool jit_can_translate_anew(const struct jit *jit, unsigned region)
-{
-	return region_has_room(jit, region) &&
-	       jit->size.replaced - jit->region[region].replaced >= JIT_LINKS;
 }
 
 const struct jit_link *jit_find_link(const struct block *block, const uint8_t *from)
@@ -260,15 +252,25 @@ const struct jit_link *jit_find_link(const struct block *block, const uint8_t *f
 	return NULL;
 }
 
-const struct jit_link *jit_find_replaced(const struct jit *jit, const uint8_t *from)
+/* What stands for a Jcc is in the cold part, for a JMP in the hot one: of each there is one. */
+const struct jit_link *jit_find_same_link(const struct jit *jit, const struct block *block,
+					  const uint8_t *from)
 {
-	unsigned region = region_of(jit, from);
-	const struct jit_link *links = &jit->replaced[region * jit->size.replaced];
+	bool is_conditional = (size_t)(from - jit->executable) > jit->hot_bytes;
 
-	for (uint32_t i = jit->region[region].replaced; i-- > 0;)
-		if (links[i].from == from)
-			return &links[i];
-	return NULL;
+	return &block->jit.link[block->jit.link[0].is_conditional != is_conditional];
+}
+
+void jit_relink(const struct jit_link *link, const struct jit_code *before,
+		const struct block *target)
+{
+	const uint8_t *to;
+
+	if (!link->site)
+		return;
+	to = link->is_conditional ? emit_target(link->site) : emit_patched_jmp(link->site);
+	if (to == before->entry || to == before->flags_entry)
+		jit_patch_link(link, target);
 }
 
 void jit_patch_link(const struct jit_link *link, const struct block *target)

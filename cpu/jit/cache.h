@@ -5,6 +5,7 @@
 #ifndef CPU_JIT_CACHE_H
 #define CPU_JIT_CACHE_H
 
+#include "cpu/jit/compact.h"
 #include "cpu/jit/dispatch.h"
 #include "cpu/jit/fault.h"
 #include "cpu/jit/jit.h"
@@ -16,6 +17,29 @@ struct decoded {
 	ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
 };
 
+/*
+ * What a call of shared code belongs to, for where that fails (cpu/jit/compact.h), in the order of
+ * the calls.
+ */
+struct jit_way {
+	union {
+		const struct insn *insn; /* whose handler is run */
+		struct jit_fit *fit;     /* the check of a group */
+	};
+	const uint8_t *from; /* where the call returns to */
+	const uint8_t *on;   /* where the code goes on behind the instruction */
+	/* Guest RSP is so far from HOST_RSP_HOME at the call, and there: gen_move_stack. */
+	int32_t ahead;
+	int64_t ahead_after;
+	uint16_t r11;    /* the field of struct cpu that R11 has there */
+	uint16_t spares; /* the field that R11 is to be kept in until then, or 0 */
+	uint8_t flags;   /* WAY_ */
+};
+
+#define WAY_LAST   1 /* the instruction ends its block: `on` has no meaning */
+#define WAY_FLAGS  2 /* status flags are to be in the host's then */
+#define WAY_VECTOR 4 /* and the vector registers live */
+
 struct jit {
 	/* The same memory, writable and executable. */
 	uint8_t *writable, *executable;
@@ -26,6 +50,7 @@ struct jit {
 	bool counts;          /* translations count what they execute */
 	bool has_exact_flags; /* no flag is ever dead */
 	bool is_amd;          /* the vendor whose ways the model has */
+	enum engine_tier tier;
 	const uint8_t *arena; /* of the block that is being translated */
 	struct jit_stats stats;
 	/* What all blocks share, at the start of the memory: cold_emit_shared. */
@@ -43,14 +68,16 @@ struct jit {
 	 * returns. Flags are in cpu->status, R10 = distance of its struct far_target from
 	 * cpu->jit.far. */
 	const uint8_t *far;
+	struct compact_code compact;
 	uint8_t *shared_end;
 	/* Tables, each with a part for each region. */
 	struct fault_site *sites; /* copied instructions that may fault: cpu/jit/fault.h */
 	struct jit_fit *fits;
 	struct jit_far *fars;
 	struct jit_start *starts;
-	struct jit_link *replaced;    /* links of code that was, which may still run to its end */
-	uint32_t next_fit, next_far;  /* where the block that is being translated puts its own */
+	struct jit_way *ways;
+	uint32_t next_fit, next_far; /* where the block that is being translated puts its own */
+	uint32_t next_way;
 	ZydisDecoder zydis, zydis_32; /* of 64-bit code, of 32-bit code */
 	const struct gen_row *row[ZYDIS_MNEMONIC_MAX_VALUE + 1];
 	/* For the one translation that there is at a time. */

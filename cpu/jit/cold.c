@@ -6,6 +6,7 @@
 
 #include "cpu/decode/decode.h"
 #include "cpu/jit/cache.h"
+#include "cpu/jit/compact.h"
 #include "cpu/jit/dispatch.h"
 
 /* --- what all blocks share -----------------------------------------------------------------------
@@ -25,18 +26,30 @@ static bool takes_insn(enum jit_thunk thunk)
 
 #define RETURN_BYTES sizeof(void *)
 
-/* ... its address is on the stack: cpu/jit/enter.h. The others are jumped to. */
-static bool is_called(enum jit_thunk thunk)
+/* ... whose addresses are on the stack: cpu/jit/enter.h. Others are jumped to from blocks. */
+static unsigned calls_before(enum jit_thunk thunk)
 {
-	return thunk == THUNK_HANDLER || thunk == THUNK_HANDLER_VECTOR || thunk == THUNK_LINK ||
-	       thunk == THUNK_POLL || thunk == THUNK_BAIL;
+	switch (thunk) {
+	case THUNK_HANDLER:
+	case THUNK_HANDLER_VECTOR:
+	case THUNK_LINK:
+	case THUNK_POLL:
+	case THUNK_BAIL:
+	case THUNK_SLOW:
+	case THUNK_MISFIT:
+		return 1;
+	case THUNK_SAMPLE:
+		return 2;
+	default:
+		return 0;
+	}
 }
 
 static const uint8_t *emit_way_out(struct emitter *e, enum jit_thunk thunk, bool stores_status)
 {
 	const uint8_t *start = e->at;
 
-	e->pushed_bytes = is_called(thunk) ? RETURN_BYTES : 0;
+	e->pushed_bytes = (unsigned)(calls_before(thunk) * RETURN_BYTES);
 	if (stores_status)
 		gen_status_store(e, R10);
 	if (takes_insn(thunk))
@@ -131,6 +144,7 @@ void cold_emit_shared(struct jit *jit, uint8_t *end)
 	emit_ret(&e);
 	emit_shared_fit(jit, &e);
 	emit_shared_far(jit, &e);
+	compact_emit_shared(jit, &e);
 	jit->shared_end = e.at;
 }
 
@@ -176,7 +190,7 @@ static unsigned wanted_r11(const struct gen *g)
 void cold_set_back(struct gen *g, unsigned first)
 {
 	for (unsigned i = first; i < g->colds; i++) {
-		if (g->cold[i].kind == COLD_FIT)
+		if (g->cold[i].kind == COLD_FIT || g->cold[i].kind == COLD_WAY_FIT)
 			continue;
 		g->cold[i].back = g->e.at;
 		g->cold[i].loads_flags = (g->where & IN_HOST) && g->live_after;
@@ -269,21 +283,90 @@ static void emit_link(struct gen *g, struct jit_link *link)
 	link->from = jit_executable(g->jit, g->e.at);
 }
 
-static void emit_fit(struct gen *g, const struct cold *cold)
+void cold_way(struct gen *g)
+{
+	struct cold *cold = put_off(g, COLD_WAY, (struct emit_jump){ NULL, 0 });
+
+	if (!cold)
+		return;
+	cold->code = g->e.at;
+	cold->is_last = g->is_last;
+}
+
+void cold_way_fit(struct gen *g, const uint8_t *again, uint64_t range)
+{
+	struct cold *cold = put_off(g, COLD_WAY_FIT, (struct emit_jump){ NULL, 0 });
+
+	if (!cold)
+		return;
+	cold->code = g->e.at;
+	cold->back = again;
+	cold->range = range;
+}
+
+static struct jit_way *add_way(struct gen *g, const struct cold *cold)
+{
+	struct jit_way *way = &g->jit->ways[g->jit->next_way + g->ways++];
+
+	*way = (struct jit_way){ .from = jit_executable(g->jit, cold->code) };
+	return way;
+}
+
+static uint16_t field_of_anchor(unsigned group)
+{
+	return (uint16_t)(offsetof(struct cpu, jit.anchor) + group * sizeof(uint64_t));
+}
+
+/* R11 = nothing of meaning, at times. */
+static uint16_t field_of_r11(const struct cold *cold)
+{
+	if (cold->r11 == R11_FREE)
+		return offsetof(struct cpu, gpr);
+	if (cold->r11 != R11_STACK)
+		return field_of_anchor(cold->r11);
+	return (uint16_t)(offsetof(struct cpu, jit.stack) +
+			  cold->tlb_class * sizeof(struct jit_stack) +
+			  offsetof(struct jit_stack, delta));
+}
+
+static void note_way(struct gen *g, const struct cold *cold)
+{
+	struct jit_way *way = add_way(g, cold);
+
+	way->insn = cold->insn;
+	way->on = jit_executable(g->jit, cold->back);
+	way->ahead = cold->ahead;
+	way->ahead_after = cold->ahead_after;
+	way->r11 = field_of_r11(cold);
+	if (cold->spares != BASE_NONE)
+		way->spares = field_of_anchor(cold->spares);
+	way->flags =
+		(uint8_t)((cold->is_last ? WAY_LAST : 0) | (cold->loads_flags ? WAY_FLAGS : 0) |
+			  (cold->is_vector ? WAY_VECTOR : 0));
+}
+
+static struct jit_fit *add_fit(struct gen *g, const struct cold *cold)
 {
 	struct jit *jit = g->jit;
-	uint32_t n = jit->next_fit + g->fits++;
+	struct jit_fit *fit = &jit->fits[jit->next_fit + g->fits++];
 	bool is_linked = gen_is_linked((int64_t)g->page_offset + cold->insn->start);
 
-	jit->fits[n] = (struct jit_fit){
+	*fit = (struct jit_fit){
 		.crossing = jit_executable(jit, is_linked ? jit->cross : jit->misfit),
 		.check = jit_executable(jit, cold->back),
 		/* The vector registers are not live any more then: the code cannot go on. */
 		.range = cold->range | (cold->is_vector ? GROUP_GIVE_UP : 0),
 		.insn = cold->insn,
 	};
-	emit_mov_ri(&g->e, R10, n * sizeof(*jit->fits));
-	emit_jmp_to(&g->e, jit->fit);
+	return fit;
+}
+
+static void emit_fit(struct gen *g, const struct cold *cold)
+{
+	const struct jit_fit *fit = add_fit(g, cold);
+
+	emit_mov_ri(&g->e, R10, (uint64_t)((const uint8_t *)fit - (const uint8_t *)g->jit->fits));
+	emit_jmp_to(&g->e, g->jit->fit);
 }
 
 /* --- jumps ---------------------------------------------------------------------------------------
@@ -411,6 +494,14 @@ void cold_emit(struct gen *g)
 	for (unsigned i = 0; i < g->colds && !g->e.failed; i++) {
 		struct cold cold = g->cold[i];
 
+		if (cold.kind == COLD_WAY) {
+			note_way(g, &cold);
+			continue;
+		}
+		if (cold.kind == COLD_WAY_FIT) {
+			add_way(g, &cold)->fit = add_fit(g, &cold);
+			continue;
+		}
 		if (i && is_same_way(&cold, &g->cold[i - 1])) {
 			g->cold[i].code = g->cold[i - 1].code;
 			emit_land_at(&g->e, cold.from, g->cold[i].code);
@@ -439,6 +530,9 @@ void cold_emit(struct gen *g)
 			break;
 		case COLD_LINK:
 			emit_link(g, cold.link);
+			break;
+		case COLD_WAY:
+		case COLD_WAY_FIT:
 			break;
 		}
 	}

@@ -16,6 +16,13 @@ void cold_set_back(struct gen *g, unsigned first);
 /* The check of a group jumps `from` there where it fails; it is at `again`. */
 void cold_fit(struct gen *g, struct emit_jump from, const uint8_t *again, uint64_t range);
 
+/*
+ * A call of shared code has just been emitted, which goes the slow way where it fails: that of the
+ * instruction, or that of a group whose check is at `again`.
+ */
+void cold_way(struct gen *g);
+void cold_way_fit(struct gen *g, const uint8_t *again, uint64_t range);
+
 /* Emits all that has been put off. */
 void cold_emit(struct gen *g);
 

@@ -373,16 +373,29 @@ static bool find_range(struct cpu *cpu, const struct insn *insn, gva_t addr, uin
 	return find_tags(cpu, addr, writes);
 }
 
+static unsigned range_register(uint64_t range)
+{
+	return bits(range, GROUP_REG_SHIFT + 3, GROUP_REG_SHIFT);
+}
+
+static gva_t range_address(const struct cpu *cpu, uint64_t range)
+{
+	return cpu->gpr[range_register(range)] + (uint64_t)(int32_t)range;
+}
+
+static bool is_crossing(const struct cpu *cpu, uint64_t range)
+{
+	return range_address(cpu, range) % PAGE_BYTES + group_bytes(range) > PAGE_BYTES;
+}
+
 const void *jit_fit(struct cpu *cpu, const struct jit_fit *fit)
 {
 	const struct insn *insn = fit->insn;
 	uint64_t range = fit->range;
-	unsigned reg = bits(range, GROUP_REG_SHIFT + 3, GROUP_REG_SHIFT);
-	uint64_t bytes = bits(range, GROUP_REG_SHIFT - 1, GROUP_BYTES_SHIFT);
-	gva_t addr = cpu->gpr[reg] + (uint64_t)(int32_t)range;
-	bool is_crossing = addr % PAGE_BYTES + bytes > PAGE_BYTES;
-	bool fits = !is_crossing &&
-		    (reg == RSP ? find_stack(cpu, addr) : find_range(cpu, insn, addr, range));
+	gva_t addr = range_address(cpu, range);
+	bool fits = !is_crossing(cpu, range) &&
+		    (range_register(range) == RSP ? find_stack(cpu, addr)
+						  : find_range(cpu, insn, addr, range));
 
 	if (fits && !(range & GROUP_GIVE_UP))
 		return fit->check;
@@ -390,6 +403,17 @@ const void *jit_fit(struct cpu *cpu, const struct jit_fit *fit)
 		count_misfit(cpu, insn);
 	interpret_rest(cpu, insn);
 	return jit_next(cpu);
+}
+
+const void *jit_misfit(struct cpu *cpu, const uint8_t *back)
+{
+	const struct jit *jit = cpu->soft->jit;
+	struct jit_fit *fit = jit_find_way(cpu, back)->fit;
+	const uint8_t *crossing = __atomic_load_n(&fit->crossing, __ATOMIC_ACQUIRE);
+
+	if (!is_crossing(cpu, fit->range) || crossing == jit_executable(jit, jit->misfit))
+		return jit_fit(cpu, fit);
+	return crossing == jit_executable(jit, jit->cross) ? jit_cross(cpu, fit) : crossing;
 }
 
 /* Code at the instruction that has no groups; RIP is there. */

@@ -52,6 +52,8 @@ struct far_target {
 
 _Static_assert(sizeof(struct far_target) == 1 << FAR_BITS, "translated code scales");
 
+struct jit_way;
+
 /* Sets what depends on RIP, mode and address space. Before code is entered from C. */
 void jit_arrive(struct cpu *cpu);
 
@@ -99,6 +101,19 @@ struct jit_fit {
  * raises.
  */
 const void *jit_fit(struct cpu *cpu, const struct jit_fit *fit);
+
+/* The same for a group whose check is shared code, called from before `back`. */
+const void *jit_misfit(struct cpu *cpu, const uint8_t *back);
+
+/*
+ * What the call of shared code belongs to that returns to `back`; and before the instruction is
+ * done in another way: R11 is `r11`, which may have to be kept.
+ */
+const struct jit_way *jit_find_way(const struct cpu *cpu, const uint8_t *back);
+const struct jit_way *jit_take_way(struct cpu *cpu, const uint8_t *back, uint64_t r11);
+
+/* Shared code was called from before `back`, and it was the turn of this call to be looked at. */
+void jit_sample(struct cpu *cpu, const uint8_t *back);
 
 /* The group crosses into another page: the same for the code without groups. */
 const void *jit_cross(struct cpu *cpu, struct jit_fit *fit);

@@ -543,6 +543,11 @@ static bool is_next(const uint8_t *at, const uint8_t *target)
 				 !memcmp(end, nops[target - end - 1], (size_t)(target - end)));
 }
 
+const uint8_t *emit_patched_jmp(const uint8_t *at)
+{
+	return *at == JMP_NEAR ? emit_target(at + 1) : NULL;
+}
+
 void emit_patch_jmp(uint8_t *at, const uint8_t *target)
 {
 	if (is_next(at, target))

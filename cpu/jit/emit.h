@@ -187,6 +187,7 @@ void emit_align(struct emitter *e, unsigned power_of_two, unsigned offset);
 void emit_patchable(struct emitter *e);
 /* To what comes next in memory it is a NOP. */
 void emit_patch_jmp(uint8_t *at, const uint8_t *target);
+const uint8_t *emit_patched_jmp(const uint8_t *at); /* where it goes; NULL: it is a CALL */
 void emit_patch_call(uint8_t *at, const uint8_t *target);
 void emit_bytes(struct emitter *e, const void *bytes, unsigned len);
 

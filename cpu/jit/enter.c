@@ -5,6 +5,7 @@
  */
 #include "cpu/jit/enter.h"
 
+#include "cpu/jit/cache.h"
 #include "cpu/jit/dispatch.h"
 
 _Static_assert(CPU_HOST_RSP - offsetof(struct cpu, gpr[R8]) <= 128 &&
@@ -22,6 +23,9 @@ extern const uint8_t thunk_bail[] __asm__("jit_thunk_bail");
 extern const uint8_t thunk_fit[] __asm__("jit_thunk_fit");
 extern const uint8_t thunk_cross[] __asm__("jit_thunk_cross");
 extern const uint8_t thunk_far[] __asm__("jit_thunk_far");
+extern const uint8_t thunk_slow[] __asm__("jit_thunk_slow");
+extern const uint8_t thunk_misfit[] __asm__("jit_thunk_misfit");
+extern const uint8_t thunk_sample[] __asm__("jit_thunk_sample");
 extern const uint8_t thunk_stop[] __asm__("jit_thunk_stop");
 
 void jit_set_thunks(struct cpu *cpu)
@@ -36,6 +40,9 @@ void jit_set_thunks(struct cpu *cpu)
 	cpu->jit.thunk[THUNK_FIT] = thunk_fit;
 	cpu->jit.thunk[THUNK_CROSS] = thunk_cross;
 	cpu->jit.thunk[THUNK_FAR] = thunk_far;
+	cpu->jit.thunk[THUNK_SLOW] = thunk_slow;
+	cpu->jit.thunk[THUNK_MISFIT] = thunk_misfit;
+	cpu->jit.thunk[THUNK_SAMPLE] = thunk_sample;
 	cpu->jit.thunk[THUNK_STOP] = thunk_stop;
 }
 
@@ -78,15 +85,16 @@ void jit_set_thunks(struct cpu *cpu)
 #define LOAD_XMMS    EACH_VECTOR(LOAD_XMM)
 
 /* Of the instruction at R9; leaves its block if it says so. */
-#define RUN_HANDLER                                              \
-	TO_C "incq %c[handlers](%%rbx)\n\t"                      \
-	     "mov %%r9, %c[block_end](%%rbx)\n\t" /* not NULL */ \
+#define RUN_HANDLER TO_C RUN_INSN
+#define RUN_INSN                                                 \
+	"incq %c[handlers](%%rbx)\n\t"                           \
+	"mov %%r9, %c[block_end](%%rbx)\n\t" /* not NULL */      \
 		CALL_HANDLER "cmpq $0, %c[block_end](%%rbx)\n\t" \
-	     "je leave_after_insn\n\t"                           \
-	     "mov %c[rflags](%%rbx), %%r10d\n\t"                 \
-	     "or $%c[not_if], %%r10d\n\t"                        \
-	     "test %%r10d, %c[attention](%%rbx)\n\t"             \
-	     "jnz leave_after_insn\n\t"
+	"je leave_after_insn\n\t"                                \
+	"mov %c[rflags](%%rbx), %%r10d\n\t"                      \
+	"or $%c[not_if], %%r10d\n\t"                             \
+	"test %%r10d, %c[attention](%%rbx)\n\t"                  \
+	"jnz leave_after_insn\n\t"
 #define CALL_HANDLER                                    \
 	"mov %%r9, %c[insn](%%rbx)\n\t"                 \
 	"movzwl %c[insn_page_offset](%%r9), %%r10d\n\t" \
@@ -104,11 +112,16 @@ void jit_set_thunks(struct cpu *cpu)
 	[handlers] AT(stats.count[STAT_LEFT_HANDLER]), [insn] AT(insn), \
 	[block_end] AT(block_end), [attention] AT(attention), \
 	[cpu] "i"(-(int)CPU_HOST_RSP), [host_stack] AT(jit.host_stack), \
-	[stop] AT(jit.stop), [code_page] AT(jit.code_page), \
-	[ready] AT(vector.ready), [ymm] AT(vector.ymm), [has_avx] AT(jit.has_avx), [has_upper] AT(jit.has_upper), \
+	[code_page] AT(jit.code_page), [ready] AT(vector.ready), \
 	[insn_exec] "i"(offsetof(struct insn, exec)), \
-	[insn_page_offset] "i"(offsetof(struct insn, page_offset)), \
-	[insn_next] "i"(offsetof(struct insn, next)), [not_if] "i"(~(int)RFLAGS_IF)
+	[insn_page_offset] "i"(offsetof(struct insn, page_offset)), [not_if] "i"(~(int)RFLAGS_IF)
+#define MORE_OPERANDS \
+	[stop] AT(jit.stop), [ymm] AT(vector.ymm), [has_avx] AT(jit.has_avx), [has_upper] AT(jit.has_upper), \
+	[insn_next] "i"(offsetof(struct insn, next))
+#define WAY_OPERANDS \
+	[way_on] "i"(offsetof(struct jit_way, on)), \
+	[way_r11] "i"(offsetof(struct jit_way, r11)), [way_ahead] "i"(offsetof(struct jit_way, ahead_after))
+#define FLAG_OPERANDS [way_flags] "i"(offsetof(struct jit_way, flags)), [status] AT(status)
 // clang-format on
 
 __attribute__((used)) static void thunks(void)
@@ -143,7 +156,8 @@ __attribute__((used)) static void thunks(void)
 		"jmp leave\n"
 
 		".globl jit_thunk_handler_last\n"
-		"jit_thunk_handler_last:\n\t" TO_C "incq %c[handlers](%%rbx)\n\t" CALL_HANDLER
+		"jit_thunk_handler_last:\n\t" TO_C "run_last:\n\t"
+		"incq %c[handlers](%%rbx)\n\t" CALL_HANDLER
 			/* at RIP */
 			CPU_TO_RDI "call jit_next\n\t"
 		"go_or_leave:\n\t"
@@ -152,7 +166,7 @@ __attribute__((used)) static void thunks(void)
 		"mov %%rax, %%r9\n\t"
 		"jmp go\n"
 		:
-		: OPERANDS);
+		: OPERANDS, MORE_OPERANDS);
 }
 
 /* To other blocks, and out. */
@@ -197,15 +211,19 @@ __attribute__((used)) static void branch_thunks(void)
 		"jit_thunk_cross:\n\t" TO_C "mov %%r9, %%rsi\n\t" CPU_TO_RDI "call jit_cross\n\t"
 		"jmp go_or_leave\n"
 		:
-		: OPERANDS);
+		: OPERANDS, MORE_OPERANDS);
 }
 
 /* Those that have to do with the vector registers. */
 __attribute__((used)) static void vector_thunks(void)
 {
 	__asm__ volatile(".globl jit_thunk_handler_vector\n"
-			 "jit_thunk_handler_vector:\n\t" PUT_BY RUN_HANDLER CPU_TO_RDI
-			 "call jit_prepare_vectors\n\t"
+			 "jit_thunk_handler_vector:\n\t" PUT_BY RUN_HANDLER
+			 "call load_vectors\n\t" FROM_C RETURN
+
+			 "load_vectors:\n\t" /* called on the stack of C */
+			 "sub $8, %%rsp\n\t" CPU_TO_RDI "call jit_prepare_vectors\n\t"
+			 "add $8, %%rsp\n\t"
 			 "mov %%al, %c[ready](%%rbx)\n\t"
 			 "test %%al, %%al\n\t"
 			 "jz 2f\n\t"
@@ -214,7 +232,8 @@ __attribute__((used)) static void vector_thunks(void)
 			 "vzeroupper\n\t"
 			 "cmpb $0, %c[has_upper](%%rbx)\n\t"
 			 "je 1f\n\t" LOAD_YMMS "jmp 2f\n"
-			 "1:\n\t" LOAD_XMMS "2:\n\t" FROM_C RETURN
+			 "1:\n\t" LOAD_XMMS "2:\n\t"
+			 "ret\n"
 
 			 "store_vectors:\n\t"
 			 "movb $0, %c[ready](%%rbx)\n\t"
@@ -226,5 +245,68 @@ __attribute__((used)) static void vector_thunks(void)
 			 ".globl jit_thunk_fault\n"
 			 "jit_thunk_fault:\n\t" RUN_HANDLER "jmp leave_after_insn\n"
 			 :
+			 : OPERANDS, MORE_OPERANDS);
+}
+
+#define TEST_FLAG(flag, way) "testb $" #flag ", %c[way_flags](%%" way ")\n\t"
+#define TEST_WAY(flag, way)  TEST_FLAG(flag, way)
+#define TEST_LAST            TEST_WAY(WAY_LAST, "r12")
+#define TEST_VECTOR          TEST_WAY(WAY_VECTOR, "r12")
+#define TEST_FLAGS           TEST_WAY(WAY_FLAGS, "r9")
+
+/* Those that code shared by blocks goes to: what has called it is known by its address. */
+__attribute__((used)) static void shared_thunks(void)
+{
+	__asm__ volatile(".globl jit_thunk_slow\n"
+			 "jit_thunk_slow:\n\t"
+			 "pop %%r9\n\t" TO_C "mov %%r9, %%rsi\n\t"
+			 "mov %%r11, %%rdx\n\t" CPU_TO_RDI "call jit_take_way\n\t"
+			 "mov %%rax, %%r12\n\t"
+			 "mov (%%r12), %%r9\n\t" TEST_LAST "jnz run_last\n\t" RUN_INSN TEST_VECTOR
+			 "jz 1f\n\t"
+			 "call load_vectors\n"
+			 "1:\n\t"
+			 "mov %%r12, %%r9\n\t" FROM_C "sub %c[way_ahead](%%r9), %%r8\n\t"
+			 "movzwl %c[way_r11](%%r9), %%r10d\n\t"
+			 "mov %c[cpu](%%rsp, %%r10), %%r11\n\t" TEST_FLAGS "jz 2f\n\t"
+			 "mov %%rax, %%r10\n\t" /* gen_status_load */
+			 "movzwl %c[status](%%rsp), %%eax\n\t"
+			 "add $0x7f, %%al\n\t"
+			 "sahf\n\t"
+			 "mov %%r10, %%rax\n"
+			 "2:\n\t"
+			 "jmp *%c[way_on](%%r9)\n"
+			 :
+			 : OPERANDS, WAY_OPERANDS, FLAG_OPERANDS);
+}
+
+__attribute__((used)) static void more_shared_thunks(void)
+{
+	__asm__ volatile(".globl jit_thunk_misfit\n"
+			 "jit_thunk_misfit:\n\t"
+			 "pop %%r9\n\t" TO_C "mov %%r9, %%rsi\n\t" CPU_TO_RDI "call jit_misfit\n\t"
+			 "jmp go_or_leave\n"
+
+			 /* Both addresses that it returns to stay where they are, and below them is
+			    what it keeps. */
+			 ".globl jit_thunk_sample\n"
+			 "jit_thunk_sample:\n\t" PUT_BY PUT_BY "mov %%r9, -24(%%rsp)\n\t"
+			 "mov %%r10, -32(%%rsp)\n\t"
+			 "mov %%r11, -40(%%rsp)\n\t"
+			 "movzbl %c[ready](%%rsp), %%r9d\n\t"
+			 "mov %%r9, -48(%%rsp)\n\t" TO_C "mov -8(%%rbx), %%rsi\n\t" CPU_TO_RDI
+			 "call jit_sample\n\t"
+			 "cmpq $0, -48(%%rbx)\n\t"
+			 "je 1f\n\t"
+			 "call load_vectors\n"
+			 "1:\n\t" FROM_C "mov -24(%%rsp), %%r9\n\t"
+			 "mov -32(%%rsp), %%r10\n\t"
+			 "mov -40(%%rsp), %%r11\n\t"
+			 "lea -16(%%rsp), %%rsp\n\t"
+			 "ret\n"
+			 :
 			 : OPERANDS);
 }
+
+_Static_assert(offsetof(struct jit_way, insn) == 0, "it is found there");
+_Static_assert(CPU_CALLS >= 6, "room for what is kept while a sample is taken");

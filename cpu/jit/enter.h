@@ -21,6 +21,10 @@
  * THUNK_FIT           jump, R9 = struct jit_fit of a check that has failed: jit_fit
  * THUNK_CROSS         jump, the same: jit_cross
  * THUNK_BAIL          call, from an entry of a block whose code is void: looks again
+ * THUNK_SLOW          jump, from shared code that a block has called (cpu/jit/compact.h): runs the
+ *                     handler of the instruction that the call is for; goes on behind it
+ * THUNK_MISFIT        jump, the same where it is for a group: jit_misfit
+ * THUNK_SAMPLE        call, from such code: jit_sample; leaves all registers but flags as they are
  * THUNK_STOP          jump: leaves, RIP = cpu->jit.stop
  */
 #ifndef CPU_JIT_ENTER_H

@@ -5,6 +5,7 @@
 #include "cpu/jit/gen.h"
 
 #include "cpu/jit/cache.h"
+#include "cpu/jit/compact.h"
 #include "cpu/jit/translate.h"
 #include "cpu/mmu/mmu.h"
 
@@ -39,7 +40,8 @@ void gen_flags_store(struct gen *g)
 {
 	if (!g->live_before || g->where != IN_HOST)
 		return;
-	gen_status_store(&g->e, R9);
+	if (!compact_store_status(g))
+		gen_status_store(&g->e, R9);
 	g->where |= IN_STATUS;
 }
 
@@ -60,7 +62,8 @@ void gen_flags_load(struct gen *g)
 	if (g->where & IN_HOST)
 		return;
 	gen_take_r11(g);
-	gen_status_load(&g->e, R11);
+	if (!compact_load_status(g))
+		gen_status_load(&g->e, R11);
 	g->where |= IN_HOST;
 }
 
@@ -202,6 +205,8 @@ void gen_probe(struct gen *g, unsigned from, unsigned bytes, bool is_write)
 
 void gen_check(struct gen *g, unsigned bytes, bool is_write)
 {
+	if (compact_check(g, bytes, is_write))
+		return;
 	gen_probe(g, R9, bytes, is_write);
 	gen_slow_if(g, COND_A);
 	gen_host_page(g);
@@ -219,11 +224,14 @@ void gen_addend(struct gen *g, unsigned dst, bool is_write)
 	emit_mov_rm(&g->e, 8, dst, mem_gs(R10, way + (int32_t)offsetof(struct tlb_way, addend)));
 }
 
-bool gen_is_near(const struct insn *insn)
+bool gen_is_near(const struct gen *g)
 {
-	return (insn->flags & INSN_MEM) && (insn->flags & INSN_FLAT) && insn->addr_size == 8 &&
-	       insn->base < REG_OFFSET(16) && !gen_is_homed(insn->base / REG_OFFSET(1)) &&
-	       insn->index == REG_NONE && insn->disp == (int32_t)insn->disp;
+	const struct insn *insn = g->insn;
+
+	return !g->is_compact && (insn->flags & INSN_MEM) && (insn->flags & INSN_FLAT) &&
+	       insn->addr_size == 8 && insn->base < REG_OFFSET(16) &&
+	       !gen_is_homed(insn->base / REG_OFFSET(1)) && insn->index == REG_NONE &&
+	       insn->disp == (int32_t)insn->disp;
 }
 
 static struct host_mem check_near(struct gen *g, unsigned bytes, bool is_write)
@@ -241,7 +249,7 @@ static struct host_mem check_near(struct gen *g, unsigned bytes, bool is_write)
 bool gen_check_operand(struct gen *g, unsigned bytes, bool is_write, struct host_mem *mem)
 {
 	gen_flags_spare(g);
-	if (gen_is_near(g->insn)) {
+	if (gen_is_near(g)) {
 		*mem = check_near(g, bytes, is_write);
 		return true;
 	}

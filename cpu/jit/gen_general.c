@@ -153,7 +153,7 @@ static enum operand_place operand_place(const struct gen *g, const struct encodi
 		return STACK_MEMORY;
 	if (gen_is_based(g))
 		return BASE_MEMORY;
-	return gen_is_near(g->insn) ? NEAR_MEMORY : CHECKED_MEMORY;
+	return gen_is_near(g) ? NEAR_MEMORY : CHECKED_MEMORY;
 }
 
 /* Checks the memory operand; *mem is it. */

@@ -6,10 +6,10 @@
 
 #include "cpu/jit/cache.h"
 #include "cpu/jit/cold.h"
+#include "cpu/jit/compact.h"
 #include "cpu/mmu/mmu.h"
 
-#define WORD            8
-#define GROUP_MAX_BYTES 512 /* so that few ranges cross pages */
+#define WORD 8
 
 /* What an instruction does to the stack. */
 struct use {
@@ -227,6 +227,13 @@ static struct host_mem stack_field(const struct gen *g, size_t field)
 		       field);
 }
 
+struct emit_jump gen_probe_stack(struct gen *g, unsigned bytes)
+{
+	emit_alu_rm(&g->e, ALU_XOR, 8, R9, stack_field(g, offsetof(struct jit_stack, page)));
+	emit_alu_ri(&g->e, ALU_CMP, 8, R9, (int32_t)(PAGE_BYTES - bytes));
+	return emit_jcc(&g->e, COND_A, false);
+}
+
 void gen_load_delta_to(struct gen *g, unsigned reg)
 {
 	emit_mov_rm(&g->e, 8, reg, stack_field(g, offsetof(struct jit_stack, delta)));
@@ -238,6 +245,7 @@ static void check_group(struct gen *g, unsigned id)
 	int32_t low = groups->group[id].low - groups->moved[g->n];
 	uint32_t bytes = (uint32_t)(groups->group[id].high - groups->group[id].low);
 	const uint8_t *again;
+	uint64_t range;
 
 	/* The slow way would come back behind this check, without it. */
 	g->e.failed |= g->colds != g->first_cold;
@@ -246,12 +254,13 @@ static void check_group(struct gen *g, unsigned id)
 	base_spare(g);
 	again = g->e.at;
 	emit_lea(&g->e, 8, R9, mem_at(HOST_RSP_HOME, low));
-	emit_alu_rm(&g->e, ALU_XOR, 8, R9, stack_field(g, offsetof(struct jit_stack, page)));
-	emit_alu_ri(&g->e, ALU_CMP, 8, R9, (int32_t)(PAGE_BYTES - bytes));
-	cold_fit(g, emit_jcc(&g->e, COND_A, false), again,
-		 group_pack(low, bytes, RSP, GROUP_WRITES));
+	range = group_pack(low, compact_range(g, bytes), RSP, GROUP_WRITES);
+	groups->r11 = R11_STACK;
+	if (!compact_probe_stack(g, again, range)) {
+		cold_fit(g, gen_probe_stack(g, bytes), again, range);
+		groups->r11 = R11_FREE;
+	}
 	groups->checked = (uint8_t)id;
-	groups->r11 = R11_FREE;
 }
 
 void gen_check_early(struct gen *g)

@@ -14,11 +14,13 @@
 #define CPU_JIT_GROUP_H
 
 #include "cpu/block.h"
+#include "cpu/jit/emit.h"
 
 struct gen;
 struct decoded;
 
-#define GROUP_NONE 0xff
+#define GROUP_NONE      0xff
+#define GROUP_MAX_BYTES 512 /* of the stack, so that few ranges cross pages */
 
 /* What keeps every sum of a block's moves and displacements from overflow. */
 #define GROUP_MOVE_MAX_BYTES  4096      /* a register is elsewhere after more */
@@ -54,6 +56,9 @@ void group_find(struct gen *g, const uint8_t *live);
  * nothing else but set flags: *by. */
 bool group_is_move(const struct insn *insn, const struct decoded *d, int32_t *by);
 
+/* The check of a range alone: R9, its address, becomes nothing of meaning. Jumps if it fails. */
+struct emit_jump gen_probe_stack(struct gen *g, unsigned bytes);
+
 /*
  * What R11 is between instructions: the delta of the stack, what a group of cpu/jit/base.h is
  * reached by (its number), or nothing.
@@ -71,6 +76,11 @@ bool group_is_move(const struct insn *insn, const struct decoded *d, int32_t *by
 #define GROUP_WRITES       BIT(52)
 #define GROUP_WRITES_FIRST BIT(53)
 #define GROUP_GIVE_UP      BIT(63)
+
+static inline unsigned group_bytes(uint64_t range)
+{
+	return bits(range, GROUP_REG_SHIFT - 1, GROUP_BYTES_SHIFT);
+}
 
 static inline uint64_t group_pack(int32_t offset, uint32_t bytes, unsigned reg, uint64_t writes)
 {

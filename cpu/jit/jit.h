@@ -20,7 +20,8 @@ struct jit;
 /* What translations were made, and what they have executed. */
 struct jit_stats {
 	uint64_t blocks, bytes_in, bytes_out;
-	uint64_t bytes_hot; /* of bytes_out, in main paths */
+	uint64_t compact, anew; /* of blocks: compact ones; those that had other code before */
+	uint64_t bytes_hot;     /* of bytes_out, in main paths */
 };
 
 /* `config` is read here only. -ENOMEM; -EPERM where the host gives no executable memory. */
@@ -70,14 +71,16 @@ void jit_stop_nowhere(struct cpu *cpu);
 bool jit_has_room(const struct jit *jit, unsigned region);
 /* Makes block->code, if it can; the block is in `arena` (block_cache_arena). */
 void jit_translate(struct jit *jit, struct block *block, const uint8_t *arena);
-/* Whether there is room for a block's other code, and for what is kept of the one before. */
-bool jit_can_translate_anew(const struct jit *jit, unsigned region);
-/* A link by its `from`: of the block's code, of code that it had before. NULL: there is none. */
+/* A link of the block's code by its `from`. NULL: that is of code that it had before. */
 const struct jit_link *jit_find_link(const struct block *block, const uint8_t *from);
-const struct jit_link *jit_find_replaced(const struct jit *jit, const uint8_t *from);
-/* A block of the region is about to get other code: whoever runs the one before may still need its
- * links. */
-void jit_keep_links(struct jit *jit, unsigned region, const struct jit_code *before);
+/* The link of the block's code that leads where one of code that it had before leads. */
+const struct jit_link *jit_find_same_link(const struct jit *jit, const struct block *block,
+					  const uint8_t *from);
+/* A block is about to get other code: whoever runs the one before looks where it jumps to. */
+void jit_unlink_all(const struct jit *jit, const struct jit_code *code);
+/* A jump to the code that `target` had before goes to what it has now. */
+void jit_relink(const struct jit_link *link, const struct jit_code *before,
+		const struct block *target);
 /* Whoever enters the block by its code of before comes to the present one. */
 void jit_replace(const struct jit_code *before, const struct jit_code *now);
 /* Code of the block is not entered any more. */

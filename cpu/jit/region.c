@@ -19,7 +19,7 @@
 #define BYTES_PER_FIT   64
 #define BYTES_PER_FAR   128
 #define BYTES_PER_START 64
-#define REPLACED_MAX    512
+#define BYTES_PER_WAY   16
 
 static bool map_code(struct jit *jit)
 {
@@ -59,8 +59,8 @@ static bool map_tables(struct jit *jit)
 	jit->fits = region_map_table(BLOCK_REGIONS * size->fits * sizeof(*jit->fits));
 	jit->fars = region_map_table(BLOCK_REGIONS * size->fars * sizeof(*jit->fars));
 	jit->starts = region_map_table(BLOCK_REGIONS * size->starts * sizeof(*jit->starts));
-	jit->replaced = region_map_table(BLOCK_REGIONS * size->replaced * sizeof(*jit->replaced));
-	return jit->sites && jit->fits && jit->fars && jit->starts && jit->replaced;
+	jit->ways = region_map_table(BLOCK_REGIONS * size->ways * sizeof(*jit->ways));
+	return jit->sites && jit->fits && jit->fars && jit->starts && jit->ways;
 }
 
 bool region_create(struct jit *jit, size_t bytes)
@@ -74,7 +74,7 @@ bool region_create(struct jit *jit, size_t bytes)
 					  .fits = (uint32_t)(each / BYTES_PER_FIT),
 					  .fars = (uint32_t)(each / BYTES_PER_FAR),
 					  .starts = (uint32_t)(each / BYTES_PER_START),
-					  .replaced = REPLACED_MAX };
+					  .ways = (uint32_t)(each / BYTES_PER_WAY) };
 	return map_code(jit) && map_tables(jit);
 }
 
@@ -90,7 +90,7 @@ void region_destroy(struct jit *jit)
 	region_unmap_table(jit->fits, BLOCK_REGIONS * size->fits * sizeof(*jit->fits));
 	region_unmap_table(jit->fars, BLOCK_REGIONS * size->fars * sizeof(*jit->fars));
 	region_unmap_table(jit->starts, BLOCK_REGIONS * size->starts * sizeof(*jit->starts));
-	region_unmap_table(jit->replaced, BLOCK_REGIONS * size->replaced * sizeof(*jit->replaced));
+	region_unmap_table(jit->ways, BLOCK_REGIONS * size->ways * sizeof(*jit->ways));
 }
 
 static size_t first_hot(const struct jit *jit)
@@ -152,8 +152,8 @@ bool region_has_room(const struct jit *jit, unsigned region)
 
 	return is_roomy(&r->hot) && is_roomy(&r->cold) &&
 	       jit->size.sites - r->sites >= BLOCK_MAX_INSNS &&
-	       jit->size.fits - r->fits >= COLD_MAX && jit->size.fars - r->fars >= JIT_LINKS &&
-	       r->starts < jit->size.starts;
+	       jit->size.ways - r->ways >= COLD_MAX && jit->size.fits - r->fits >= COLD_MAX &&
+	       jit->size.fars - r->fars >= JIT_LINKS && r->starts < jit->size.starts;
 }
 
 const struct block *jit_caller(const struct jit *jit, const uint8_t *back)

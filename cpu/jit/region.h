@@ -17,14 +17,14 @@
 /* What a region has at most: bytes, and rows of the tables. */
 struct region_size {
 	size_t hot_bytes, cold_bytes;
-	uint32_t sites, fits, fars, starts, replaced;
+	uint32_t sites, fits, fars, starts, ways;
 };
 
 struct jit_region {
 	struct code_room hot, cold; /* what is free */
 	/* How many rows it has in each table, from its number times the most that it may have. */
-	uint32_t sites, starts; /* atomic */
-	uint32_t fits, fars, replaced;
+	uint32_t sites, starts, ways; /* atomic */
+	uint32_t fits, fars;
 };
 
 /* Where the two parts of a block's code begin, in the code cache, in the order of that. */

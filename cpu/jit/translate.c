@@ -183,7 +183,7 @@ static bool emit_natively(struct gen *g)
 {
 	uint8_t *at = g->e.at;
 	unsigned colds = g->colds, links = g->links, fars = g->fars, where = g->where;
-	unsigned sites = g->sites, ready = g->ready;
+	unsigned sites = g->sites, ready = g->ready, shared_insns = g->shared_insns;
 	unsigned checked = g->groups.checked, r11 = g->groups.r11;
 	unsigned based = g->bases.checked, kept = g->bases.kept;
 	int32_t ahead = g->groups.ahead;
@@ -201,6 +201,7 @@ static bool emit_natively(struct gen *g)
 	g->fars = fars;
 	g->sites = sites;
 	g->ready = (uint8_t)ready;
+	g->shared_insns = shared_insns;
 	g->where = (uint8_t)where;
 	g->groups.checked = (uint8_t)checked;
 	g->groups.r11 = (uint8_t)r11;
@@ -245,8 +246,7 @@ static uint8_t *emit_count(struct gen *g, enum stat stat)
 	return number;
 }
 
-/* Instructions from `code` to `end`. */
-static unsigned count_insns(const struct jit *jit, const uint8_t *code, const uint8_t *end)
+unsigned gen_count_insns(const struct jit *jit, const uint8_t *code, const uint8_t *end)
 {
 	ZydisDecodedInstruction insn;
 	unsigned n = 0;
@@ -269,12 +269,12 @@ void gen_jump_else(struct gen *g, int64_t target)
 	if (g->jit->counts)
 		number = emit_count(g, STAT_TRANSLATED_HOST);
 	g->counting_bytes += (unsigned)(g->e.at - start);
-	g->apart_insns = count_insns(g->jit, start, g->e.at);
+	g->apart_insns = gen_count_insns(g->jit, start, g->e.at);
 	start = g->e.at;
 	gen_jump(g, target);
 	if (!number || g->e.failed)
 		return;
-	insns = count_insns(g->jit, start, g->e.at);
+	insns = gen_count_insns(g->jit, start, g->e.at);
 	g->apart_insns += insns;
 	store_le(number, insns + g->shared_insns - shared, 4);
 	g->shared_insns = shared;
@@ -299,7 +299,8 @@ static void emit_insns(struct gen *g, const uint8_t *live)
 	if (!guest || g->e.failed)
 		return;
 	store_le(guest, block->count - is_terminator(&block->insn[block->count - 1]), 4);
-	store_le(host, count_insns(g->jit, start, g->e.at) + g->shared_insns - g->apart_insns, 4);
+	store_le(host, gen_count_insns(g->jit, start, g->e.at) + g->shared_insns - g->apart_insns,
+		 4);
 }
 
 bool gen_block(struct jit *jit, struct block *block, struct code_room *hot, struct code_room *cold)
@@ -311,6 +312,7 @@ bool gen_block(struct jit *jit, struct block *block, struct code_room *hot, stru
 
 	*g = (struct gen){ .jit = jit,
 			   .block = block,
+			   .is_compact = block->jit.is_compact,
 			   .page_offset = (unsigned)(block->gpa % PAGE_BYTES),
 			   .word = gen_mode(block) == MODE_64 ? 8 : 4,
 			   .tlb_class = block->flavor >> BLOCK_CLASS_SHIFT & BLOCK_CLASS };

@@ -46,6 +46,9 @@ enum cold_kind {
 	COLD_FAR,  /* a direct jump that leaves the page */
 	COLD_LINK, /* a direct jump in the page that is not linked yet */
 	COLD_FIT,  /* a group of accesses did not fit: tries again, or goes another way */
+	/* Of calls of shared code, which have no code here: */
+	COLD_WAY,     /* as COLD_SLOW or COLD_LAST */
+	COLD_WAY_FIT, /* as COLD_FIT */
 };
 
 struct cold {
@@ -57,12 +60,13 @@ struct cold {
 	/* COLD_SLOW: what the main path goes on with in R11; a group whose value is in R11 alone at
 	 * the jump, and is wanted behind it, or BASE_NONE. */
 	uint8_t r11, spares;
-	const uint8_t *code; /* where it is, once emitted */
+	const uint8_t *code; /* where it is, once emitted; COLD_WAY: where the call returns to */
 	const uint8_t *back; /* COLD_SLOW, COLD_FIT */
 	uint8_t tlb_class;   /* COLD_SLOW: as at the jump */
 	bool is_vector;      /* COLD_SLOW: the vector registers must be live when it comes back */
 	int32_t ahead;       /* struct groups has, at the jump */
 	int32_t ahead_after; /* COLD_SLOW: and where it comes back */
+	bool is_last;        /* COLD_WAY */
 	uint64_t range;      /* COLD_FIT: group_pack */
 	const struct insn *insn;
 	struct jit_link *link;
@@ -97,6 +101,9 @@ struct gen {
 	unsigned sites;
 	unsigned fits;           /* of struct jit_fit */
 	unsigned fars;           /* of struct jit_far */
+	unsigned ways;           /* of struct jit_way */
+	bool is_compact;         /* calls what blocks share: cpu/jit/compact.h */
+	bool has_shared;         /* has done so where samples are taken */
 	unsigned counting_bytes; /* of code that is there for --stats alone */
 	unsigned shared_insns;   /* on the main path, of code that all blocks share */
 	unsigned apart_insns;    /* of the block's, counted where they are run */
@@ -132,6 +139,9 @@ struct code_room {
  * runs lies together. false, and nothing is written that counts: it cannot.
  */
 bool gen_block(struct jit *jit, struct block *block, struct code_room *hot, struct code_room *cold);
+
+/* Instructions from `code` to `end`. */
+unsigned gen_count_insns(const struct jit *jit, const uint8_t *code, const uint8_t *end);
 
 /* --- flags -------------------------------------------------------------------------------------
  */
@@ -215,7 +225,7 @@ void gen_addend(struct gen *g, unsigned dst, bool is_write);
  * then R9 is free.
  */
 bool gen_check_operand(struct gen *g, unsigned bytes, bool is_write, struct host_mem *mem);
-bool gen_is_near(const struct insn *insn);
+bool gen_is_near(const struct gen *g);
 
 static inline struct host_mem gen_checked(int32_t disp)
 {
