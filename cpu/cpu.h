@@ -253,7 +253,8 @@ struct cpu {
 	/* The virtualization extension: cpu/virt.h. */
 	const struct virt_ops *virt; /* NULL: the model shows none */
 	void *virt_state;
-	bool in_guest;          /* non-root operation */
+	const struct virt_fields *virt_fields; /* of the current VMCS; NULL: ask the handler */
+	bool in_guest;                         /* non-root operation */
 	uint32_t insn_rf;       /* the RFLAGS.RF that the instruction being executed began with */
 	bool is_init_blocked;   /* INIT waits; in non-root operation it exits all the same */
 	bool has_second_stage;  /* in_guest, with EPT or NPT */

@@ -94,6 +94,18 @@ enum virt_apic_access {
 	APIC_ACCESS_WALK = 15, /* to a paging structure that lies there */
 };
 
+/*
+ * What VMREAD and VMWRITE with registers and an even encoding do, for translated code, while
+ * cpu->virt_fields is not NULL, at CPL 0 of 64-bit mode: they cannot fail where `index` is not 0.
+ */
+#define VIRT_ENCODING_MASK 0x7ffeu
+
+struct virt_fields {
+	uint64_t *value;                           /* by index - 1 */
+	const uint64_t *mask;                      /* the same: the bits that the field has */
+	uint8_t index[VIRT_ENCODING_MASK / 2 + 1]; /* by half the encoding */
+};
+
 struct virt_ops {
 	const char *name;
 	int (*create)(struct cpu *cpu); /* sets cpu->virt_state; -ENOMEM */

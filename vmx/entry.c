@@ -154,6 +154,7 @@ static void enter_non_root(struct cpu *cpu)
 	const struct vmx *vmx = vmx_of(cpu);
 
 	cpu->in_guest = true;
+	vmcs_subject_changed(cpu);
 	cpu->has_second_stage = vmx->proc2 & PROC2_EPT;
 	cpu->stage_key = mmu_stage_key(vmx->vpid, vmx->eptp);
 	vmx_translation_changed(cpu, vmx->proc2 & PROC2_VPID);

@@ -215,6 +215,7 @@ static void load_host(struct cpu *cpu)
 	bool has_vpid = vmx_of(cpu)->proc2 & PROC2_VPID;
 
 	cpu->in_guest = false;
+	vmcs_subject_changed(cpu);
 	cpu->has_second_stage = false;
 	cpu->stage_key = 0;
 	vmx_apic_left(cpu);

@@ -97,6 +97,7 @@ static void vmxon(struct cpu *cpu, const struct insn *insn)
 	vmx->operations++;
 	vmx->vmxon_region = addr;
 	vmx->current = NO_VMCS;
+	vmcs_subject_changed(cpu);
 	cpu->is_init_blocked = true;
 	vmx_succeed(cpu, insn);
 }
@@ -108,6 +109,7 @@ static void vmxoff(struct cpu *cpu, const struct insn *insn)
 	vmcs_write_back(cpu);
 	vmx->is_on = false;
 	vmx->current = NO_VMCS;
+	vmcs_subject_changed(cpu);
 	cpu->is_init_blocked = false;
 	vmx_succeed(cpu, insn);
 }

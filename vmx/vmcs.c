@@ -46,6 +46,7 @@ static void load_image(struct cpu *cpu, gpa_t addr)
 	for (unsigned i = 0; i < VMCS_FIELDS; i++)
 		vmx->vmcs.field[i] &= vmcs_field_mask(vmcs_fields[i].encoding);
 	vmx->current = addr;
+	vmcs_subject_changed(cpu);
 }
 
 static uint64_t pointer_operand(struct cpu *cpu, const struct insn *insn)
@@ -72,6 +73,7 @@ void vmcs_clear(struct cpu *cpu, const struct insn *insn)
 	if (addr == vmx->current) {
 		vmcs_write_back(cpu);
 		vmx->current = NO_VMCS;
+		vmcs_subject_changed(cpu);
 	}
 	memory_write(memory_of(cpu), addr + offsetof(struct vmcs, is_launched), &is_launched,
 		     sizeof(is_launched));
@@ -194,6 +196,27 @@ void vmcs_write(struct cpu *cpu, const struct insn *insn)
 		value = value << HIGH_SHIFT | (uint32_t)field_read(cpu, (unsigned)field);
 	field_write(cpu, (unsigned)field, value);
 	vmx_succeed(cpu, insn);
+}
+
+/* ---- for translated code ---- */
+
+void vmcs_list_fields(struct vmx *vmx)
+{
+	vmx->fields.value = vmx->vmcs.field;
+	vmx->fields.mask = vmx->mask;
+	for (unsigned i = 0; i < VMCS_FIELDS; i++) {
+		uint32_t encoding = vmcs_fields[i].encoding;
+
+		vmx->mask[i] = vmcs_field_mask(encoding);
+		vmx->fields.index[encoding / 2] = vmx->has_field[i] ? (uint8_t)(i + 1) : 0;
+	}
+}
+
+void vmcs_subject_changed(struct cpu *cpu)
+{
+	const struct vmx *vmx = vmx_of(cpu);
+
+	cpu->virt_fields = cpu->in_guest || vmx->current == NO_VMCS ? NULL : &vmx->fields;
 }
 
 /* ---- VMCS shadowing ---- */

@@ -19,6 +19,7 @@ static void reset(struct cpu *cpu)
 	vmx->is_on = false;
 	vmx->current = NO_VMCS;
 	vmx_forget_places(cpu);
+	vmcs_subject_changed(cpu);
 	vmx->feature_control = 0; /* not locked: as a machine without firmware has it */
 	vmx_apic_left(cpu);
 }
@@ -32,6 +33,7 @@ static int create(struct cpu *cpu)
 	cpu->virt_state = vmx;
 	for (unsigned i = 0; i < VMCS_FIELDS; i++)
 		vmx->has_field[i] = vmx_caps_has_field(cpu, i);
+	vmcs_list_fields(vmx);
 	reset(cpu);
 	return 0;
 }

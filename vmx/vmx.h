@@ -141,6 +141,8 @@ struct vmx {
 	struct vmcs vmcs; /* its data while current != NO_VMCS */
 	uint64_t feature_control;
 	bool has_field[VMCS_FIELDS]; /* vmx_caps_has_field */
+	struct virt_fields fields;   /* for translated code: vmcs_list_fields */
+	uint64_t mask[VMCS_FIELDS];  /* vmcs_field_mask */
 
 	/* Valid in non-root operation: the controls of the current VMCS, as entry found them. */
 	uint32_t pin, proc, proc2, exit_ctls, entry_ctls;
@@ -187,6 +189,11 @@ bool vmx_caps_cr4_valid(const struct cpu *cpu, uint64_t cr4);
 
 /* ---- vmcs.c ---- */
 void vmcs_write_back(struct cpu *cpu); /* the current VMCS to its image; no current one: nothing */
+
+/* What translated code needs to know of the fields that there are. */
+void vmcs_list_fields(struct vmx *vmx);
+/* Another VMCS is current, or none, or operation has changed: sets cpu->virt_fields. */
+void vmcs_subject_changed(struct cpu *cpu);
 
 /* In non-root operation: whether VMCS shadowing lets VMREAD (VMWRITE) through. */
 bool vmcs_is_shadowed(struct cpu *cpu, const struct insn *insn, bool is_write);

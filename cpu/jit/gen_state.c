@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Instructions that read or write one piece of the vCPU's state: the TSC, CR2 and the like, the
- * bases of FS and GS, PKRU. What a hypervisor may intercept, or the mode forbid, goes the slow way.
+ * bases of FS and GS, PKRU, fields of the VMCS. What a hypervisor may intercept, or the mode
+ * forbid, goes the slow way.
  */
+#include "cpu/flags.h"
 #include "cpu/jit/gen.h"
-
 #include "cpu/mmu/mmu.h"
+#include "cpu/virt.h"
 
 #define UPPER_BITS 16 /* of an address, which is_canonical looks at */
 
@@ -145,5 +147,69 @@ bool gen_read_control(struct gen *g)
 	}
 	emit_mov_rm(&g->e, 8, R9, field((size_t)from[n]));
 	gen_write(g, g->insn->dst / REG_OFFSET(1), R9);
+	return true;
+}
+
+/* --- VMREAD and VMWRITE --------------------------------------------------------------------------
+ */
+
+/* R10 = the field of the encoding in the guest register: struct virt_fields. R9 = that. */
+static bool find_field(struct gen *g, unsigned encoding)
+{
+	struct emitter *e = &g->e;
+
+	if (g->word != 8 || g->tlb_class == TLB_USER || (g->insn->flags & INSN_MEM))
+		return false;
+	gen_flags_spare(g);
+	emit_alu_mi(e, ALU_CMP, 1, CPU(cpl), 0);
+	gen_slow_if(g, COND_NE);
+	emit_mov_rm(e, 8, R9, CPU(virt_fields));
+	emit_test_rr(e, 8, R9, R9);
+	gen_slow_if(g, COND_E);
+	gen_read(g, R10, encoding);
+	emit_test_ri(e, 8, R10, ~(int32_t)VIRT_ENCODING_MASK);
+	gen_slow_if(g, COND_NE);
+	emit_shift_ri(e, SHIFT_SHR, 4, R10, 1);
+	emit_movzx_rm(e, 1, R10, mem_index(R9, R10, 0, offsetof(struct virt_fields, index)));
+	emit_test_rr(e, 4, R10, R10);
+	gen_slow_if(g, COND_E);
+	return true;
+}
+
+static struct host_mem of_field(unsigned base)
+{
+	return mem_index(base, R10, 3, -(int32_t)sizeof(uint64_t));
+}
+
+/* VMsucceed */
+static void succeed(struct gen *g)
+{
+	emit_mov_mi(&g->e, 2, CPU(status), flags_to_status(0));
+	g->where = IN_STATUS;
+}
+
+bool gen_vmread(struct gen *g)
+{
+	if (!find_field(g, g->insn->src / REG_OFFSET(1)))
+		return false;
+	emit_mov_rm(&g->e, 8, R9, mem_at(R9, offsetof(struct virt_fields, value)));
+	emit_mov_rm(&g->e, 8, R9, of_field(R9));
+	gen_write(g, g->insn->dst / REG_OFFSET(1), R9);
+	succeed(g);
+	return true;
+}
+
+bool gen_vmwrite(struct gen *g)
+{
+	if (!find_field(g, g->insn->dst / REG_OFFSET(1)))
+		return false;
+	gen_take_r11(g);
+	gen_read(g, R11, g->insn->src / REG_OFFSET(1));
+	emit_mov_rm(&g->e, 8, R9, mem_at(R9, offsetof(struct virt_fields, mask)));
+	emit_alu_rm(&g->e, ALU_AND, 8, R11, of_field(R9));
+	emit_mov_rm(&g->e, 8, R9, CPU(virt_fields));
+	emit_mov_rm(&g->e, 8, R9, mem_at(R9, offsetof(struct virt_fields, value)));
+	emit_mov_mr(&g->e, 8, of_field(R9), R11);
+	succeed(g);
 	return true;
 }

@@ -119,6 +119,8 @@ static const struct gen_row rows[] = {
 	GEN(RDGSBASE, gen_read_base),
 	GEN(WRFSBASE, gen_write_base),
 	GEN(WRGSBASE, gen_write_base),
+	GEN(VMREAD, gen_vmread),
+	GEN(VMWRITE, gen_vmwrite),
 
 	/* gen_syscall.c */
 	GEN(SYSCALL, gen_syscall),
