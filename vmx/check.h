@@ -24,6 +24,7 @@ struct vmx_check {
 	uint64_t qualification; /* of the exit, should a check of guest state fail now */
 	uint32_t pin, proc, proc2, exit_ctls, entry_ctls;
 	uint32_t info; /* the event to inject: entry interruption information */
+	bool is_known; /* what vmx/passed.c compares has passed before */
 };
 
 static inline struct vmx_check vmx_check_begin(struct cpu *cpu, struct vmx_failure *failure)
@@ -39,6 +40,7 @@ static inline struct vmx_check vmx_check_begin(struct cpu *cpu, struct vmx_failu
 		.exit_ctls = (uint32_t)vmcs_get(cpu, EXIT_CONTROLS),
 		.entry_ctls = (uint32_t)vmcs_get(cpu, ENTRY_CONTROLS),
 		.info = (uint32_t)vmcs_get(cpu, ENTRY_INTERRUPTION),
+		.is_known = vmx_of(cpu)->is_known,
 	};
 }
 

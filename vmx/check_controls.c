@@ -241,6 +241,8 @@ enum vmx_error vmx_check_controls(struct cpu *cpu, struct vmx_failure *failure)
 {
 	struct vmx_check c = vmx_check_begin(cpu, failure);
 
+	if (c.is_known && check_tpr_shadow(&c) && check_injection(&c))
+		return 0;
 	if (check_execution(&c) && check_exit(&c) && check_entry(&c))
 		return 0;
 	return VMXERR_ENTRY_CONTROLS;

@@ -266,6 +266,8 @@ static void check_and_load_guest(struct cpu *cpu)
 		report(cpu, &failure);
 		vmx_exit_failed_entry(cpu, EXIT_INVALID_GUEST_STATE, qualification);
 	}
+	if (!vmx_of(cpu)->is_known)
+		vmx_passes(cpu);
 	load_guest(cpu);
 	if (!load_pdptes(cpu)) {
 		report_field(cpu, GUEST_CR3, "Checks on Guest Page-Directory-Pointer-Table Entries",
@@ -284,6 +286,7 @@ void vmx_enter(struct cpu *cpu, const struct insn *insn, bool is_launch)
 {
 	struct vmx *vmx = vmx_of(cpu);
 
+	vmx->is_known = vmx_has_passed(cpu);
 	if (!check_before_loading(cpu, insn))
 		return;
 	take_controls(cpu);

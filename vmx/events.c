@@ -18,6 +18,7 @@
 
 #define TSC_SCALE_ONE BIT(48)
 #define TIMER_TICK    BIT(VMX_TIMER_RATE)
+#define TIMER_SLACK   (2 * TIMER_TICK) /* how late the host's timer may be asked to fire */
 
 /* ---- what an event looks like in the VMCS ---- */
 
@@ -84,6 +85,7 @@ static void timer_expired(void *self)
 {
 	struct cpu *cpu = self;
 
+	__atomic_store_n(&vmx_of(cpu)->timer_armed, 0, __ATOMIC_SEQ_CST);
 	cpu_attention_set(cpu, ATTENTION_VIRT);
 	cpu_wake(cpu);
 }
@@ -95,14 +97,23 @@ static bool is_timer_due(struct cpu *cpu)
 	return (vmx->pin & PIN_PREEMPTION_TIMER) && until_deadline(cpu) <= 0;
 }
 
-/* Fires at the deadline or a little later; where it is too early, vmx_boundary arms it again. */
+/*
+ * Fires at the deadline or a little later; where it is too early, it is armed again (vmx_boundary).
+ * So it is left alone by exits, and by entries whose deadline is no earlier: hypervisors count down
+ * to the same time, and the host's timers cost a lock each time. What it sets off in root operation
+ * is taken back as any ATTENTION_VIRT.
+ */
 static void arm_timer(struct cpu *cpu)
 {
 	struct clock *clock = cpu->soft->config.clock;
 	struct vmx *vmx = vmx_of(cpu);
+	uint64_t armed = __atomic_load_n(&vmx->timer_armed, __ATOMIC_SEQ_CST);
 
+	if (armed && (int64_t)(vmx->timer_deadline + TIMER_SLACK - armed) >= 0)
+		return;
 	if (!vmx->timer.fn)
 		timer_init(&vmx->timer, clock, timer_expired, cpu);
+	__atomic_store_n(&vmx->timer_armed, vmx->timer_deadline, __ATOMIC_SEQ_CST);
 	timer_set(&vmx->timer, clock_tsc_to_ns(clock, vmx->timer_deadline) + 1);
 }
 
@@ -127,12 +138,11 @@ static void stop_timer(struct cpu *cpu)
 
 	if (!(vmx->pin & PIN_PREEMPTION_TIMER))
 		return;
-	if (vmx->timer.fn)
-		timer_cancel(&vmx->timer);
+	if (!(vmx->exit_ctls & EXITC_SAVE_TIMER))
+		return;
 	left = until_deadline(cpu);
-	if (vmx->exit_ctls & EXITC_SAVE_TIMER)
-		vmcs_set(cpu, PREEMPTION_TIMER,
-			 left > 0 ? align_up((uint64_t)left, TIMER_TICK) >> VMX_TIMER_RATE : 0);
+	vmcs_set(cpu, PREEMPTION_TIMER,
+		 left > 0 ? align_up((uint64_t)left, TIMER_TICK) >> VMX_TIMER_RATE : 0);
 }
 
 void vmx_timer_check(struct cpu *cpu)

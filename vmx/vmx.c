@@ -19,6 +19,9 @@ static void reset(struct cpu *cpu)
 	vmx->is_on = false;
 	vmx->current = NO_VMCS;
 	vmx_forget_places(cpu);
+	if (vmx->timer.fn)
+		timer_cancel(&vmx->timer);
+	__atomic_store_n(&vmx->timer_armed, 0, __ATOMIC_SEQ_CST);
 	vmcs_subject_changed(cpu);
 	vmx->feature_control = 0; /* not locked: as a machine without firmware has it */
 	vmx_apic_left(cpu);

@@ -14,6 +14,7 @@
  *   vmcs.c       VMCLEAR, VMPTRLD, VMPTRST, VMREAD, VMWRITE; the shadow VMCS
  *   insn.c       how VMX instructions begin and end; VMXON, VMXOFF, INVEPT, INVVPID
  *   check*.c     the checks of VM entry, in the manual's order, each naming itself
+ *   passed.c     what need not be checked again
  *   entry.c      loading guest state, event injection
  *   exit.c       saving guest state, loading host state
  *   state.c      MSR lists, and what entry and exit have in common
@@ -139,6 +140,11 @@ struct vmx {
 	gpa_t vmxon_region;
 	gpa_t current;    /* address of the current VMCS, or NO_VMCS */
 	struct vmcs vmcs; /* its data while current != NO_VMCS */
+	struct {
+		bool is_valid, is_long;
+		uint64_t field[VMCS_FIELDS];
+	} passed;      /* the fields of the last entry that passed all checks, and its mode */
+	bool is_known; /* during an entry: vmx_has_passed */
 	uint64_t feature_control;
 	bool has_field[VMCS_FIELDS]; /* vmx_caps_has_field */
 	struct virt_fields fields;   /* for translated code: vmcs_list_fields */
@@ -151,8 +157,9 @@ struct vmx {
 	uint16_t vpid;
 	uint64_t timer_deadline; /* of the preemption timer, on the host's TSC scale (clock_tsc) */
 	struct timer timer;
-	uint16_t apic_write; /* register of the virtual APIC to act upon after this instruction */
-	bool is_tpr_changed; /* the same of its TPR, or after entry */
+	uint64_t timer_armed; /* atomic: the deadline that `timer` was set for; 0: it has fired */
+	uint16_t apic_write;  /* register of the virtual APIC to act upon after this instruction */
+	bool is_tpr_changed;  /* the same of its TPR, or after entry */
 	bool has_virtual_interrupt;  /* one is recognized and waits for delivery */
 	uint8_t no_apic[PAGE_BYTES]; /* stands for a virtual-APIC page outside RAM */
 	bool is_monitor_trap_pending;
@@ -226,6 +233,11 @@ enum vmx_error vmx_check_controls(struct cpu *cpu, struct vmx_failure *failure);
 enum vmx_error vmx_check_host_state(struct cpu *cpu, struct vmx_failure *failure);
 /* false: invalid guest state; *qualification is the exit's. */
 bool vmx_check_guest_state(struct cpu *cpu, struct vmx_failure *failure, uint64_t *qualification);
+
+/* ---- passed.c ---- */
+/* Whether what all checks but those of vmx_check.is_known look at is as it was when it passed. */
+bool vmx_has_passed(const struct cpu *cpu);
+void vmx_passes(struct cpu *cpu); /* all checks have passed */
 
 /* ---- entry.c ---- */
 /* VMLAUNCH and VMRESUME behind their first checks: enters, or fails as the manual says. Ends the
