@@ -219,10 +219,17 @@ struct cpu {
 	uint8_t tlb_class; /* enum tlb_class: which tags of the TLB this privilege may use */
 	uint8_t shadow;    /* enum cpu_shadow */
 	uint8_t activity;  /* enum cpu_activity */
-	bool nmi_blocked;  /* who clears it sets ATTENTION_NMI */
+	/*
+	 * Atomic, any thread: whether translated code is to look at `attention`. Set after each bit
+	 * there; clear only while nothing is due (cpu_poll_settle). So an interrupt that is held
+	 * back for long costs translated code nothing, and code that sets RFLAGS.IF must ask
+	 * `attention` itself.
+	 */
+	bool poll;
 	struct cpu_jit jit;
 	/* [seg == GS], outside 64-bit mode: FS, GS may be read and written up to 4 GiB; 1 or 0 */
 	uint8_t is_wide[2];
+	bool nmi_blocked;      /* who clears it sets ATTENTION_NMI */
 	uint8_t nmis_waiting;  /* accepted and not yet delivered: 2 at most */
 	uint32_t nmis_arrived; /* atomic, any thread: counted up before ATTENTION_NMI is set */
 
@@ -343,6 +350,7 @@ static inline void jit_forget_stack(struct cpu *cpu)
 static inline void cpu_attention_set(struct cpu *cpu, uint32_t what)
 {
 	__atomic_or_fetch(&cpu->attention, what, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&cpu->poll, true, __ATOMIC_RELEASE);
 }
 
 /* An external interrupt may be pending. Any thread. */
@@ -358,6 +366,16 @@ static inline uint32_t cpu_attention_due(const struct cpu *cpu)
 {
 	return __atomic_load_n(&cpu->attention, __ATOMIC_ACQUIRE) &
 	       (cpu->rflags | ~(uint32_t)RFLAGS_IF);
+}
+
+/* Whoever sets a bit of `attention` meanwhile is seen in it, or sets `poll` again. */
+static inline void cpu_poll_settle(struct cpu *cpu)
+{
+	if (likely(!__atomic_load_n(&cpu->poll, __ATOMIC_RELAXED)))
+		return;
+	(void)__atomic_exchange_n(&cpu->poll, false, __ATOMIC_SEQ_CST);
+	if (cpu_attention_due(cpu))
+		__atomic_store_n(&cpu->poll, true, __ATOMIC_RELAXED);
 }
 
 /*

@@ -85,10 +85,10 @@ static void emit_shared_fit(struct jit *jit, struct emitter *e)
 	emit_jmp_m(e, thunk_field(THUNK_CROSS));
 }
 
-/* The condition is NE if anything asks for attention, be it masked. */
+/* The condition is NE if `attention` is to be looked at. */
 static void emit_poll(struct emitter *e)
 {
-	emit_alu_mi(e, ALU_CMP, 4, mem_cpu(offsetof(struct cpu, attention)), 0);
+	emit_alu_mi(e, ALU_CMP, 1, mem_cpu(offsetof(struct cpu, poll)), 0);
 }
 
 static struct host_mem code_page(void)

@@ -75,8 +75,10 @@ static bool is_due(struct cpu *cpu)
 		cpu_attention_clear(cpu, ATTENTION_STEP);
 		due = 0;
 	}
-	if (likely(!due))
+	if (likely(!due)) {
+		cpu_poll_settle(cpu);
 		return false;
+	}
 	cpu->stats.count[STAT_LEFT_ATTENTION]++;
 	return true;
 }

@@ -102,6 +102,11 @@ void jit_set_thunks(struct cpu *cpu)
 	"mov %%r10, %c[rip](%%rbx)\n\t"                 \
 	"mov %%r9, %%rsi\n\t" CPU_TO_RDI "call *%c[insn_exec](%%r9)\n\t"
 
+/* An asm has 30 operands at most. */
+#define POLL "15"
+
+_Static_assert(offsetof(struct cpu, poll) == offsetof(struct cpu, attention) + 15, "POLL");
+
 // clang-format off
 #define GPR(n) AT(gpr[n])
 #define AT(field) "i"((int)offsetof(struct cpu, field) - (int)CPU_HOST_RSP)
@@ -188,8 +193,16 @@ __attribute__((used)) static void branch_thunks(void)
 		"or $%c[not_if], %%r10d\n\t"
 		"test %%r10d, %c[attention]+8(%%rsp)\n\t"
 		"jnz 1f\n\t"
+		"xor %%r10d, %%r10d\n\t" /* cpu_poll_settle */
+		"xchg %%r10b, %c[attention]+" POLL "+8(%%rsp)\n\t"
+		"mov %c[rflags]+8(%%rsp), %%r10d\n\t"
+		"or $%c[not_if], %%r10d\n\t"
+		"test %%r10d, %c[attention]+8(%%rsp)\n\t"
+		"jnz 1f\n\t"
 		"ret\n"
-		"1:\n\t" PUT_BY TO_C "add %c[code_page](%%rbx), %%r9\n\t"
+		"1:\n\t"
+		"movb $1, %c[attention]+" POLL "+8(%%rsp)\n\t" PUT_BY TO_C
+		"add %c[code_page](%%rbx), %%r9\n\t"
 		"mov %%r9, %c[rip](%%rbx)\n\t"
 		"jmp leave\n"
 

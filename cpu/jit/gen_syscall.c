@@ -185,6 +185,9 @@ bool gen_sysret(struct gen *g)
 	require_enabled(g);
 	emit_test_mi(&g->e, 4, gen_home(R11), (int32_t)(RFLAGS_TF | RFLAGS_AC));
 	gen_slow_if(g, COND_NE);
+	/* It sets RFLAGS.IF. */
+	emit_alu_mi(&g->e, ALU_CMP, 4, CPU(attention), 0);
+	gen_slow_if(g, COND_NE);
 	emit_mov_rr(&g->e, 8, R9, RCX);
 	find_target(g, TLB_USER);
 	return_flags(g);

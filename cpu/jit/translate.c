@@ -11,9 +11,9 @@
 #include "cpu/jit/cache.h"
 #include "cpu/jit/cold.h"
 
-static struct host_mem attention(void)
+static struct host_mem poll_field(void)
 {
-	return mem_cpu(offsetof(struct cpu, attention));
+	return mem_cpu(offsetof(struct cpu, poll));
 }
 
 /* --- liveness ----------------------------------------------------------------------------------
@@ -127,14 +127,14 @@ static struct poll emit_poll(struct gen *g)
 	if (poll.has_host_flags) {
 		/* As flags and RCX are to be kept. */
 		emit_mov_rr(&g->e, 8, R9, RCX);
-		emit_mov_rm(&g->e, 4, RCX, attention());
+		emit_movzx_rm(&g->e, 1, RCX, poll_field());
 		none = emit_jrcxz(&g->e);
 		poll.from = emit_jmp(&g->e, false);
 		emit_land(&g->e, none);
 		poll.back = g->e.at;
 		emit_mov_rr(&g->e, 8, RCX, R9);
 	} else {
-		emit_alu_mi(&g->e, ALU_CMP, 4, attention(), 0);
+		emit_alu_mi(&g->e, ALU_CMP, 1, poll_field(), 0);
 		poll.from = emit_jcc(&g->e, COND_NE, false);
 		poll.back = g->e.at;
 	}

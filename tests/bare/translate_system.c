@@ -9,15 +9,21 @@
 
 #define WARM     200
 #define PIC_MASK 0x21
-#define VECTOR   0x40
-#define STATUS   0x8d5u
-#define IF       0x200u
-#define DF       0x400u
-#define IOPL     0x3000u
-#define NT       0x4000u
-#define RF       0x10000u
-#define AC_FLAG  0x40000u
-#define ID_FLAG  0x200000u
+
+#define MSR_EFER  0xc0000080
+#define MSR_STAR  0xc0000081
+#define MSR_LSTAR 0xc0000082
+#define MSR_FMASK 0xc0000084
+
+#define VECTOR  0x40
+#define STATUS  0x8d5u
+#define IF      0x200u
+#define DF      0x400u
+#define IOPL    0x3000u
+#define NT      0x4000u
+#define RF      0x10000u
+#define AC_FLAG 0x40000u
+#define ID_FLAG 0x200000u
 
 static uint8_t *code, *data;
 static struct frame frame; /* of the last run */
@@ -62,6 +68,17 @@ CODE(by_iret, "mov %eax, (%rdi); mov %rsp, %rdx; mov %ss, %ecx; push %rcx; push 
 	      "mov %cs, %ecx; push %rcx; lea 1f(%rip), %rcx; push %rcx; iretq; nop; 1: inc %ebx\n"
 	      "cli; ud2");
 
+/* For so long that nothing looks for it any more. */
+#define HELD                                                                                    \
+	"mov %eax, (%rdi); mov $1, %ebx; mov $60, %edx; jmp 1f; 2: ret; 1: call 2b; dec %edx; " \
+	"jnz 1b\n"
+
+CODE(held_sti, HELD "sti; inc %ebx; inc %ebx; cli; ud2");
+CODE(held_popf, HELD "push $0x202; popf; inc %ebx; inc %ebx; cli; ud2");
+CODE(held_iret, HELD "mov %rsp, %rdx; mov %ss, %ecx; push %rcx; push %rdx; push $0x202\n"
+		     "mov %cs, %ecx; push %rcx; lea 1f(%rip), %rcx; push %rcx; iretq; 1: nop\n"
+		     "cli; ud2");
+
 static const struct place {
 	const char *name;
 	const uint8_t *code, *end;
@@ -72,9 +89,10 @@ static const struct place {
 	{                                            \
 #name, name, name##_end, __VA_ARGS__ \
 	}
-	PLACE_ROW(after_sti, 1, 10),   PLACE_ROW(no_gap, 0, 0),   PLACE_ROW(after_popf, 1, 13),
-	PLACE_ROW(kept_out, 0, 0),     PLACE_ROW(on_store, 1, 0), PLACE_ROW(in_loop, 1, 0),
-	PLACE_ROW(after_mov_ss, 1, 0), PLACE_ROW(at_hlt, 1, 0),   PLACE_ROW(by_iret, 1, 0),
+	PLACE_ROW(after_sti, 1, 10),   PLACE_ROW(no_gap, 0, 0),    PLACE_ROW(after_popf, 1, 13),
+	PLACE_ROW(kept_out, 0, 0),     PLACE_ROW(on_store, 1, 0),  PLACE_ROW(in_loop, 1, 0),
+	PLACE_ROW(after_mov_ss, 1, 0), PLACE_ROW(at_hlt, 1, 0),    PLACE_ROW(by_iret, 1, 0),
+	PLACE_ROW(held_sti, 1, 0),     PLACE_ROW(held_popf, 1, 0), PLACE_ROW(held_iret, 1, 0),
 };
 
 static void test_place(const struct place *p)
@@ -90,6 +108,36 @@ static void test_place(const struct place *p)
 		drain();
 	}
 	check(good == WARM, "interrupts of a hot piece: %s: %u", p->name, good);
+}
+
+/* An interrupt is asked for in the kernel, where it is held back, and comes behind SYSRET. */
+CODE(kernel_holds, "xchg %rsp, %r10; push %rcx; push %r11; push %rdx; push %rbx\n" HELD
+		   "pop %rbx; pop %rdx; pop %r11; pop %rcx; xchg %rsp, %r10; sysretq");
+CODE(user_calls, "mov $200, %ebp; 1: syscall; nop; dec %ebp; jnz 1b; ud2");
+
+static void test_sysret(void)
+{
+	uint8_t *text = page_alloc(), *stack = page_alloc();
+	unsigned good = 0;
+
+	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | 1);
+	wrmsr(MSR_STAR, (uint64_t)(SEL_USER_DATA - 8) << 48 | (uint64_t)SEL_CODE64 << 32);
+	wrmsr(MSR_LSTAR, (uintptr_t)PLACE(code, kernel_holds));
+	wrmsr(MSR_FMASK, IF);
+	PLACE(text, user_calls);
+	make_user(text);
+	for (unsigned i = 0; i < 10; i++) {
+		frame = user_frame_at(text, SEL_USER_CODE64);
+		frame.rdi = APIC_AT + APIC_ICR;
+		frame.rax = ICR_SELF | VECTOR;
+		frame.r10 = (uintptr_t)stack + 4096;
+		frame.rflags |= IF;
+		interrupts = 0;
+		good += run_frame(&frame) == UD && interrupts == 200 &&
+			interrupted_rip == (uintptr_t)text + 7;
+	}
+	check(good == 10, "interrupts that come behind SYSRET: %u", good);
+	wrmsr(MSR_EFER, rdmsr(MSR_EFER) & ~1ull);
 }
 
 /* ---- RFLAGS ---- */
@@ -276,6 +324,7 @@ void test_main(void)
 	data = page_alloc();
 	for (unsigned i = 0; i < sizeof(places) / sizeof(*places); i++)
 		test_place(&places[i]);
+	test_sysret();
 	test_pushf();
 	test_popf();
 	test_direction();
