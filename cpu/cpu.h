@@ -180,12 +180,13 @@ struct cpu_jit {
 	/* While the host's TSC is below the limit the guest's is that plus `added`, and reading it
 	 * takes no more: msr_tsc_changed. */
 	uint64_t tsc_limit, tsc_added;
-	uint64_t stop;        /* jit_stop_at */
-	bool is_global[2];    /* [is user code]: what `key` has the generation of */
-	bool has_avx;         /* the host has */
-	bool has_upper;       /* upper halves of vector registers in memory are in use */
-	bool is_single;       /* back to C after each block */
-	bool wants_ungrouped; /* looking for a block of that flavor: cpu/block.h */
+	uint64_t stop;                  /* jit_stop_at */
+	bool is_global[2];              /* [is user code]: what `key` has the generation of */
+	bool has_avx;                   /* the host has */
+	bool has_upper;                 /* upper halves of vector registers in memory are in use */
+	bool is_single;                 /* back to C after each block */
+	bool wants_ungrouped;           /* looking for a block of that flavor: cpu/block.h */
+	struct jit_stack flat_stack[3]; /* `stack` for MODE_FLAT: cpu/jit/group.h says of which */
 	uint64_t no_stack_page;
 	uint8_t *no_stack;     /* the page of no meaning */
 	uint8_t *signal_stack; /* cpu/jit/signal_stack.h */
@@ -342,9 +343,10 @@ static inline unsigned cpu_iopl(const struct cpu *cpu)
 static inline void jit_forget_stack(struct cpu *cpu)
 {
 	for (unsigned i = 0; i < 3; i++)
-		cpu->jit.stack[i] = (struct jit_stack){ cpu->jit.no_stack_page,
-							(uint64_t)(uintptr_t)cpu->jit.no_stack -
-								cpu->jit.no_stack_page };
+		cpu->jit.stack[i] = cpu->jit.flat_stack[i] =
+			(struct jit_stack){ cpu->jit.no_stack_page,
+					    (uint64_t)(uintptr_t)cpu->jit.no_stack -
+						    cpu->jit.no_stack_page };
 }
 
 static inline void cpu_attention_set(struct cpu *cpu, uint32_t what)

@@ -21,7 +21,7 @@ static bool is_plain_operand(const struct gen *g, const struct insn *insn)
 {
 	const struct gen_row *row = gen_row_of(g->jit, insn);
 
-	return gen_row_is_general(row) && (insn->flags & INSN_MEM) && (insn->flags & INSN_FLAT) &&
+	return gen_row_is_general(row) && (insn->flags & INSN_MEM) && gen_is_flat(g, insn) &&
 	       insn->index == REG_NONE && insn->base < REG_OFFSET(16) &&
 	       insn->base != REG_OFFSET(RSP) && insn->mem_bytes &&
 	       insn->mem_bytes <= BASE_MAX_BYTES && insn->disp >= -GROUP_REACH_MAX_BYTES &&
@@ -78,11 +78,11 @@ static void join(struct finder *f, unsigned n, const struct insn *insn, const st
 }
 
 /* A register moves by a constant: its first operand. 0: it does not, or by anything. */
-static int64_t constant_move(const struct insn *insn, const struct decoded *d)
+static int64_t constant_move(const struct gen *g, const struct insn *insn, const struct decoded *d)
 {
 	bool has_immediate = d->operands[1].type == ZYDIS_OPERAND_TYPE_IMMEDIATE;
 
-	if (insn->size != 8 || !gen_is_register(&d->operands[0]))
+	if (insn->size != g->word || !gen_is_register(&d->operands[0]))
 		return 0;
 	switch (insn->mnemonic) {
 	case ZYDIS_MNEMONIC_ADD:
@@ -94,7 +94,8 @@ static int64_t constant_move(const struct insn *insn, const struct decoded *d)
 	case ZYDIS_MNEMONIC_DEC:
 		return -1;
 	case ZYDIS_MNEMONIC_LEA:
-		return insn->base == insn->dst && insn->index == REG_NONE && insn->addr_size == 8
+		return insn->base == insn->dst && insn->index == REG_NONE &&
+				       insn->addr_size == g->word
 			       ? insn->disp
 			       : 0;
 	default:
@@ -104,7 +105,7 @@ static int64_t constant_move(const struct insn *insn, const struct decoded *d)
 
 static void note_writes(struct finder *f, const struct insn *insn, const struct decoded *d)
 {
-	int64_t by = constant_move(insn, d);
+	int64_t by = constant_move(f->g, insn, d);
 
 	for (unsigned i = 0; i < d->zydis.operand_count; i++) {
 		unsigned reg;
@@ -191,14 +192,18 @@ void base_spare(struct gen *g)
 	g->bases.kept |= 1u << id;
 }
 
-static bool is_homed(const struct base_group *group)
+/*
+ * Whether the group is reached by the host address of its range, since no host register has what is
+ * to be added to. In 32-bit code a register may wrap between two accesses of a range that does not.
+ */
+static bool is_by_address(const struct gen *g, const struct base_group *group)
 {
-	return gen_is_homed(group->reg);
+	return gen_is_homed(group->reg) || g->word == 4;
 }
 
-void base_take(struct gen *g, bool is_homed, bool writes)
+void base_take(struct gen *g, bool is_by_address, bool writes)
 {
-	if (is_homed) {
+	if (is_by_address) {
 		gen_host_page(g);
 		emit_lea(&g->e, 8, R11, mem_index(R9, R10, 0, 0));
 	} else {
@@ -222,11 +227,11 @@ static void check_range(struct gen *g, unsigned id)
 	again = g->e.at;
 	gen_sum(g, R9, group->reg, low);
 	range = group_pack(low, compact_range(g, bytes), group->reg, writes);
-	if (!compact_probe_base(g, is_homed(group), again, range)) {
-		gen_probe(g, low || is_homed(group) ? R9 : gen_pinned(group->reg), bytes,
+	if (!compact_probe_base(g, is_by_address(g, group), again, range)) {
+		gen_probe(g, low || is_by_address(g, group) ? R9 : gen_pinned(group->reg), bytes,
 			  group->writes);
 		cold_fit(g, emit_jcc(&g->e, COND_A, false), again, range);
-		base_take(g, is_homed(group), group->writes);
+		base_take(g, is_by_address(g, group), group->writes);
 	}
 	g->bases.checked |= 1u << id;
 	g->groups.r11 = (uint8_t)id;
@@ -245,6 +250,6 @@ struct host_mem gen_reach_base(struct gen *g)
 		base_load(g, id);
 		g->groups.r11 = (uint8_t)id;
 	}
-	return is_homed(group) ? mem_at(R11, g->bases.moved[g->n] + disp - group->low)
-			       : mem_index(gen_pinned(group->reg), R11, 0, disp);
+	return is_by_address(g, group) ? mem_at(R11, g->bases.moved[g->n] + disp - group->low)
+				       : mem_index(gen_pinned(group->reg), R11, 0, disp);
 }

@@ -5,9 +5,9 @@
  * While a register moves by constants only, the accesses relative to it, without an index, are to
  * one range of bytes. The first one looks the whole range up; the others are plain. What it found
  * is in R11 until that is used for something else, and then in cpu->jit.anchor: what to add to the
- * register for a host address, or, where the register has no host register of its own, the host
- * address of the range. What happens to a range that does not fit is what happens to one of the
- * stack (cpu/jit/group.h).
+ * register for a host address, or, where the register has no host register of its own and in
+ * MODE_FLAT, the host address of the range. What happens to a range that does not fit is what
+ * happens to one of the stack (cpu/jit/group.h).
  */
 #ifndef CPU_JIT_BASE_H
 #define CPU_JIT_BASE_H
@@ -44,7 +44,7 @@ void base_spare(struct gen *g);
 /* The group that R11 alone has, or BASE_NONE. */
 unsigned base_in_r11(const struct gen *g);
 /* R11 = what a group is reached by, of what gen_probe has found for R9. */
-void base_take(struct gen *g, bool is_homed, bool writes);
+void base_take(struct gen *g, bool is_by_address, bool writes);
 /* Between R11 and a group's anchor; nothing else. */
 void base_keep(struct gen *g, unsigned group);
 void base_load(struct gen *g, unsigned group);

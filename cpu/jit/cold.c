@@ -251,13 +251,13 @@ void gen_slow_vector_if(struct gen *g, enum emit_condition cc)
 
 static void emit_slow(struct gen *g, const struct cold *cold)
 {
-	gen_shift_stack(&g->e, cold->ahead);
+	gen_shift_stack(g, cold->ahead);
 	if (cold->spares != BASE_NONE)
 		base_keep(g, cold->spares);
 	emit_handler(g, cold->insn, cold->is_vector ? THUNK_HANDLER_VECTOR : THUNK_HANDLER);
 	if (cold->loads_flags)
 		emit_call_to(&g->e, g->jit->load_status);
-	gen_shift_stack(&g->e, -cold->ahead_after);
+	gen_shift_stack(g, -cold->ahead_after);
 	if (cold->r11 == R11_STACK)
 		gen_load_delta_to(g, R11);
 	else if (cold->r11 != R11_FREE)
@@ -519,7 +519,7 @@ void cold_emit(struct gen *g)
 			emit_slow(g, &cold);
 			break;
 		case COLD_LAST:
-			gen_shift_stack(&g->e, cold.ahead);
+			gen_shift_stack(g, cold.ahead);
 			emit_handler_last(g, cold.insn);
 			break;
 		case COLD_FAR:

@@ -70,7 +70,7 @@ static const uint8_t *emit_check_of_stack(struct gen *g, unsigned bytes)
 	return start;
 }
 
-static const uint8_t *emit_check_of_base(struct gen *g, bool is_write, bool is_homed,
+static const uint8_t *emit_check_of_base(struct gen *g, bool is_write, bool is_by_address,
 					 unsigned bytes)
 {
 	struct emitter *e = &g->e;
@@ -80,7 +80,7 @@ static const uint8_t *emit_check_of_base(struct gen *g, bool is_write, bool is_h
 
 	gen_probe(g, R9, bytes, is_write);
 	fails = emit_jcc(e, COND_A, true);
-	base_take(g, is_homed, is_write);
+	base_take(g, is_by_address, is_write);
 	emit_ret(e);
 	g->jit->compact.base_insns = gen_count_insns(g->jit, start, e->at);
 	end_sampled(g->jit, e, &sampling);
@@ -104,12 +104,17 @@ static void emit_checks(struct gen *g, bool is_write)
 	}
 }
 
+static bool is_flat(const struct gen *g)
+{
+	return g->word == 4;
+}
+
 static void emit_checks_of_stack(struct gen *g)
 {
 	struct compact_code *compact = &g->jit->compact;
 
-	for (unsigned i = 0; i < ARRAY_SIZE(compact->stack[0]); i++)
-		compact->stack[g->tlb_class][i] =
+	for (unsigned i = 0; i < ARRAY_SIZE(compact->stack[0][0]); i++)
+		compact->stack[is_flat(g)][g->tlb_class][i] =
 			emit_check_of_stack(g, (i + 1) * COMPACT_RANGE_BYTES);
 }
 
@@ -124,6 +129,9 @@ void compact_emit_shared(struct jit *jit, struct emitter *e)
 		emit_checks(g, false);
 		emit_checks(g, true);
 		emit_checks_of_stack(g);
+		g->word = 4;
+		emit_checks_of_stack(g);
+		g->word = 8;
 	}
 	*e = g->e;
 }
@@ -184,19 +192,20 @@ bool compact_probe_stack(struct gen *g, const uint8_t *again, uint64_t range)
 
 	if (!g->is_compact)
 		return false;
-	call_sampled(g, compact->stack[g->tlb_class][range_index(range)], compact->stack_insns);
+	call_sampled(g, compact->stack[is_flat(g)][g->tlb_class][range_index(range)],
+		     compact->stack_insns);
 	cold_way_fit(g, again, range);
 	return true;
 }
 
-bool compact_probe_base(struct gen *g, bool is_homed, const uint8_t *again, uint64_t range)
+bool compact_probe_base(struct gen *g, bool is_by_address, const uint8_t *again, uint64_t range)
 {
 	const struct compact_code *compact = &g->jit->compact;
 	bool is_write = range & GROUP_WRITES;
 
 	if (!g->is_compact)
 		return false;
-	call_sampled(g, compact->base[g->tlb_class][is_write][is_homed][range_index(range)],
+	call_sampled(g, compact->base[g->tlb_class][is_write][is_by_address][range_index(range)],
 		     compact->base_insns);
 	cold_way_fit(g, again, range);
 	return true;

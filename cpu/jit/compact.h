@@ -32,9 +32,10 @@ struct gen;
 /* The functions, at the start of the code's memory. */
 struct compact_code {
 	const uint8_t *check[TLB_CLASSES][2][COMPACT_SIZES]; /* gen_check, by [is_write] */
-	/* The checks of groups: of the stack, which leaves R11 as gen_reach_stack does, and of
-	 * others, [has a register of R8 to R11], where R11 is as base_take leaves it. */
-	const uint8_t *stack[TLB_CLASSES][GROUP_MAX_BYTES / COMPACT_RANGE_BYTES];
+	/* The checks of groups: of the stack, by [code is MODE_FLAT's], which leaves R11 as
+	 * gen_reach_stack does, and of others, [is reached by address], where R11 is as base_take
+	 * leaves it. */
+	const uint8_t *stack[2][TLB_CLASSES][GROUP_MAX_BYTES / COMPACT_RANGE_BYTES];
 	const uint8_t *base[TLB_CLASSES][2][2][BASE_MAX_BYTES / COMPACT_RANGE_BYTES];
 	unsigned check_insns, stack_insns, base_insns; /* of their main paths */
 };
@@ -57,6 +58,6 @@ unsigned compact_range(const struct gen *g, unsigned bytes);
  * R11 is what the group is reached by.
  */
 bool compact_probe_stack(struct gen *g, const uint8_t *again, uint64_t range);
-bool compact_probe_base(struct gen *g, bool is_homed, const uint8_t *again, uint64_t range);
+bool compact_probe_base(struct gen *g, bool is_by_address, const uint8_t *again, uint64_t range);
 
 #endif

@@ -314,14 +314,22 @@ static const struct tlb_way *find_tags(const struct cpu *cpu, gva_t addr, bool w
 		       : NULL;
 }
 
+/* Whether no sum of a group that has this page wraps, or is more than 4 bytes. */
+static bool is_far_from_ends(gva_t page)
+{
+	return page >= GROUP_FLAT_MARGIN_BYTES && page < BIT(32) - GROUP_FLAT_MARGIN_BYTES;
+}
+
 static bool find_stack(struct cpu *cpu, gva_t addr)
 {
 	const struct tlb_way *way = find_tags(cpu, addr, true);
+	bool is_flat = cpu->mode == MODE_FLAT;
 	gva_t page = addr & PAGE_MASK;
 
-	if (!way)
+	if (!way || (is_flat && !is_far_from_ends(page)))
 		return false;
-	cpu->jit.stack[cpu->tlb_class] = (struct jit_stack){ page, way->addend };
+	(is_flat ? cpu->jit.flat_stack : cpu->jit.stack)[cpu->tlb_class] =
+		(struct jit_stack){ page, way->addend };
 	return true;
 }
 
@@ -380,9 +388,13 @@ static unsigned range_register(uint64_t range)
 	return bits(range, GROUP_REG_SHIFT + 3, GROUP_REG_SHIFT);
 }
 
+/* As code computes it: that of the stack is not cut to 4 bytes (cpu/jit/group.h). */
 static gva_t range_address(const struct cpu *cpu, uint64_t range)
 {
-	return cpu->gpr[range_register(range)] + (uint64_t)(int32_t)range;
+	unsigned reg = range_register(range);
+	gva_t addr = cpu->gpr[reg] + (uint64_t)(int32_t)range;
+
+	return cpu->mode == MODE_FLAT && reg != RSP ? (uint32_t)addr : addr;
 }
 
 static bool is_crossing(const struct cpu *cpu, uint64_t range)

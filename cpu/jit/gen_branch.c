@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Near branches of 64-bit mode. Direct ones in the page are linked, those out of it go where the
- * vCPU remembers, indirect ones find their target's code in the cache of branches; what is not
- * there, and targets that are not canonical, go the slow way, so they move RSP only when they know
- * where they go.
+ * Near branches of 64-bit mode and MODE_FLAT. Direct ones in the page are linked, those out of it
+ * go where the vCPU remembers, indirect ones find their target's code in the cache of branches;
+ * what is not there, and targets that are not canonical, go the slow way, so they move RSP only
+ * when they know where they go.
  */
 #include "cpu/jit/gen.h"
 
-#define CALL_BYTES 8
+static int32_t word(const struct gen *g)
+{
+	return (int32_t)g->word;
+}
 
 /* From the start of the page. */
 static int64_t next_offset(const struct gen *g)
@@ -25,10 +28,10 @@ static bool is_direct(const struct gen *g)
 	return g->insn->flags & INSN_DIRECT_BRANCH;
 }
 
-/* Far from 64-bit near: other sizes, and displacements that the arithmetic here cannot do. */
+/* Near and of the mode's own size; and no displacement that the arithmetic here cannot do. */
 static bool is_plain(const struct gen *g)
 {
-	if (g->insn->size != 8 || g->zydis.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR)
+	if (g->insn->size != g->word || g->zydis.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR)
 		return false;
 	return !is_direct(g) || target_offset(g) == (int32_t)target_offset(g);
 }
@@ -50,12 +53,12 @@ static bool load_target(struct gen *g)
 
 	gen_flags_spare(g);
 	if (!(g->insn->flags & INSN_MEM)) {
-		gen_read(g, R9, g->insn->dst / REG_OFFSET(1));
+		gen_sum(g, R9, g->insn->dst / REG_OFFSET(1), 0);
 		return true;
 	}
-	if (!gen_check_operand(g, CALL_BYTES, false, &mem))
+	if (!gen_check_operand(g, word(g), false, &mem))
 		return false;
-	emit_mov_rm(&g->e, 8, R9, mem);
+	emit_mov_rm(&g->e, g->word, R9, mem);
 	return true;
 }
 
@@ -83,8 +86,8 @@ static void reach_stack(struct gen *g, int32_t offset, bool is_write)
 		gen_reach_stack(g);
 		return;
 	}
-	emit_lea(&g->e, 8, R9, mem_at(HOST_RSP_HOME, offset));
-	gen_check(g, CALL_BYTES, is_write);
+	emit_lea(&g->e, g->word, R9, mem_at(HOST_RSP_HOME, offset));
+	gen_check(g, g->word, is_write);
 }
 
 /* Pushes the address behind the instruction, after reach_stack with nothing in between. */
@@ -92,13 +95,13 @@ static void push_return(struct gen *g)
 {
 	if (gen_is_grouped(g)) {
 		gen_linear(g, R9, next_offset(g));
-		emit_mov_mr(&g->e, 8, gen_on_stack(g, -CALL_BYTES), R9);
+		emit_mov_mr(&g->e, g->word, gen_on_stack(g, -word(g)), R9);
 	} else {
 		emit_lea(&g->e, 8, R9, gen_checked(0));
 		gen_linear(g, R10, next_offset(g));
-		emit_mov_mr(&g->e, 8, mem_at(R9, 0), R10);
+		emit_mov_mr(&g->e, g->word, mem_at(R9, 0), R10);
 	}
-	gen_move_stack(g, -CALL_BYTES);
+	gen_move_stack(g, -word(g));
 }
 
 /* R9 is the target, R11 its code. */
@@ -107,9 +110,9 @@ static void push_and_go(struct gen *g)
 	gen_linear(g, R10, next_offset(g));
 	gen_enter_page(g);
 	gen_load_delta_to(g, R9);
-	gen_move_stack(g, -CALL_BYTES);
+	gen_move_stack(g, -word(g));
 	gen_settle_stack(g);
-	emit_mov_mr(&g->e, 8, mem_index(HOST_RSP_HOME, R9, 0, 0), R10);
+	emit_mov_mr(&g->e, g->word, mem_index(HOST_RSP_HOME, R9, 0, 0), R10);
 	emit_jmp_r(&g->e, R11);
 }
 
@@ -124,7 +127,7 @@ static void call_found(struct gen *g)
 		return;
 	}
 	emit_mov_mr(&g->e, 8, kept, R9);
-	reach_stack(g, -CALL_BYTES, true);
+	reach_stack(g, -word(g), true);
 	push_return(g);
 	gen_settle_stack(g);
 	emit_mov_rm(&g->e, 8, R9, kept);
@@ -145,7 +148,7 @@ bool gen_call(struct gen *g)
 			return false;
 		call_found(g);
 	} else {
-		reach_stack(g, -CALL_BYTES, true);
+		reach_stack(g, -word(g), true);
 		push_return(g);
 		gen_settle_stack(g);
 		gen_jump(g, target_offset(g));
@@ -155,15 +158,16 @@ bool gen_call(struct gen *g)
 
 bool gen_ret(struct gen *g)
 {
-	int32_t released = CALL_BYTES + (g->operands[0].type == ZYDIS_OPERAND_TYPE_IMMEDIATE
-						 ? (int32_t)(g->insn->imm & 0xffff)
-						 : 0);
+	int32_t released = word(g) + (g->operands[0].type == ZYDIS_OPERAND_TYPE_IMMEDIATE
+					      ? (int32_t)(g->insn->imm & 0xffff)
+					      : 0);
 
-	if (g->zydis.operand_width != 64 || g->zydis.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR)
+	if (g->zydis.operand_width != 8 * g->word ||
+	    g->zydis.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR)
 		return false;
 	gen_flags_spare(g);
 	reach_stack(g, 0, false);
-	emit_mov_rm(&g->e, 8, R9, gen_is_grouped(g) ? gen_on_stack(g, 0) : gen_checked(0));
+	emit_mov_rm(&g->e, g->word, R9, gen_is_grouped(g) ? gen_on_stack(g, 0) : gen_checked(0));
 	gen_lookup(g);
 	gen_move_stack(g, released);
 	gen_settle_stack(g);

@@ -282,7 +282,7 @@ static bool move_stack(struct gen *g)
 {
 	int32_t by;
 
-	if (!gen_is_stack_move(g) || !group_is_move(g->insn, &g->jit->decoded[g->n], &by))
+	if (!gen_is_stack_move(g) || !group_is_move(g, g->insn, &g->jit->decoded[g->n], &by))
 		return false;
 	gen_move_stack(g, by);
 	return true;

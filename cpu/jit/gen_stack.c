@@ -1,13 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * PUSH, POP, PUSHF and LEAVE of 8 bytes in 64-bit mode. RSP moves last, at times far behind
- * (cpu/jit/rsp.c).
+ * PUSH, POP, PUSHF and LEAVE of words: 8 bytes in 64-bit mode, 4 in MODE_FLAT, where whatever moves
+ * RSP clears its upper half. RSP moves last, at times far behind (cpu/jit/rsp.c).
  */
 #include "cpu/jit/gen.h"
 
 #include "cpu/flags.h"
 
-#define WORD 8
+static int32_t word(const struct gen *g)
+{
+	return (int32_t)g->word;
+}
+
+/* Not of the operand size that is not the mode's. */
+static bool is_of_words(const struct gen *g)
+{
+	return g->zydis.operand_width == 8 * g->word;
+}
 
 static unsigned operand_register(const struct gen *g)
 {
@@ -17,7 +26,7 @@ static unsigned operand_register(const struct gen *g)
 static bool is_register(const struct gen *g)
 {
 	return g->operands[0].type == ZYDIS_OPERAND_TYPE_REGISTER &&
-	       ZydisRegisterGetClass(g->operands[0].reg.value) == ZYDIS_REGCLASS_GPR64;
+	       gen_is_general(g->operands[0].reg.value);
 }
 
 static bool is_immediate(const struct gen *g)
@@ -34,8 +43,8 @@ static void reach_word(struct gen *g, int32_t offset, bool is_write, struct host
 		return;
 	}
 	gen_flags_spare(g);
-	emit_lea(&g->e, 8, R9, mem_at(HOST_RSP_HOME, offset));
-	gen_check(g, WORD, is_write);
+	emit_lea(&g->e, g->word, R9, mem_at(HOST_RSP_HOME, offset));
+	gen_check(g, g->word, is_write);
 	*mem = gen_checked(0);
 }
 
@@ -44,7 +53,7 @@ static void push_register(struct gen *g)
 	unsigned n = operand_register(g), from = gen_pinned(n);
 	struct host_mem mem;
 
-	reach_word(g, -WORD, true, &mem);
+	reach_word(g, -word(g), true, &mem);
 	if (gen_is_homed(n)) {
 		if (gen_is_grouped(g)) {
 			from = R9;
@@ -54,17 +63,17 @@ static void push_register(struct gen *g)
 		}
 		gen_read(g, from, n);
 	}
-	emit_mov_mr(&g->e, 8, mem, from);
-	gen_move_stack(g, -WORD);
+	emit_mov_mr(&g->e, g->word, mem, from);
+	gen_move_stack(g, -word(g));
 }
 
 static void push_immediate(struct gen *g)
 {
 	struct host_mem mem;
 
-	reach_word(g, -WORD, true, &mem);
-	emit_mov_mi(&g->e, 8, mem, (int32_t)g->insn->imm);
-	gen_move_stack(g, -WORD);
+	reach_word(g, -word(g), true, &mem);
+	emit_mov_mi(&g->e, g->word, mem, (int32_t)g->insn->imm);
+	gen_move_stack(g, -word(g));
 }
 
 /* Both checks come before the store. The stack's comes first where it needs R9. */
@@ -75,25 +84,25 @@ static bool push_memory(struct gen *g)
 	gen_flags_spare(g);
 	if (gen_is_grouped(g)) {
 		gen_reach_stack(g);
-		if (!gen_check_operand(g, WORD, false, &mem))
+		if (!gen_check_operand(g, word(g), false, &mem))
 			return false;
-		emit_mov_rm(&g->e, 8, R9, mem);
-		emit_mov_mr(&g->e, 8, gen_on_stack(g, -WORD), R9);
+		emit_mov_rm(&g->e, g->word, R9, mem);
+		emit_mov_mr(&g->e, g->word, gen_on_stack(g, -word(g)), R9);
 	} else {
-		if (!gen_check_operand(g, WORD, false, &mem))
+		if (!gen_check_operand(g, word(g), false, &mem))
 			return false;
 		gen_take_r11(g);
-		emit_mov_rm(&g->e, 8, R11, mem);
-		reach_word(g, -WORD, true, &mem);
-		emit_mov_mr(&g->e, 8, mem, R11);
+		emit_mov_rm(&g->e, g->word, R11, mem);
+		reach_word(g, -word(g), true, &mem);
+		emit_mov_mr(&g->e, g->word, mem, R11);
 	}
-	gen_move_stack(g, -WORD);
+	gen_move_stack(g, -word(g));
 	return true;
 }
 
 bool gen_push(struct gen *g)
 {
-	if (g->zydis.operand_width != 64)
+	if (!is_of_words(g))
 		return false;
 	if (g->insn->flags & INSN_MEM)
 		return push_memory(g);
@@ -111,32 +120,32 @@ bool gen_pop(struct gen *g)
 	unsigned n = operand_register(g);
 	struct host_mem mem;
 
-	if (g->zydis.operand_width != 64 || !is_register(g))
+	if (!is_of_words(g) || !is_register(g))
 		return false;
 	reach_word(g, 0, false, &mem);
 	if (n == RSP) {
-		emit_mov_rm(&g->e, 8, HOST_RSP_HOME, mem);
+		emit_mov_rm(&g->e, g->word, HOST_RSP_HOME, mem);
 		return true;
 	}
 	if (gen_is_homed(n)) {
 		emit_mov_rm(&g->e, 8, R9, mem);
 		gen_write(g, n, R9);
 	} else {
-		emit_mov_rm(&g->e, 8, gen_pinned(n), mem);
+		emit_mov_rm(&g->e, g->word, gen_pinned(n), mem);
 	}
-	gen_move_stack(g, WORD);
+	gen_move_stack(g, word(g));
 	return true;
 }
 
 bool gen_leave(struct gen *g)
 {
-	if (g->zydis.operand_width != 64)
+	if (!is_of_words(g))
 		return false;
 	gen_flags_spare(g);
-	emit_mov_rr(&g->e, 8, R9, RBP);
-	gen_check(g, WORD, false);
-	emit_lea(&g->e, 8, HOST_RSP_HOME, mem_at(RBP, WORD));
-	emit_mov_rm(&g->e, 8, RBP, gen_checked(0));
+	emit_mov_rr(&g->e, g->word, R9, RBP);
+	gen_check(g, g->word, false);
+	emit_lea(&g->e, g->word, HOST_RSP_HOME, mem_at(RBP, word(g)));
+	emit_mov_rm(&g->e, g->word, RBP, gen_checked(0));
 	return true;
 }
 
@@ -157,10 +166,10 @@ bool gen_pushf(struct gen *g)
 	unsigned value = R9, scratch = R10;
 	struct host_mem mem;
 
-	if (g->zydis.operand_width != 64)
+	if (!is_of_words(g))
 		return false;
 	gen_flags_spare(g);
-	reach_word(g, -WORD, true, &mem);
+	reach_word(g, -word(g), true, &mem);
 	if (!gen_is_grouped(g)) {
 		emit_lea(&g->e, 8, R9, mem);
 		mem = mem_at(R9, 0);
@@ -170,7 +179,7 @@ bool gen_pushf(struct gen *g)
 	read_status(g, value, scratch);
 	emit_alu_rm(&g->e, ALU_OR, 4, value, mem_cpu(offsetof(struct cpu, rflags)));
 	emit_alu_ri(&g->e, ALU_AND, 4, value, (int32_t) ~(RFLAGS_VM | RFLAGS_RF));
-	emit_mov_mr(&g->e, 8, mem, value);
-	gen_move_stack(g, -WORD);
+	emit_mov_mr(&g->e, g->word, mem, value);
+	gen_move_stack(g, -word(g));
 	return true;
 }

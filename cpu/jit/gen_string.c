@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * MOVS, STOS and LODS, forward and in flat 64-bit addressing: the host's own instruction on host
+ * MOVS, STOS and LODS, forward and in flat addressing: the host's own instruction on host
  * addresses, with or without REP, where all of it lies in one page at either end. Backward, across
  * pages and for devices the handler does it, in chunks. So an interrupt waits for a page's worth.
  */
@@ -19,7 +19,10 @@ static bool is_repeated(const struct gen *g)
 
 static bool is_flat(const struct gen *g)
 {
-	return g->insn->addr_size == 8 && g->insn->seg != FS && g->insn->seg != GS;
+	unsigned seg = g->insn->seg;
+
+	return g->insn->addr_size == g->word && seg != FS && seg != GS &&
+	       (g->word == 8 || seg != CS);
 }
 
 static unsigned size_log2(const struct gen *g)
@@ -43,9 +46,9 @@ static struct emit_jump look_at_count(struct gen *g)
 {
 	struct emit_jump done;
 
-	emit_test_rr(&g->e, 8, RCX, RCX);
+	emit_test_rr(&g->e, g->word, RCX, RCX);
 	done = emit_jcc(&g->e, COND_E, false);
-	emit_alu_ri(&g->e, ALU_CMP, 8, RCX, (int32_t)(PAGE_BYTES >> size_log2(g)));
+	emit_alu_ri(&g->e, ALU_CMP, g->word, RCX, (int32_t)(PAGE_BYTES >> size_log2(g)));
 	gen_slow_if(g, COND_A);
 	return done;
 }
@@ -53,10 +56,10 @@ static struct emit_jump look_at_count(struct gen *g)
 /* R9 = host address of the elements at guest register `reg`. Uses R10 and, with REP, R11. */
 static void reach(struct gen *g, unsigned reg, bool is_write)
 {
-	emit_mov_rr(&g->e, 8, R9, reg);
+	emit_mov_rr(&g->e, g->word, R9, reg);
 	gen_check(g, g->insn->size, is_write);
 	if (is_repeated(g)) { /* R9 is the offset in the page */
-		emit_lea(&g->e, 8, R11, mem_index(R9, RCX, size_log2(g), 0));
+		emit_lea(&g->e, g->word, R11, mem_index(R9, RCX, size_log2(g), 0));
 		emit_alu_ri(&g->e, ALU_CMP, 8, R11, PAGE_BYTES);
 		gen_slow_if(g, COND_A);
 	}
@@ -79,6 +82,8 @@ static void emit_string(struct gen *g, unsigned opcode)
 		.opcode = (uint8_t)(opcode | (g->insn->size != 1)),
 	};
 
+	if (is_repeated(g) && g->word == 4)
+		emit_mov_rr(&g->e, 4, RCX, RCX);
 	emit_encoding(&g->e, &encoding, mem_at(HOST_NONE, 0));
 }
 
@@ -109,8 +114,8 @@ bool gen_movs(struct gen *g)
 	to_host(g, RSI, R9);
 	to_host(g, RDI, R11);
 	emit_string(g, OPCODE_MOVS);
-	emit_alu_rr(&g->e, ALU_ADD, 8, RSI, R9);
-	emit_alu_rr(&g->e, ALU_ADD, 8, RDI, R11);
+	emit_alu_rr(&g->e, ALU_ADD, g->word, RSI, R9);
+	emit_alu_rr(&g->e, ALU_ADD, g->word, RDI, R11);
 	emit_land(&g->e, done);
 	return true;
 }
@@ -124,7 +129,7 @@ bool gen_stos(struct gen *g)
 	reach(g, RDI, true);
 	to_host(g, RDI, R9);
 	emit_string(g, OPCODE_STOS);
-	emit_alu_rr(&g->e, ALU_ADD, 8, RDI, R9);
+	emit_alu_rr(&g->e, ALU_ADD, g->word, RDI, R9);
 	emit_land(&g->e, done);
 	return true;
 }
@@ -135,9 +140,9 @@ bool gen_lods(struct gen *g)
 
 	if (is_repeated(g) || !begin(g, &done))
 		return false;
-	emit_mov_rr(&g->e, 8, R9, RSI);
+	emit_mov_rr(&g->e, g->word, R9, RSI);
 	gen_check(g, g->insn->size, false);
 	emit_mov_rm(&g->e, g->insn->size, RAX, gen_checked(0));
-	emit_lea(&g->e, 8, RSI, mem_at(RSI, g->insn->size));
+	emit_lea(&g->e, g->word, RSI, mem_at(RSI, g->insn->size));
 	return true;
 }

@@ -161,11 +161,11 @@ void gen_status_set(struct gen *g)
 
 bool gen_popf(struct gen *g)
 {
-	if (g->zydis.operand_width != 64 || !gen_is_grouped(g) || g->tlb_class == TLB_USER)
+	if (g->zydis.operand_width != 8 * g->word || !gen_is_grouped(g) || g->tlb_class == TLB_USER)
 		return false;
 	gen_reach_stack(g);
 	begin(g);
-	emit_mov_rm(&g->e, 8, R9, gen_on_stack(g, 0));
+	emit_mov_rm(&g->e, g->word, R9, gen_on_stack(g, 0));
 	emit_mov_rr(&g->e, 4, R10, R9);
 	emit_alu_rm(&g->e, ALU_XOR, 4, R10, rflags());
 	emit_test_ri(&g->e, 4, R10, (int32_t)POPF_RARE);
@@ -176,7 +176,7 @@ bool gen_popf(struct gen *g)
 	emit_alu_ri(&g->e, ALU_AND, 4, R10, (int32_t)RFLAGS_IF);
 	emit_alu_mr(&g->e, ALU_XOR, 4, rflags(), R10);
 	gen_status_set(g);
-	emit_lea(&g->e, 8, HOST_RSP_HOME, mem_at(HOST_RSP_HOME, 8));
+	emit_lea(&g->e, g->word, HOST_RSP_HOME, mem_at(HOST_RSP_HOME, (int32_t)g->word));
 	gen_jump(g, (int64_t)g->page_offset + g->insn->next);
 	return true;
 }

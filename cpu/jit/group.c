@@ -9,8 +9,6 @@
 #include "cpu/jit/compact.h"
 #include "cpu/mmu/mmu.h"
 
-#define WORD 8
-
 /* What an instruction does to the stack. */
 struct use {
 	bool accesses;
@@ -29,9 +27,19 @@ static bool writes_rsp(const struct decoded *d)
 	return false;
 }
 
-static void add_access(struct use *use, int64_t low, int64_t high)
+static int64_t reach_max(const struct gen *g)
 {
-	if (low < -GROUP_REACH_MAX_BYTES || high > GROUP_REACH_MAX_BYTES)
+	return g->word == 8 ? GROUP_REACH_MAX_BYTES : GROUP_FLAT_REACH_MAX_BYTES;
+}
+
+static bool is_beyond_reach(const struct gen *g, int64_t bytes)
+{
+	return bytes < -reach_max(g) || bytes > reach_max(g);
+}
+
+static void add_access(const struct gen *g, struct use *use, int64_t low, int64_t high)
+{
+	if (is_beyond_reach(g, low) || is_beyond_reach(g, high))
 		return;
 	use->low = use->accesses ? MIN(use->low, (int32_t)low) : (int32_t)low;
 	use->high = use->accesses ? MAX(use->high, (int32_t)high) : (int32_t)high;
@@ -39,35 +47,37 @@ static void add_access(struct use *use, int64_t low, int64_t high)
 }
 
 /* A memory operand; with an index it may be anywhere. */
-static void add_operand(struct use *use, const struct insn *insn)
+static void add_operand(const struct gen *g, struct use *use, const struct insn *insn)
 {
-	if ((insn->flags & INSN_FLAT) && insn->base == REG_OFFSET(RSP) && insn->index == REG_NONE &&
+	if (gen_is_flat(g, insn) && insn->base == REG_OFFSET(RSP) && insn->index == REG_NONE &&
 	    insn->mem_bytes)
-		add_access(use, insn->disp, insn->disp + insn->mem_bytes);
+		add_access(g, use, insn->disp, insn->disp + insn->mem_bytes);
 }
 
-static bool is_immediate_add(const struct insn *insn, const struct decoded *d)
+static bool is_immediate_add(const struct gen *g, const struct insn *insn, const struct decoded *d)
 {
 	return (insn->mnemonic == ZYDIS_MNEMONIC_ADD || insn->mnemonic == ZYDIS_MNEMONIC_SUB) &&
-	       insn->size == 8 && gen_is_register(&d->operands[0]) &&
+	       insn->size == g->word && gen_is_register(&d->operands[0]) &&
 	       d->operands[1].type == ZYDIS_OPERAND_TYPE_IMMEDIATE;
 }
 
-static bool is_lea_of_rsp(const struct insn *insn)
+static bool is_lea_of_rsp(const struct gen *g, const struct insn *insn)
 {
-	return insn->mnemonic == ZYDIS_MNEMONIC_LEA && insn->size == 8 &&
-	       insn->base == REG_OFFSET(RSP) && insn->index == REG_NONE && insn->addr_size == 8;
+	return insn->mnemonic == ZYDIS_MNEMONIC_LEA && insn->size == g->word &&
+	       insn->base == REG_OFFSET(RSP) && insn->index == REG_NONE &&
+	       insn->addr_size == g->word;
 }
 
-bool group_is_move(const struct insn *insn, const struct decoded *d, int32_t *by)
+bool group_is_move(const struct gen *g, const struct insn *insn, const struct decoded *d,
+		   int32_t *by)
 {
 	int64_t bytes;
 
 	if (insn->dst != REG_OFFSET(RSP))
 		return false;
-	if (is_immediate_add(insn, d))
+	if (is_immediate_add(g, insn, d))
 		bytes = insn->mnemonic == ZYDIS_MNEMONIC_ADD ? insn->imm : -insn->imm;
-	else if (is_lea_of_rsp(insn))
+	else if (is_lea_of_rsp(g, insn))
 		bytes = insn->disp;
 	else
 		return false;
@@ -75,28 +85,33 @@ bool group_is_move(const struct insn *insn, const struct decoded *d, int32_t *by
 	return bytes >= -GROUP_MOVE_MAX_BYTES && bytes <= GROUP_MOVE_MAX_BYTES;
 }
 
-/* Pushes and pops of 8 bytes; other sizes end the group like anything that writes RSP. */
-static void use_of_word(const struct insn *insn, const struct decoded *d, struct use *use)
+/* Pushes and pops of words; other sizes end the group like anything that writes RSP. */
+static void use_of_word(const struct gen *g, const struct insn *insn, const struct decoded *d,
+			struct use *use)
 {
+	int64_t word = g->word;
+
 	switch (insn->mnemonic) {
 	case ZYDIS_MNEMONIC_PUSH:
+	case ZYDIS_MNEMONIC_PUSHFD:
 	case ZYDIS_MNEMONIC_PUSHFQ:
 	case ZYDIS_MNEMONIC_CALL:
-		add_access(use, -WORD, 0);
-		use->by = -WORD;
+		add_access(g, use, -word, 0);
+		use->by = -word;
 		break;
 	case ZYDIS_MNEMONIC_POP:
 		if (gen_is_register(&d->operands[0]) && insn->dst == REG_OFFSET(RSP))
 			break;
-		add_access(use, 0, WORD);
-		use->by = WORD;
+		add_access(g, use, 0, word);
+		use->by = word;
 		break;
+	case ZYDIS_MNEMONIC_POPFD:
 	case ZYDIS_MNEMONIC_POPFQ:
-		add_access(use, 0, WORD);
-		use->by = WORD;
+		add_access(g, use, 0, word);
+		use->by = word;
 		break;
 	case ZYDIS_MNEMONIC_RET:
-		add_access(use, 0, WORD);
+		add_access(g, use, 0, word);
 		break;
 	default:
 		break;
@@ -112,10 +127,10 @@ static struct use use_of(const struct gen *g, unsigned n)
 
 	if (use.ends)
 		return use;
-	add_operand(&use, insn);
-	if (d->zydis.operand_width == 64)
-		use_of_word(insn, d, &use);
-	if (group_is_move(insn, d, &by))
+	add_operand(g, &use, insn);
+	if (d->zydis.operand_width == 8 * g->word)
+		use_of_word(g, insn, d, &use);
+	if (group_is_move(g, insn, d, &by))
 		use.by = by;
 	use.ends = (writes_rsp(d) && !use.by) || gen_selects_class(insn);
 	return use;
@@ -173,6 +188,8 @@ static void find_early(struct gen *g, unsigned first, const uint8_t *live)
 		if (use.ends)
 			return;
 		moved -= use.by;
+		if (is_beyond_reach(g, moved))
+			return;
 		groups->moved[n - 1] = moved;
 		if (!live[n - 1])
 			groups->early[n - 1] = groups->of[first];
@@ -210,7 +227,7 @@ void group_find(struct gen *g, const uint8_t *live)
 		if (use.accesses)
 			join(groups, n, &use, &moved);
 		moved += use.by;
-		if (use.ends)
+		if (use.ends || is_beyond_reach(g, moved))
 			end_group(groups);
 	}
 	find_all_early(g, live);
@@ -223,8 +240,10 @@ bool gen_is_grouped(const struct gen *g)
 
 static struct host_mem stack_field(const struct gen *g, size_t field)
 {
-	return mem_cpu(offsetof(struct cpu, jit.stack) + g->tlb_class * sizeof(struct jit_stack) +
-		       field);
+	size_t stacks = g->word == 8 ? offsetof(struct cpu, jit.stack)
+				     : offsetof(struct cpu, jit.flat_stack);
+
+	return mem_cpu(stacks + g->tlb_class * sizeof(struct jit_stack) + field);
 }
 
 struct emit_jump gen_probe_stack(struct gen *g, unsigned bytes)

@@ -26,6 +26,14 @@ struct decoded;
 #define GROUP_MOVE_MAX_BYTES  4096      /* a register is elsewhere after more */
 #define GROUP_REACH_MAX_BYTES (1 << 29) /* an access further off is in no group */
 
+/*
+ * In MODE_FLAT an address is RSP's and a displacement's sum cut to 4 bytes, while code adds all 8.
+ * The same comes of it, and RSP never wraps while a group lasts, as a group's page is far from both
+ * ends (struct jit_stack, flat_stack) and RSP is always near it.
+ */
+#define GROUP_FLAT_REACH_MAX_BYTES 4096
+#define GROUP_FLAT_MARGIN_BYTES    (8 * GROUP_FLAT_REACH_MAX_BYTES)
+
 _Static_assert(2ll * (GROUP_REACH_MAX_BYTES + BLOCK_MAX_INSNS * GROUP_MOVE_MAX_BYTES) < INT32_MAX,
 	       "no difference of two places overflows either");
 
@@ -54,7 +62,8 @@ void group_find(struct gen *g, const uint8_t *live);
 
 /* Whether the instruction moves RSP by a constant, of no more than GROUP_MOVE_MAX_BYTES, and does
  * nothing else but set flags: *by. */
-bool group_is_move(const struct insn *insn, const struct decoded *d, int32_t *by);
+bool group_is_move(const struct gen *g, const struct insn *insn, const struct decoded *d,
+		   int32_t *by);
 
 /* The check of a range alone: R9, its address, becomes nothing of meaning. Jumps if it fails. */
 struct emit_jump gen_probe_stack(struct gen *g, unsigned bytes);

@@ -2,26 +2,36 @@
 /*
  * Guest RSP while it moves by constants: code adds them up and moves HOST_RSP_HOME once, before
  * what needs it there. A prologue of six pushes has one LEA, not six in a chain. Ways out of code
- * in between move it before they leave, and back when they return (struct cold).
+ * in between move it before they leave, and back when they return (struct cold). In MODE_FLAT,
+ * where RSP could wrap or lose its upper half on the way, that is so between accesses of a group
+ * only.
  */
 #include "cpu/jit/cache.h"
 #include "cpu/jit/gen.h"
 
+/* All its stack accesses are by gen_on_stack, whose check is behind us. */
+static bool is_reached(const struct gen *g)
+{
+	return gen_is_grouped(g) && g->groups.checked == g->groups.of[g->n];
+}
+
 void gen_move_stack(struct gen *g, int32_t bytes)
 {
 	g->groups.ahead += bytes;
+	if (g->word == 4 && !is_reached(g))
+		gen_settle_stack(g);
 }
 
 void gen_settle_stack(struct gen *g)
 {
-	gen_shift_stack(&g->e, g->groups.ahead);
+	gen_shift_stack(g, g->groups.ahead);
 	g->groups.ahead = 0;
 }
 
-void gen_shift_stack(struct emitter *e, int32_t bytes)
+void gen_shift_stack(struct gen *g, int32_t bytes)
 {
 	if (bytes)
-		emit_lea(e, 8, HOST_RSP_HOME, mem_at(HOST_RSP_HOME, bytes));
+		emit_lea(&g->e, g->word, HOST_RSP_HOME, mem_at(HOST_RSP_HOME, bytes));
 }
 
 static bool is_rsp(ZydisRegister reg)
@@ -51,14 +61,8 @@ bool gen_is_stack_move(const struct gen *g)
 {
 	int32_t by;
 
-	return group_is_move(g->insn, &g->jit->decoded[g->n], &by) &&
+	return group_is_move(g, g->insn, &g->jit->decoded[g->n], &by) &&
 	       !(g->insn->status_written && g->live_after);
-}
-
-/* All its stack accesses are by gen_on_stack, whose check is behind us. */
-static bool is_reached(const struct gen *g)
-{
-	return gen_is_grouped(g) && g->groups.checked == g->groups.of[g->n];
 }
 
 static bool is_copied(const struct gen_row *row)

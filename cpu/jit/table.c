@@ -99,7 +99,9 @@ static const struct gen_row rows[] = {
 	GEN(PUSH, gen_push),
 	GEN(POP, gen_pop),
 	GEN(LEAVE, gen_leave),
+	GEN(PUSHFD, gen_pushf),
 	GEN(PUSHFQ, gen_pushf),
+	SETS(POPFD, gen_popf),
 	SETS(POPFQ, gen_popf),
 
 	/* gen_system.c */

@@ -257,7 +257,7 @@ void gen_move_stack(struct gen *g, int32_t bytes);
 void gen_settle_stack(struct gen *g);
 bool gen_stack_may_wait(const struct gen *g);
 /* HOST_RSP_HOME += bytes. */
-void gen_shift_stack(struct emitter *e, int32_t bytes);
+void gen_shift_stack(struct gen *g, int32_t bytes);
 /* Whether the instruction moves RSP by a constant and nothing else, flags that matter included. */
 bool gen_is_stack_move(const struct gen *g);
 
