@@ -185,7 +185,7 @@ void jit_translate(struct jit *jit, struct block *block, const uint8_t *arena)
 	if (!gen_block(jit, block, &region->hot, &region->cold))
 		return;
 	publish_sites(jit, region, before.hot.at);
-	__atomic_store_n(&region->ways, region->ways + jit->gen.ways, __ATOMIC_RELEASE);
+	region->ways += jit->gen.ways;
 	publish_start(jit, &before, block);
 	region->fits += jit->gen.fits;
 	region->fars += jit->gen.fars;

@@ -36,6 +36,13 @@ struct jit_way {
 	uint8_t flags;   /* WAY_ */
 };
 
+#define WAY_CHUNK_BYTES 64
+
+static inline size_t way_chunk(size_t offset)
+{
+	return offset / WAY_CHUNK_BYTES;
+}
+
 #define WAY_LAST   1 /* the instruction ends its block: `on` has no meaning */
 #define WAY_FLAGS  2 /* status flags are to be in the host's then */
 #define WAY_VECTOR 4 /* and the vector registers live */
@@ -76,6 +83,7 @@ struct jit {
 	struct jit_far *fars;
 	struct jit_start *starts;
 	struct jit_way *ways;
+	uint32_t *first_way; /* by WAY_CHUNK_BYTES of code: the first call that returns there */
 	uint32_t next_fit, next_far; /* where the block that is being translated puts its own */
 	uint32_t next_way;
 	ZydisDecoder zydis, zydis_32; /* of 64-bit code, of 32-bit code */

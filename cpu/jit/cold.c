@@ -306,10 +306,16 @@ void cold_way_fit(struct gen *g, const uint8_t *again, uint64_t range)
 
 static struct jit_way *add_way(struct gen *g, const struct cold *cold)
 {
-	struct jit_way *way = &g->jit->ways[g->jit->next_way + g->ways++];
+	struct jit *jit = g->jit;
+	uint32_t n = jit->next_way + g->ways++;
+	size_t chunk = way_chunk((size_t)(cold->code - jit->writable));
 
-	*way = (struct jit_way){ .from = jit_executable(g->jit, cold->code) };
-	return way;
+	/* Where the one before is in another chunk, or in the region before. */
+	if (n % jit->size.ways == 0 ||
+	    way_chunk((size_t)(jit->ways[n - 1].from - jit->executable)) != chunk)
+		jit->first_way[chunk] = n;
+	jit->ways[n] = (struct jit_way){ .from = jit_executable(jit, cold->code) };
+	return &jit->ways[n];
 }
 
 static uint16_t field_of_anchor(unsigned group)

@@ -51,6 +51,12 @@ void region_unmap_table(void *table, size_t bytes)
 		munmap(table, bytes);
 }
 
+/* A call may return right behind the last chunk. */
+static size_t first_way_bytes(const struct jit *jit)
+{
+	return (way_chunk(jit->hot_bytes) + 1) * sizeof(*jit->first_way);
+}
+
 static bool map_tables(struct jit *jit)
 {
 	const struct region_size *size = &jit->size;
@@ -60,7 +66,8 @@ static bool map_tables(struct jit *jit)
 	jit->fars = region_map_table(BLOCK_REGIONS * size->fars * sizeof(*jit->fars));
 	jit->starts = region_map_table(BLOCK_REGIONS * size->starts * sizeof(*jit->starts));
 	jit->ways = region_map_table(BLOCK_REGIONS * size->ways * sizeof(*jit->ways));
-	return jit->sites && jit->fits && jit->fars && jit->starts && jit->ways;
+	jit->first_way = region_map_table(first_way_bytes(jit));
+	return jit->first_way && jit->sites && jit->fits && jit->fars && jit->starts && jit->ways;
 }
 
 bool region_create(struct jit *jit, size_t bytes)
@@ -86,6 +93,7 @@ void region_destroy(struct jit *jit)
 		munmap(jit->writable, jit->code_bytes);
 	if (jit->executable != MAP_FAILED)
 		munmap(jit->executable, jit->code_bytes);
+	region_unmap_table(jit->first_way, first_way_bytes(jit));
 	region_unmap_table(jit->sites, BLOCK_REGIONS * size->sites * sizeof(*jit->sites));
 	region_unmap_table(jit->fits, BLOCK_REGIONS * size->fits * sizeof(*jit->fits));
 	region_unmap_table(jit->fars, BLOCK_REGIONS * size->fars * sizeof(*jit->fars));

@@ -11,19 +11,12 @@
 const struct jit_way *jit_find_way(const struct cpu *cpu, const uint8_t *back)
 {
 	const struct jit *jit = cpu->soft->jit;
-	unsigned region = region_of(jit, back - 1);
-	const struct jit_way *ways = &jit->ways[region * jit->size.ways];
-	uint32_t low = 0, high = __atomic_load_n(&jit->region[region].ways, __ATOMIC_ACQUIRE);
+	const struct jit_way *way =
+		&jit->ways[jit->first_way[way_chunk((size_t)(back - jit->executable))]];
 
-	while (high - low > 1) {
-		uint32_t middle = low + (high - low) / 2;
-
-		if (ways[middle].from <= back)
-			low = middle;
-		else
-			high = middle;
-	}
-	return &ways[low];
+	while (way->from != back)
+		way++;
+	return way;
 }
 
 const struct jit_way *jit_take_way(struct cpu *cpu, const uint8_t *back, uint64_t r11)
@@ -36,11 +29,27 @@ const struct jit_way *jit_take_way(struct cpu *cpu, const uint8_t *back, uint64_
 	return way;
 }
 
+/* Branches to the block come to its present code at once, not by way of that of before. */
+static void renew_branch(struct cpu *cpu, const struct block *block, const uint8_t *before)
+{
+	gva_t addr = cpu->jit.code_page + block->gpa % PAGE_BYTES;
+	struct branch_entry *entry = &cpu->jit.branches[branch_slot(addr)];
+
+	if (entry->code == before)
+		entry->code = block->code;
+}
+
 void jit_sample(struct cpu *cpu, const uint8_t *back)
 {
 	const struct jit *jit = cpu->soft->jit;
+	struct block *block;
+	const uint8_t *before;
 
 	cpu->jit.patience = COMPACT_PATIENCE;
-	if (jit->tier == ENGINE_TIER_BOTH)
-		block_sample(cpu, (struct block *)jit_caller(jit, back));
+	if (jit->tier != ENGINE_TIER_BOTH)
+		return;
+	block = (struct block *)jit_caller(jit, back);
+	before = block->code;
+	block_sample(cpu, block);
+	renew_branch(cpu, block, before);
 }
