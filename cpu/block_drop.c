@@ -87,7 +87,8 @@ static bool starts_in(const struct block *block, gpa_t page)
 
 /*
  * A block that reads no flags is jumped to with the flags wherever they are, which may not do for
- * what comes in its place. So such jumps are linked anew when it is dropped.
+ * what comes in its place. So jumps to it are linked anew when it is dropped: whoever comes by one
+ * nevertheless is on its way already (jit_bail).
  */
 static void unlink_jumps(struct block_cache *cache, gpa_t page, unsigned first, unsigned last)
 {
@@ -110,7 +111,7 @@ static void unlink_jumps(struct block_cache *cache, gpa_t page, unsigned first, 
 		for (unsigned i = 0; i < JIT_LINKS && b->code && starts_in(b, page); i++) {
 			const struct jit_link *link = &b->jit.link[i];
 
-			if (link->keeps_flags && (gone[link->target / 64] >> link->target % 64 & 1))
+			if (link->site && (gone[link->target / 64] >> link->target % 64 & 1))
 				jit_unlink(cache->soft->jit, link);
 		}
 }

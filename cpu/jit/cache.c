@@ -215,13 +215,13 @@ void jit_unlink(const struct jit *jit, const struct jit_link *link)
 }
 
 /*
- * The code may still run to its end, and what it jumps to then may have changed by that time to
- * what wants the flags elsewhere: its jumps look. Before its entries, one of which may be a jump.
+ * The code may still run to its end, and what it jumps to then may have changed by that time: its
+ * jumps look. Before its entries, one of which may be a jump.
  */
 void jit_unlink_all(const struct jit *jit, const struct jit_code *code)
 {
 	for (unsigned i = 0; i < JIT_LINKS; i++)
-		if (code->link[i].keeps_flags)
+		if (code->link[i].site)
 			jit_unlink(jit, &code->link[i]);
 }
 

@@ -96,6 +96,10 @@ struct jit {
 /* The block whose code has called something that returns to `back`. */
 const struct block *jit_caller(const struct jit *jit, const uint8_t *back);
 
+/* The block that is entered at this address, or was by code that it had before; NULL: there is
+ * none. */
+const struct block *jit_entered(const struct jit *jit, const uint8_t *code);
+
 static inline const uint8_t *jit_executable(const struct jit *jit, const uint8_t *writable)
 {
 	return jit->executable + (writable - jit->writable);

@@ -80,7 +80,8 @@ static void emit_shared_fit(struct jit *jit, struct emitter *e)
 	jit->misfit = e->at;
 	emit_jmp_m(e, thunk_field(THUNK_FIT));
 	emit_land(e, crossing);
-	emit_jmp_m(e, mem_at(R10, offsetof(struct jit_fit, crossing)));
+	emit_mov_rm(e, 8, R11, mem_at(R10, offsetof(struct jit_fit, crossing)));
+	emit_jmp_r(e, R11);
 	jit->cross = e->at;
 	emit_jmp_m(e, thunk_field(THUNK_CROSS));
 }

@@ -190,11 +190,47 @@ bool jit_resume(struct cpu *cpu)
 	return true;
 }
 
-const void *jit_bail(struct cpu *cpu, const uint8_t *back)
+/* From `insn` to the end of its block. */
+static void interpret_rest(struct cpu *cpu, const struct insn *insn)
+{
+	cpu->rip = cpu->jit.code_page + insn->page_offset;
+	cpu->block_end = insn;
+	for (;;) {
+		cpu->insn = insn;
+		insn->exec(cpu, insn);
+		if ((insn->flags & INSN_ENDS_BLOCK) || !insn->length)
+			return;
+		if (!cpu->block_end)
+			break;
+		insn++;
+	}
+	cpu->rip += insn->next;
+}
+
+/*
+ * Where flags matter before a block it has two entries, which see to them. Where none does, they
+ * may be in the host's only, and are lost by now, if the vCPU has come by a jump. Then it goes
+ * through the block as if it had fetched its instructions before they were changed.
+ */
+static bool is_overtaken(const struct jit *jit, const struct block *before, const uint8_t *r11)
+{
+	const struct block *entered;
+
+	if (before->jit.entry != before->jit.flags_entry)
+		return false;
+	entered = jit_entered(jit, r11);
+	return !entered || entered->gpa != before->gpa || entered->flavor != before->flavor;
+}
+
+const void *jit_bail(struct cpu *cpu, const uint8_t *back, const uint8_t *r11)
 {
 	const struct block *before = jit_caller(cpu->soft->jit, back), *now;
 	uint64_t epoch = block_epoch(cpu);
 
+	if (unlikely(is_overtaken(cpu->soft->jit, before, r11))) {
+		interpret_rest(cpu, before->insn);
+		return jit_next(cpu);
+	}
 	cpu->rip = cpu->jit.code_page + before->gpa % PAGE_BYTES;
 	now = find_anew(cpu);
 	if (!now)
@@ -246,23 +282,6 @@ void jit_stop_at(struct cpu *cpu, uint64_t rip)
 void jit_stop_nowhere(struct cpu *cpu)
 {
 	cpu->jit.branches[branch_slot(cpu->jit.stop)] = (struct branch_entry){ .key = 0 };
-}
-
-/* From `insn` to the end of its block. */
-static void interpret_rest(struct cpu *cpu, const struct insn *insn)
-{
-	cpu->rip = cpu->jit.code_page + insn->page_offset;
-	cpu->block_end = insn;
-	for (;;) {
-		cpu->insn = insn;
-		insn->exec(cpu, insn);
-		if ((insn->flags & INSN_ENDS_BLOCK) || !insn->length)
-			return;
-		if (!cpu->block_end)
-			break;
-		insn++;
-	}
-	cpu->rip += insn->next;
 }
 
 const void *jit_link(struct cpu *cpu, const uint8_t *from)

@@ -63,8 +63,13 @@ void jit_arrive(struct cpu *cpu);
  */
 const void *jit_next(struct cpu *cpu);
 
-/* The same where the code of a block is void, an entry of which has called: `back` is behind it. */
-const void *jit_bail(struct cpu *cpu, const uint8_t *back);
+/*
+ * The same where the code of a block is void, an entry of which has called: `back` is behind it,
+ * and `r11` is R11. Whoever finds code by looking it up goes there by R11, with the flags in
+ * cpu->status. Direct jumps to a block are taken back before its entries are made calls; so who
+ * comes by one has jumped before that, and runs the block as it was.
+ */
+const void *jit_bail(struct cpu *cpu, const uint8_t *back, const uint8_t *r11);
 
 /*
  * The same for the target of a direct jump out of the page, which is done but for RIP; remembers

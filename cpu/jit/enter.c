@@ -141,9 +141,9 @@ __attribute__((used)) static void thunks(void)
 		"mov %%rdi, %%rbx\n\t"
 		"sub $%c[cpu], %%rbx\n\t"
 		"mov %%rsp, %c[host_stack](%%rbx)\n\t"
-		"mov %%rsi, %%r9\n"
-		"go:\n\t" /* to the code at R9 */
-		FROM_C "jmp *%%r9\n"
+		"mov %%rsi, %%r11\n"
+		"go:\n\t" /* to the code at R11, which jit_bail looks at */
+		FROM_C "jmp *%%r11\n"
 
 		"leave:\n\t" /* back to C; all state is in *cpu */
 		"movq $0, %c[insn](%%rbx)\n\t"
@@ -168,7 +168,7 @@ __attribute__((used)) static void thunks(void)
 		"go_or_leave:\n\t"
 		"test %%rax, %%rax\n\t"
 		"jz leave\n\t"
-		"mov %%rax, %%r9\n\t"
+		"mov %%rax, %%r11\n\t"
 		"jmp go\n"
 		:
 		: OPERANDS, MORE_OPERANDS);
@@ -208,7 +208,8 @@ __attribute__((used)) static void branch_thunks(void)
 
 		".globl jit_thunk_bail\n"
 		"jit_thunk_bail:\n\t"
-		"pop %%r9\n\t" TO_C "mov %%r9, %%rsi\n\t" CPU_TO_RDI "call jit_bail\n\t"
+		"pop %%r9\n\t" TO_C "mov %%r9, %%rsi\n\tmov %%r11, %%rdx\n\t" CPU_TO_RDI
+		"call jit_bail\n\t"
 		"jmp go_or_leave\n"
 
 		".globl jit_thunk_stop\n"

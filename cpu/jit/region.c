@@ -164,9 +164,8 @@ bool region_has_room(const struct jit *jit, unsigned region)
 	       jit->size.fars - r->fars >= JIT_LINKS && r->starts < jit->size.starts;
 }
 
-const struct block *jit_caller(const struct jit *jit, const uint8_t *back)
+static const struct jit_start *find_start(const struct jit *jit, uint32_t at)
 {
-	uint32_t at = (uint32_t)(back - jit->executable) - 1; /* the next block's may begin there */
 	unsigned region = number_of(jit, at);
 	const struct jit_start *starts = &jit->starts[region * jit->size.starts];
 	uint32_t low = 0, high = __atomic_load_n(&jit->region[region].starts, __ATOMIC_ACQUIRE);
@@ -180,5 +179,28 @@ const struct block *jit_caller(const struct jit *jit, const uint8_t *back)
 		else
 			high = middle;
 	}
-	return (const struct block *)(const void *)(jit->arena + starts[low].block);
+	return &starts[low];
+}
+
+static const struct block *block_of(const struct jit *jit, const struct jit_start *start)
+{
+	return (const struct block *)(const void *)(jit->arena + start->block);
+}
+
+const struct block *jit_caller(const struct jit *jit, const uint8_t *back)
+{
+	/* The next block's may begin there. */
+	return block_of(jit, find_start(jit, (uint32_t)(back - jit->executable) - 1));
+}
+
+/* An entry is where the code begins, but for its alignment. */
+const struct block *jit_entered(const struct jit *jit, const uint8_t *code)
+{
+	uint32_t at = (uint32_t)((uintptr_t)code - (uintptr_t)jit->executable);
+	const struct jit_start *start;
+
+	if (region_of(jit, code) == BLOCK_REGIONS || at >= jit->hot_bytes)
+		return NULL;
+	start = find_start(jit, at);
+	return at - start->hot < sizeof(uint64_t) ? block_of(jit, start) : NULL;
 }

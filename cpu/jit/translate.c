@@ -101,7 +101,8 @@ static void emit_entry(struct gen *g)
 /* --- attention ---------------------------------------------------------------------------------
  *
  * No loop may run without looking for it. Branches that are looked up look themselves. Of the
- * others some block in each loop ends with a jump to where it begins or before, so those look.
+ * others some block in each loop ends with a jump to where it begins or before, so those look. That
+ * destroys R11, on which jit_bail relies.
  */
 
 static bool ends_backward(const struct gen *g)
@@ -126,15 +127,16 @@ static struct poll emit_poll(struct gen *g)
 		return poll;
 	if (poll.has_host_flags) {
 		/* As flags and RCX are to be kept. */
-		emit_mov_rr(&g->e, 8, R9, RCX);
+		emit_mov_rr(&g->e, 8, R11, RCX);
 		emit_movzx_rm(&g->e, 1, RCX, poll_field());
 		none = emit_jrcxz(&g->e);
 		poll.from = emit_jmp(&g->e, false);
 		emit_land(&g->e, none);
 		poll.back = g->e.at;
-		emit_mov_rr(&g->e, 8, RCX, R9);
+		emit_mov_rr(&g->e, 8, RCX, R11);
 	} else {
-		emit_alu_mi(&g->e, ALU_CMP, 1, poll_field(), 0);
+		emit_movzx_rm(&g->e, 1, R11, poll_field());
+		emit_test_rr(&g->e, 4, R11, R11);
 		poll.from = emit_jcc(&g->e, COND_NE, false);
 		poll.back = g->e.at;
 	}
@@ -147,14 +149,14 @@ static void emit_poll_way_out(struct gen *g, const struct poll *poll)
 		return;
 	emit_land(&g->e, poll->from);
 	if (poll->has_host_flags) {
-		emit_mov_rr(&g->e, 8, RCX, R9);
+		emit_mov_rr(&g->e, 8, RCX, R11);
 		emit_call_to(&g->e, g->jit->store_status);
 	}
 	emit_mov_ri(&g->e, R9, g->page_offset);
 	emit_call_to(&g->e, g->jit->thunk[THUNK_POLL]);
 	if (poll->has_host_flags) {
 		emit_call_to(&g->e, g->jit->load_status);
-		emit_mov_rr(&g->e, 8, R9, RCX);
+		emit_mov_rr(&g->e, 8, R11, RCX);
 	}
 	emit_jmp_to(&g->e, poll->back);
 }
