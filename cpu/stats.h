@@ -20,7 +20,8 @@
 	X(LEFT_HANDLER, "exits from it: an instruction, or a slow case, has a handler") \
 	X(EVENTS, "interrupts and exceptions delivered")                                \
 	X(TLB_SLOW, "accesses that no tag of the TLB allowed")                          \
-	X(TLB_WALKS, "of those, misses of the TLB: page walks")                         \
+	X(TLB_MISSES, "of those, misses of the TLB's first level")                      \
+	X(TLB_WALKS, "of those, misses of its second level: page walks")                \
 	X(FETCH_WALKS, "page walks for code")                                           \
 	X(SHORT_WALKS, "page walks from a table that was remembered")                   \
 	X(STAGE_WALKS, "walks of the second stage")                                     \

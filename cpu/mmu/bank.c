@@ -310,6 +310,7 @@ void bank_note_large(struct bank *bank, gva_t addr, uint64_t flags)
 
 void bank_drop_keys(struct bank *bank, uint32_t pkru)
 {
+	bank->places++;
 	for (unsigned slot = 0; next_bit(bank->used, TLB_ENTRIES, &slot); slot++) {
 		uint64_t flags = bank->entry[slot].gpa_flags;
 		unsigned key = bits(flags, PAGE_KEY_SHIFT + 3, PAGE_KEY_SHIFT);

@@ -60,6 +60,18 @@ struct tlb_entry {
 };
 
 /*
+ * The second level of the TLB: what had to make room in its slot. `host` and `gpa_flags` are as in
+ * struct tlb_entry. Each flush of the bank forgets all, INVLPG too.
+ */
+struct victim {
+	uint64_t addr;    /* linear page | SLOT_VALID | rights */
+	uint64_t version; /* it holds while that is the bank's `places` */
+	struct tlb_entry entry;
+};
+
+#define VICTIMS 1024
+
+/*
  * Where the table is that maps a region of 4-level paging: SDM3: "Paging-Structure Caches". With a
  * second stage, `table` is behind it. Each flush of the bank forgets all, INVLPG too.
  */
@@ -91,6 +103,7 @@ struct bank {
 	uint64_t large_4m[LARGE_NOTES / 64], large_1g[LARGE_NOTES / 64];
 	uint64_t places; /* which of those below hold; never 0 in a bank that is live */
 	struct place table[PLACED_TABLES], directory[PLACED_DIRECTORIES];
+	struct victim victim[VICTIMS];
 	bool is_live; /* its tags are set up: it belongs to `pcid` and `stage_key` */
 	unsigned pcid;
 	uint64_t stage_key;

@@ -69,6 +69,47 @@ static uint64_t locate(struct cpu *cpu, gpa_t page, void **host)
 	return *host ? PAGE_RAM : 0;
 }
 
+/* ---- the second level ---- */
+
+static struct victim *victim_of(struct bank *bank, gva_t addr)
+{
+	uint64_t page = addr >> PAGE_BITS;
+
+	return &bank->victim[(page ^ page / TLB_ENTRIES * 61) % VICTIMS];
+}
+
+/* What is in the slot makes room for another page. */
+static void keep_victim(struct bank *bank, unsigned slot, gva_t addr)
+{
+	uint64_t slot_addr = bank->addr[slot];
+
+	if ((slot_addr & SLOT_VALID) && ((slot_addr ^ addr) & PAGE_MASK))
+		*victim_of(bank, slot_addr) =
+			(struct victim){ slot_addr, bank->places, bank->entry[slot] };
+	bank_drop_slot(bank, slot);
+}
+
+static bool slot_allows(uint64_t slot_addr, gva_t addr, uint64_t want)
+{
+	return !((slot_addr ^ addr) & PAGE_MASK) && (slot_addr & SLOT_VALID) && (slot_addr & want);
+}
+
+/* Brings the page back to its slot. false: it is not here with that right. */
+static bool take_victim(struct cpu *cpu, struct bank *bank, gva_t addr, uint64_t want)
+{
+	unsigned slot = (addr >> PAGE_BITS) % TLB_ENTRIES;
+	struct victim victim = *victim_of(bank, addr);
+
+	if (victim.version != bank->places || !slot_allows(victim.addr, addr, want))
+		return false;
+	keep_victim(bank, slot, addr);
+	bank->addr[slot] = victim.addr;
+	bank->entry[slot] = victim.entry;
+	bitmap_set(bank->used, slot);
+	set_tags(cpu, bank, slot, class_of(want));
+	return true;
+}
+
 static void fill(struct cpu *cpu, struct bank *bank, gva_t addr, uint64_t want,
 		 const struct walk *walk)
 {
@@ -76,7 +117,7 @@ static void fill(struct cpu *cpu, struct bank *bank, gva_t addr, uint64_t want,
 	struct tlb_entry *entry = &bank->entry[slot];
 	void *host = NULL;
 
-	bank_drop_slot(bank, slot);
+	keep_victim(bank, slot, addr);
 	entry->gpa_flags = walk->page | walk->flags | locate(cpu, walk->page, &host);
 	entry->host = (uint64_t)(uintptr_t)host;
 	bank->addr[slot] = (addr & PAGE_MASK) | SLOT_VALID | walk->rights;
@@ -84,11 +125,6 @@ static void fill(struct cpu *cpu, struct bank *bank, gva_t addr, uint64_t want,
 	cpu->mmu->has_keyed_pages |= walk->flags & PAGE_KEYED;
 	bank_note_large(bank, addr, walk->flags);
 	set_tags(cpu, bank, slot, class_of(want));
-}
-
-static bool slot_allows(uint64_t slot_addr, gva_t addr, uint64_t want)
-{
-	return !((slot_addr ^ addr) & PAGE_MASK) && (slot_addr & SLOT_VALID) && (slot_addr & want);
 }
 
 static bool has_tag(const struct bank *bank, unsigned slot, gva_t addr, uint64_t want)
@@ -108,7 +144,10 @@ const struct tlb_entry *mmu_translate(struct cpu *cpu, gva_t addr, uint64_t want
 		/* Known, but its tag may not be set yet, or for a reason that has gone. */
 		if (!has_tag(bank, slot, addr, want))
 			set_tags(cpu, bank, slot, class_of(want));
-	} else {
+		return &bank->entry[slot];
+	}
+	cpu->stats.count[STAT_TLB_MISSES]++;
+	if (!take_victim(cpu, bank, addr, want)) {
 		cpu->stats.count[STAT_TLB_WALKS]++;
 		mmu_walk(cpu, addr, want, &walk);
 		fill(cpu, bank, addr, want, &walk);

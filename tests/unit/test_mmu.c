@@ -559,7 +559,15 @@ static void test_generation(void **state)
 	assert_int_not_equal(b->cpu->tlb->generation, before);
 	mmu_fetch(b->cpu, 0x1000);
 	before = b->cpu->tlb->generation;
+	mmu_load_cr3(b->cpu, false); /* nothing is different behind it */
+	assert_int_equal(b->cpu->tlb->generation, before);
+	map_long(b, 0x1000, 0, (DATA + PAGE_BYTES) | P | W);
 	mmu_load_cr3(b->cpu, false);
+	assert_int_not_equal(b->cpu->tlb->generation, before);
+	mmu_fetch(b->cpu, 0x1000);
+	before = b->cpu->tlb->generation;
+	map_long(b, 0x1000, 0, (DATA + PAGE_BYTES) | P); /* not accessed any more */
+	mmu_flush_all(b->cpu);
 	assert_int_not_equal(b->cpu->tlb->generation, before);
 }
 
@@ -580,6 +588,7 @@ static void test_global_generation(void **state)
 	mmu_fetch(b->cpu, 0x2000);
 	local = b->cpu->tlb->generation;
 	assert_int_equal(mmu_fetch_generation(b->cpu, 0x2000), local);
+	map_long(b, 0x2000, 0, (DATA + PAGE_BYTES) | P | W);
 	mmu_load_cr3(b->cpu, false);
 	assert_int_equal(b->cpu->tlb->global_generation, before);
 	assert_int_not_equal(b->cpu->tlb->generation, local);
@@ -593,6 +602,61 @@ static void test_global_generation(void **state)
 	before = b->cpu->tlb->global_generation;
 	mmu_flush_address(b->cpu, 0x201000);
 	assert_int_not_equal(b->cpu->tlb->global_generation, before);
+}
+
+/* What another address space has of the same global page does not count, what else it has does. */
+static void test_flush_of_two_spaces(void **state)
+{
+	struct bench *b = *state;
+	uint64_t cr3, before;
+
+	long_mode(b);
+	b->cpu->cr4 |= CR4_PCIDE;
+	mmu_mode_changed(b->cpu);
+	cr3 = b->cpu->cr3;
+	map_long(b, 0x1000, 0, DATA | P | W | G);
+	map_long(b, 0x2000, 0, DATA | P | W | G);
+	for (unsigned pcid = 5; pcid < 7; pcid++) {
+		b->cpu->cr3 = cr3 | pcid;
+		mmu_load_cr3(b->cpu, true);
+		mmu_fetch(b->cpu, 0x1000);
+	}
+	before = b->cpu->tlb->global_generation;
+	mmu_flush_all(b->cpu);
+	assert_int_equal(b->cpu->tlb->global_generation, before);
+	b->cpu->cr3 = cr3 | 5;
+	mmu_load_cr3(b->cpu, true);
+	mmu_fetch(b->cpu, 0x2000);
+	b->cpu->cr3 = cr3 | 6;
+	mmu_load_cr3(b->cpu, true);
+	mmu_flush_all(b->cpu);
+	assert_int_not_equal(b->cpu->tlb->global_generation, before);
+}
+
+/* Two pages of one slot: no walk brings the second back, until a flush of any address. */
+static void test_second_level(void **state)
+{
+	struct bench *b = *state;
+	const gva_t a = 0x1000, c = a + TLB_ENTRIES * PAGE_BYTES;
+	uint64_t *walks = &b->cpu->stats.count[STAT_TLB_WALKS], before;
+
+	long_mode(b);
+	map_long(b, a, 0, DATA | P | W);
+	map_long(b, c, 0, (DATA + PAGE_BYTES) | P | W);
+	store(b, a, 8, 1);
+	store(b, c, 8, 2);
+	before = *walks;
+	for (unsigned i = 0; i < 10; i++) {
+		assert_int_equal(load(b, a, 8), 1);
+		assert_int_equal(load(b, c, 8), 2);
+	}
+	assert_int_equal(*walks, before);
+	mmu_flush_address(b->cpu, 0x5000);
+	load(b, a, 8);
+	assert_int_equal(*walks, before + 1);
+	map_long(b, c, 0, DATA | P | W);
+	mmu_flush_address(b->cpu, c);
+	assert_int_equal(load(b, c, 8), 1);
 }
 
 /* A kernel's code and large pages, some of them replaced in the cache, do not suffer from INVLPG of
@@ -779,6 +843,8 @@ int main(void)
 		TEST(pcid),
 		TEST(generation),
 		TEST(global_generation),
+		TEST(flush_of_two_spaces),
+		TEST(second_level),
 		TEST(generation_by_half),
 		TEST(device),
 		TEST(watched),
