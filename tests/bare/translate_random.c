@@ -76,6 +76,8 @@ enum flag {
 	NO_66 = 64,
 	LONG = 128,      /* 64-bit mode only */
 	UNDEFINED = 256, /* leaves flags undefined that might be those of before */
+	SHORT = 512,     /* 32-bit mode only */
+	MOFFS = 1024,    /* an absolute address follows */
 };
 
 struct pattern {
@@ -197,6 +199,16 @@ static const struct pattern patterns[] = {
 	{ 0, 0, 0xdd, GROUP, 0, NO_66 },            /* FLD m64 */
 	{ 0, 0, 0xdc, GROUP, 0, NO_66 },            /* FADD m64 */
 	{ 0, 0, 0xdf, GROUP, 7, NO_66 },            /* FISTP m64; FCOMIP */
+	{ 0, 0, 0x40, IN_BYTE, 0, SHORT },          /* INC */
+	{ 0, 0, 0x48, IN_BYTE, 0, SHORT },          /* DEC */
+	{ 0, 0, 0xa1, PLAIN, 0, BYTE_OK | SHORT | MOFFS },
+	{ 0, 0, 0xa3, PLAIN, 0, BYTE_OK | SHORT | MOFFS },
+	{ 0, 0, 0x06, PLAIN, 0, NO_66 | SHORT }, /* PUSH ES */
+	{ 0, 0, 0x60, PLAIN, 0, NO_66 | SHORT }, /* PUSHA */
+	{ 0, 0, 0x61, PLAIN, 0, NO_66 | SHORT },
+	{ 0, 0, 0x9c, PLAIN, 0, NO_66 | SHORT }, /* PUSHF */
+	{ 0, 0, 0xc9, PLAIN, 0, NO_66 | SHORT }, /* LEAVE */
+	{ 0, 0, 0x27, PLAIN, 0, UNDEFINED | SHORT | NO_66 },
 };
 
 static uint8_t *at; /* where the generator is */
@@ -265,6 +277,19 @@ static struct operand pick_operand(const struct pattern *p, bool is_64, bool *is
 								    : pick_register(registers));
 }
 
+/* Of 32-bit code's memory operands, some have a segment of their own: CS is not to be written. */
+static void emit_segment(void)
+{
+	static const uint8_t prefixes[] = { 0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65 };
+
+	emit(prefixes[below(sizeof(prefixes))], 1);
+}
+
+static void emit_moffs(void)
+{
+	emit((uintptr_t)data + (one_in(8) ? DATA_BYTES - below(8) : below(DATA_BYTES - 8)), 4);
+}
+
 /* Wide, narrow or byte operands as the pattern allows. */
 static void emit_insn(const struct pattern *p, bool is_64)
 {
@@ -292,6 +317,8 @@ static void emit_insn(const struct pattern *p, bool is_64)
 		imm = is_byte ? 1 : is_word ? 2 : p->opcode == 0xb8 && rex & 8 ? 8 : 4;
 	if (is_memory && p->flags & LOCKABLE && (p->form != MODRM || p->opcode != 3) && one_in(4))
 		emit(0xf0, 1);
+	if (!is_64 && (is_memory || p->flags & MOFFS) && one_in(8))
+		emit_segment();
 	if (is_word)
 		emit(0x66, 1);
 	if (p->prefix)
@@ -304,6 +331,8 @@ static void emit_insn(const struct pattern *p, bool is_64)
 	for (unsigned i = 0; i < o.count; i++)
 		emit(o.bytes[i], 1);
 	emit(next_random(), imm);
+	if (p->flags & MOFFS)
+		emit_moffs();
 	if (p->flags & UNDEFINED)
 		emit(0xc039c0920f, 5); /* SETC AL; CMP EAX, EAX */
 }
@@ -369,6 +398,16 @@ static void emit_avx(void)
 		emit(next_random(), 1);
 }
 
+static const struct pattern *pick_pattern(bool is_64)
+{
+	const struct pattern *p;
+
+	do
+		p = &patterns[below(sizeof(patterns) / sizeof(*patterns))];
+	while (is_64 && p->flags & SHORT);
+	return p;
+}
+
 static void emit_any(bool is_64)
 {
 	if (is_64 && has_bmi && one_in(12))
@@ -376,7 +415,7 @@ static void emit_any(bool is_64)
 	else if (is_64 && has_avx && one_in(avx_share))
 		emit_avx();
 	else
-		emit_insn(&patterns[below(sizeof(patterns) / sizeof(*patterns))], is_64);
+		emit_insn(pick_pattern(is_64), is_64);
 }
 
 /* DEC of the counter in memory; JNZ to the start. */
@@ -634,7 +673,9 @@ void test_main(void)
 	data = page_alloc();
 	make_user(data);
 	make_user(page_alloc());
-	asm volatile("mov %0, %%ds; mov %0, %%es" : : "r"(SEL_USER_DATA));
+	asm volatile("mov %0, %%ds; mov %0, %%es; mov %0, %%fs; mov %0, %%gs"
+		     :
+		     : "r"(SEL_USER_DATA));
 	for (unsigned i = 0; i < DATA_BYTES; i++)
 		model[i] = (uint8_t)next_random();
 	asm volatile("fninit");
