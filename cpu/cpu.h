@@ -166,12 +166,14 @@ struct jit_stack {
 
 /* What translated code keeps of its own. What its blocks name most is first: see struct cpu. */
 struct cpu_jit {
-	uint64_t code_page;            /* linear address of the page whose code runs */
-	uint64_t key;                  /* the entries of `branches` that hold now have it */
+	uint64_t code_page; /* linear address of the page whose code runs */
+	/* By enum tlb_class, 64 bits that nobody can guess: what entries of `branches` and `far`
+	 * that hold now are marked with (cpu/jit/dispatch.h). */
+	uint64_t mark[3];
 	struct branch_entry *branches; /* cpu/jit/dispatch.h; NULL: this vCPU only interprets */
-	uint64_t scratch;              /* within one instruction */
 	struct jit_stack stack[3];     /* by enum tlb_class; mmu/ forgets them: jit_forget_stack */
 	uint64_t anchor[JIT_ANCHORS];  /* host addresses: cpu/jit/base.h */
+	uint64_t scratch;              /* within one instruction */
 	struct far_target *far;        /* cpu/jit/dispatch.h: by number of struct jit_far */
 	const uint8_t *arena;          /* of blocks */
 	const void *thunk[JIT_THUNKS];
@@ -180,8 +182,11 @@ struct cpu_jit {
 	/* While the host's TSC is below the limit the guest's is that plus `added`, and reading it
 	 * takes no more: msr_tsc_changed. */
 	uint64_t tsc_limit, tsc_added;
-	uint64_t stop;                  /* jit_stop_at */
-	bool is_global[2];              /* [is user code]: what `key` has the generation of */
+	uint64_t stop;               /* jit_stop_at */
+	uint64_t seed;               /* of `mark` */
+	uint64_t mark_generation[2]; /* [is user code]: what `mark` depends on, beside the mode */
+	uint8_t mark_mode;
+	bool is_global[2];              /* [is user code]: of which generation look-ups are */
 	bool has_avx;                   /* the host has */
 	bool has_upper;                 /* upper halves of vector registers in memory are in use */
 	bool is_single;                 /* back to C after each block */

@@ -73,7 +73,8 @@ const struct jit_stats *jit_get_stats(const struct jit *jit)
 /* With bit 63 set and bit 62 clear no address is canonical. */
 static int make_no_stack(struct cpu_jit *jit)
 {
-	if (getrandom(&jit->no_stack_page, sizeof(jit->no_stack_page), 0) < 0)
+	if (getrandom(&jit->no_stack_page, sizeof(jit->no_stack_page), 0) < 0 ||
+	    getrandom(&jit->seed, sizeof(jit->seed), 0) < 0)
 		return -errno;
 	jit->no_stack_page = ((jit->no_stack_page & ~BIT(62)) | BIT(63)) & PAGE_MASK;
 	jit->no_stack = aligned_alloc(PAGE_BYTES, PAGE_BYTES);
@@ -261,15 +262,16 @@ const struct jit_link *jit_find_same_link(const struct jit *jit, const struct bl
 	return &block->jit.link[block->jit.link[0].is_conditional != is_conditional];
 }
 
+static bool goes_to(const struct jit_link *link, const uint8_t *entry)
+{
+	return link->is_conditional ? emit_target(link->site) == entry
+				    : emit_goes_to(link->site, entry);
+}
+
 void jit_relink(const struct jit_link *link, const struct jit_code *before,
 		const struct block *target)
 {
-	const uint8_t *to;
-
-	if (!link->site)
-		return;
-	to = link->is_conditional ? emit_target(link->site) : emit_patched_jmp(link->site);
-	if (to == before->entry || to == before->flags_entry)
+	if (link->site && (goes_to(link, before->entry) || goes_to(link, before->flags_entry)))
 		jit_patch_link(link, target);
 }
 
@@ -290,6 +292,9 @@ static bool leads_to(const struct jit *jit, const struct jit_link *link, unsigne
 {
 	const uint8_t *site = link->site;
 
+	/* What it goes to as a NOP is in its own region. */
+	if (site && !link->is_conditional && emit_is_nop(site))
+		return false;
 	return site && region_is_target(jit, link->is_conditional ? site : site + 1, region);
 }
 

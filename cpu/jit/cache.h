@@ -74,7 +74,7 @@ struct jit {
 	/* A function: R11 = where the code is that a direct jump out of the page leads to, if it
 	 * returns. Flags are in cpu->status, R10 = distance of its struct far_target from
 	 * cpu->jit.far. */
-	const uint8_t *far;
+	const uint8_t *far[3][2]; /* [enum tlb_class][looks for attention] */
 	struct compact_code compact;
 	uint8_t *shared_end;
 	/* Tables, each with a part for each region. */

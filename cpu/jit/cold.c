@@ -97,31 +97,37 @@ static struct host_mem code_page(void)
 	return mem_cpu(offsetof(struct cpu, jit.code_page));
 }
 
-#define FAR_INSNS 13 /* of the following, where it returns */
+#define FAR_INSNS      9 /* of the following, where it returns */
+#define FAR_POLL_INSNS 2 /* and of what looks for attention */
+
+static struct host_mem mark_of(unsigned class)
+{
+	return mem_cpu((int32_t)(offsetof(struct cpu, jit.mark) + class * sizeof(uint64_t)));
+}
 
 /* Called. What the vCPU knows of the jump. */
-static void emit_shared_far(struct jit *jit, struct emitter *e)
+static void emit_shared_far(struct jit *jit, struct emitter *e, unsigned class, bool polls)
 {
-	struct emit_jump is_elsewhere, is_old, is_wanted;
+	struct emit_jump is_unknown, is_wanted;
 
 	e->pushed_bytes = RETURN_BYTES;
-	jit->far = e->at;
+	jit->far[class][polls] = e->at;
 	emit_alu_rm(e, ALU_ADD, 8, R10, mem_cpu(offsetof(struct cpu, jit.far)));
 	emit_mov_rm(e, 8, R9, code_page());
-	emit_alu_rm(e, ALU_CMP, 8, R9, mem_at(R10, offsetof(struct far_target, from)));
-	is_elsewhere = emit_jcc(e, COND_NE, true);
-	emit_mov_rm(e, 8, R9, mem_cpu(offsetof(struct cpu, jit.key)));
-	emit_alu_rm(e, ALU_CMP, 8, R9, mem_at(R10, offsetof(struct far_target, key)));
-	is_old = emit_jcc(e, COND_NE, true);
-	emit_poll(e);
-	is_wanted = emit_jcc(e, COND_NE, true);
+	emit_alu_rm(e, ALU_XOR, 8, R9, mark_of(class));
+	emit_alu_rm(e, ALU_CMP, 8, R9, mem_at(R10, offsetof(struct far_target, tag)));
+	is_unknown = emit_jcc(e, COND_NE, true);
+	if (polls) {
+		emit_poll(e);
+		is_wanted = emit_jcc(e, COND_NE, true);
+	}
 	emit_mov_rm(e, 8, R9, mem_at(R10, offsetof(struct far_target, to)));
 	emit_mov_mr(e, 8, code_page(), R9);
 	emit_mov_rm(e, 8, R11, mem_at(R10, offsetof(struct far_target, code)));
 	emit_ret(e);
-	emit_land(e, is_elsewhere);
-	emit_land(e, is_old);
-	emit_land(e, is_wanted);
+	emit_land(e, is_unknown);
+	if (polls)
+		emit_land(e, is_wanted);
 	emit_alu_ri(e, ALU_ADD, 8, RSP, RETURN_BYTES);
 	e->pushed_bytes = 0;
 	emit_jmp_m(e, thunk_field(THUNK_FAR));
@@ -144,7 +150,9 @@ void cold_emit_shared(struct jit *jit, uint8_t *end)
 	gen_status_store(&e, R9);
 	emit_ret(&e);
 	emit_shared_fit(jit, &e);
-	emit_shared_far(jit, &e);
+	for (unsigned class = 0; class < ARRAY_SIZE(jit->far); class ++)
+		for (unsigned polls = 0; polls < 2; polls++)
+			emit_shared_far(jit, &e, class, polls);
 	compact_emit_shared(jit, &e);
 	jit->shared_end = e.at;
 }
@@ -390,20 +398,17 @@ void gen_linear(struct gen *g, unsigned dst, int64_t target)
  * more of those than needed make it forget. With a function for this `indirect` of guestbench took
  * 1.6 times as long.
  */
-void gen_lookup_as(struct gen *g, struct host_mem key)
+void gen_lookup_as(struct gen *g, unsigned class)
 {
 	struct emitter *e = &g->e;
 
 	gen_take_r11(g);
-	gen_shift_right(g, R10, R9, PAGE_BITS);
-	emit_alu_rr(e, ALU_XOR, 4, R10, R9);
-	emit_alu_ri(e, ALU_AND, 4, R10, BRANCH_ENTRIES - 1);
+	emit_movzx_rr(e, 2, R10, R9);
 	emit_shift_ri(e, SHIFT_SHL, 4, R10, BRANCH_ENTRY_BITS);
 	emit_alu_rm(e, ALU_ADD, 8, R10, mem_cpu(offsetof(struct cpu, jit.branches)));
-	emit_alu_rm(e, ALU_CMP, 8, R9, mem_at(R10, offsetof(struct branch_entry, addr)));
-	gen_slow_if(g, COND_NE);
-	emit_mov_rm(e, 8, R11, key);
-	emit_alu_rm(e, ALU_CMP, 8, R11, mem_at(R10, offsetof(struct branch_entry, key)));
+	emit_mov_rm(e, 8, R11, mark_of(class));
+	emit_alu_rr(e, ALU_XOR, 8, R11, R9);
+	emit_alu_rm(e, ALU_CMP, 8, R11, mem_at(R10, offsetof(struct branch_entry, tag)));
 	gen_slow_if(g, COND_NE);
 	emit_poll(e);
 	gen_slow_if(g, COND_NE);
@@ -412,7 +417,7 @@ void gen_lookup_as(struct gen *g, struct host_mem key)
 
 void gen_lookup(struct gen *g)
 {
-	gen_lookup_as(g, mem_cpu(offsetof(struct cpu, jit.key)));
+	gen_lookup_as(g, g->tlb_class);
 }
 
 void gen_enter_page(struct gen *g)
@@ -440,16 +445,26 @@ static struct jit_link *begin_link(struct gen *g, int64_t target)
 	return link;
 }
 
+/*
+ * A loop has a jump back in it, and that one looks for attention. In 4 GiB it may have come round
+ * by jumps forward.
+ */
+static bool may_be_back(const struct gen *g, int64_t target)
+{
+	return g->word != 8 || target <= (int64_t)g->page_offset + g->insn->start;
+}
+
 static void jump_far(struct gen *g, int64_t target)
 {
+	bool polls = may_be_back(g, target);
 	uint32_t n = g->jit->next_far + g->fars++;
 
 	gen_flags_store(g);
 	g->jit->fars[n] = (struct jit_far){ g->insn, (int32_t)target };
 	emit_mov_ri(&g->e, R10, n << FAR_BITS);
-	emit_call_to(&g->e, g->jit->far);
+	emit_call_to(&g->e, g->jit->far[g->tlb_class][polls]);
 	emit_jmp_r(&g->e, R11);
-	g->shared_insns += FAR_INSNS;
+	g->shared_insns += FAR_INSNS + (polls ? FAR_POLL_INSNS : 0);
 }
 
 void gen_jump(struct gen *g, int64_t target)

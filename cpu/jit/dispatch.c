@@ -19,26 +19,58 @@
  * Look-ups of global pages depend on another generation than those of others. User code is of the
  * one kind and kernel code of the other, as a rule: which, the last one found says.
  */
-static uint64_t current_key(const struct cpu *cpu)
+static uint64_t current_generation(const struct cpu *cpu, bool is_user)
 {
-	bool is_user = cpu->cpl == 3;
-	uint64_t generation =
-		cpu->jit.is_global[is_user] ? cpu->tlb->global_generation : cpu->tlb->generation;
+	return cpu->jit.is_global[is_user] ? cpu->tlb->global_generation : cpu->tlb->generation;
+}
 
-	return block_key(cpu, generation);
+/* No two keys have the same. The constants are odd, and of no other meaning. */
+static uint64_t mark_of(const struct cpu *cpu, uint64_t key)
+{
+	key = (key ^ cpu->jit.seed) * 0x9e3779b97f4a7c15ull;
+	key = (key ^ key >> 32) * 0xd6e8feb86659fd93ull;
+	key = (key ^ key >> 32) * 0xd6e8feb86659fd93ull;
+	return key ^ key >> 32;
+}
+
+static void set_marks(struct cpu *cpu, const uint64_t generation[2])
+{
+	for (unsigned class = 0; class < ARRAY_SIZE(cpu->jit.mark); class ++)
+		cpu->jit.mark[class] =
+			mark_of(cpu, generation[class == TLB_USER] << BLOCK_FLAVOR_BITS |
+					     class << BLOCK_CLASS_SHIFT | cpu->mode);
+	cpu->jit.mark_generation[false] = generation[false];
+	cpu->jit.mark_generation[true] = generation[true];
+	cpu->jit.mark_mode = cpu->mode;
+}
+
+/* The marks are those of the generations and the mode. */
+static void find_marks(struct cpu *cpu)
+{
+	uint64_t generation[] = { current_generation(cpu, false), current_generation(cpu, true) };
+
+	if (generation[false] != cpu->jit.mark_generation[false] ||
+	    generation[true] != cpu->jit.mark_generation[true] || cpu->mode != cpu->jit.mark_mode)
+		set_marks(cpu, generation);
+}
+
+/* What entries of the cache of branches have. */
+static uint64_t tag_of(const struct cpu *cpu, gva_t addr)
+{
+	return addr ^ cpu->jit.mark[cpu->tlb_class];
 }
 
 void jit_arrive(struct cpu *cpu)
 {
 	cpu->jit.code_page = cpu->rip & PAGE_MASK;
-	cpu->jit.key = current_key(cpu);
+	find_marks(cpu);
 }
 
 /* What has been found depends on this generation. */
 static void note_generation(struct cpu *cpu, uint64_t generation)
 {
 	cpu->jit.is_global[cpu->cpl == 3] = generation == cpu->tlb->global_generation;
-	cpu->jit.key = current_key(cpu);
+	find_marks(cpu);
 }
 
 static void remember(struct cpu *cpu, const struct block *block, uint64_t generation)
@@ -47,9 +79,9 @@ static void remember(struct cpu *cpu, const struct block *block, uint64_t genera
 
 	note_generation(cpu, generation);
 	cpu->jit.branches[branch_slot(cpu->rip)] = (struct branch_entry){
-		.addr = cpu->rip,
-		.key = cpu->jit.key,
+		.tag = tag_of(cpu, cpu->rip),
 		.code = block->code,
+		.addr = cpu->rip,
 		.place = block->second_page == NO_PAGE ? page | block->flavor : 0,
 	};
 }
@@ -121,7 +153,7 @@ static const struct branch_entry *find_branch(const struct cpu *cpu)
 {
 	const struct branch_entry *entry = &cpu->jit.branches[branch_slot(cpu->rip)];
 
-	return entry->addr == cpu->rip && entry->key == cpu->jit.key ? entry : NULL;
+	return entry->tag == tag_of(cpu, cpu->rip) ? entry : NULL;
 }
 
 /*
@@ -142,7 +174,7 @@ static const struct branch_entry *revive_branch(struct cpu *cpu)
 	if ((entry->place & PAGE_MASK) != page || page == cpu->apic_page)
 		return NULL;
 	note_generation(cpu, mmu_fetch_generation(cpu, cpu->rip));
-	entry->key = cpu->jit.key;
+	entry->tag = tag_of(cpu, cpu->rip);
 	return entry;
 }
 
@@ -264,7 +296,9 @@ const void *jit_far(struct cpu *cpu, struct far_target *known)
 	code = jit_next(cpu);
 	entry = find_branch(cpu);
 	if (code && entry && epoch == block_epoch(cpu) && !cpu->jit.is_single)
-		*known = (struct far_target){ from, entry->key, cpu->jit.code_page, entry->code };
+		*known = (struct far_target){ .tag = tag_of(cpu, from),
+					      .to = cpu->jit.code_page,
+					      .code = entry->code };
 	return code;
 }
 
@@ -273,15 +307,15 @@ void jit_stop_at(struct cpu *cpu, uint64_t rip)
 	jit_arrive(cpu);
 	cpu->jit.stop = rip;
 	cpu->jit.branches[branch_slot(rip)] = (struct branch_entry){
-		.addr = rip,
-		.key = cpu->jit.key,
+		.tag = tag_of(cpu, rip),
 		.code = cpu->jit.thunk[THUNK_STOP],
+		.addr = rip,
 	};
 }
 
 void jit_stop_nowhere(struct cpu *cpu)
 {
-	cpu->jit.branches[branch_slot(cpu->jit.stop)] = (struct branch_entry){ .key = 0 };
+	cpu->jit.branches[branch_slot(cpu->jit.stop)] = (struct branch_entry){ .tag = 0 };
 }
 
 const void *jit_link(struct cpu *cpu, const uint8_t *from)

@@ -8,20 +8,22 @@
 #include "cpu/block.h"
 
 /*
- * A vCPU's cache of indirect branches, from linear address to code. An entry holds while its key is
- * cpu->jit.key, which has the generation of the address space's code look-ups (mmu_fetch) and the
- * block flavor. Code reaches it with a shift and an index.
+ * A vCPU's cache of indirect branches, from linear address to code. An entry holds while its tag is
+ * the address with cpu->jit.mark of the class of tags XORed in. The mark is a random function of
+ * the generation of the address space's code look-ups (mmu_fetch) and the block flavor. So one
+ * comparison sees to all, also for addresses that are not canonical: a guest that wanted another
+ * one's entry, or one of another privilege, would have to guess the difference of two marks.
  */
 struct branch_entry {
-	gva_t addr;
-	uint64_t key;
+	uint64_t tag;
 	const uint8_t *code; /* expects the flags in cpu->status */
+	gva_t addr;
 	/* Guest-physical page and flavor of the block: while `addr` leads there, the entry can be
 	 * brought up to date. 0: that does not say all. */
 	uint64_t place;
 };
 
-#define BRANCH_ENTRIES    16384u
+#define BRANCH_ENTRIES    65536u /* code takes the lower half of 4 bytes */
 #define BRANCH_ENTRY_BITS 5
 
 _Static_assert(sizeof(struct branch_entry) == 1 << BRANCH_ENTRY_BITS, "translated code scales");
@@ -29,12 +31,12 @@ _Static_assert(sizeof(struct branch_entry) == 1 << BRANCH_ENTRY_BITS, "translate
 /* Translated code computes the same: cpu/jit/cold.c. */
 static inline unsigned branch_slot(gva_t addr)
 {
-	return (unsigned)(addr ^ addr >> PAGE_BITS) % BRANCH_ENTRIES;
+	return (uint16_t)addr;
 }
 
 /*
  * A direct jump that leaves the page: jit->fars. Where it leads, each vCPU knows for itself, at the
- * same index of cpu->jit.far; what it knows holds for a page and a key as above.
+ * same index of cpu->jit.far; what it knows holds for a page and a mark as above.
  */
 struct jit_far {
 	const struct insn *insn;
@@ -42,10 +44,10 @@ struct jit_far {
 };
 
 struct far_target {
-	gva_t from; /* cpu->jit.code_page */
-	uint64_t key;
-	gva_t to; /* cpu->jit.code_page is that then */
+	uint64_t tag; /* cpu->jit.code_page ^ mark */
+	gva_t to;     /* cpu->jit.code_page is that then */
 	const uint8_t *code;
+	uint64_t unused;
 };
 
 #define FAR_BITS 5

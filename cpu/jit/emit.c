@@ -225,6 +225,16 @@ void emit_mov_ri(struct emitter *e, unsigned dst, uint64_t imm)
 	}
 }
 
+void emit_movzx_rr(struct emitter *e, unsigned size, unsigned dst, unsigned src)
+{
+	struct encoding enc = make(OP_MOVZX | (size != 1), 4, dst);
+
+	if (size >= 4)
+		emit_mov_rr(e, size, dst, src);
+	else
+		emit_r(e, &enc, src);
+}
+
 void emit_movzx_rm(struct emitter *e, unsigned size, unsigned dst, struct host_mem src)
 {
 	struct encoding enc = make(OP_MOVZX | (size != 1), 4, dst);
@@ -480,10 +490,8 @@ void emit_ret(struct emitter *e)
 /* --- the rest -----------------------------------------------------------------------------------
  */
 
-#define NOP_BYTES 8
-
 /* By length. SDM2: "NOP", recommended multi-byte sequences. */
-static const uint8_t nops[NOP_BYTES][NOP_BYTES] = {
+static const uint8_t nops[EMIT_NOP_BYTES][EMIT_NOP_BYTES] = {
 	{ 0x90 },
 	{ 0x66, 0x90 },
 	{ 0x0f, 0x1f, 0x00 },
@@ -539,13 +547,19 @@ static bool is_next(const uint8_t *at, const uint8_t *target)
 {
 	const uint8_t *end = at + EMIT_PATCHED_BYTES;
 
-	return target == end || (target > end && target - end <= NOP_BYTES &&
+	return target == end || (target > end && target - end <= EMIT_NOP_BYTES &&
 				 !memcmp(end, nops[target - end - 1], (size_t)(target - end)));
 }
 
-const uint8_t *emit_patched_jmp(const uint8_t *at)
+bool emit_is_nop(const uint8_t *at)
 {
-	return *at == JMP_NEAR ? emit_target(at + 1) : NULL;
+	return !memcmp(at, nops[EMIT_PATCHED_BYTES - 1], EMIT_PATCHED_BYTES);
+}
+
+bool emit_goes_to(const uint8_t *at, const uint8_t *target)
+{
+	return *at == JMP_NEAR ? emit_target(at + 1) == target
+			       : emit_is_nop(at) && is_next(at, target);
 }
 
 void emit_patch_jmp(uint8_t *at, const uint8_t *target)

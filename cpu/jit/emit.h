@@ -77,6 +77,7 @@ void emit_mov_mi(struct emitter *e, unsigned size, struct host_mem dst, int32_t 
 /* The whole register, in the shortest form. */
 void emit_mov_ri(struct emitter *e, unsigned dst, uint64_t imm);
 /* To the whole register from `size` bytes (any size). */
+void emit_movzx_rr(struct emitter *e, unsigned size, unsigned dst, unsigned src);
 void emit_movzx_rm(struct emitter *e, unsigned size, unsigned dst, struct host_mem src);
 /* The address: gs counts for nothing. 4 bytes wrap. */
 void emit_lea(struct emitter *e, unsigned size, unsigned dst, struct host_mem src);
@@ -184,10 +185,12 @@ void emit_align(struct emitter *e, unsigned power_of_two, unsigned offset);
  * it and nobody can be in the middle of those that change.
  */
 #define EMIT_PATCHED_BYTES 5 /* what changes */
+#define EMIT_NOP_BYTES     8
 void emit_patchable(struct emitter *e);
-/* To what comes next in memory it is a NOP. */
+/* To what comes next in memory, no more than EMIT_NOP_BYTES further, it is a NOP. */
 void emit_patch_jmp(uint8_t *at, const uint8_t *target);
-const uint8_t *emit_patched_jmp(const uint8_t *at); /* where it goes; NULL: it is a CALL */
+bool emit_goes_to(const uint8_t *at, const uint8_t *target); /* false for a CALL */
+bool emit_is_nop(const uint8_t *at);
 void emit_patch_call(uint8_t *at, const uint8_t *target);
 void emit_bytes(struct emitter *e, const void *bytes, unsigned len);
 

@@ -9,7 +9,7 @@
 #include "cpu/jit/dispatch.h"
 
 _Static_assert(CPU_HOST_RSP - offsetof(struct cpu, gpr[R8]) <= 128 &&
-		       offsetof(struct cpu, jit.anchor[3]) - CPU_HOST_RSP <= 127,
+		       offsetof(struct cpu, jit.anchor[2]) - CPU_HOST_RSP <= 127,
 	       "what blocks name often has a displacement of one byte");
 
 /* Labels of the assembly below. */

@@ -14,44 +14,12 @@
 #include "cpu/jit/gen.h"
 #include "cpu/mmu/mmu.h"
 
-_Static_assert(offsetof(struct tlb, global_generation) ==
-		       offsetof(struct tlb, generation) + sizeof(uint64_t),
-	       "one is found from the other by an index");
-
 static struct host_mem field(size_t offset)
 {
 	return mem_cpu(offset);
 }
 
 #define CPU(name) field(offsetof(struct cpu, name))
-
-/* The key of the branches at the privilege that follows, until it is the one that counts. */
-static struct host_mem next_key(void)
-{
-	return CPU(jit.scratch);
-}
-
-/* Uses R10 and R11. */
-static void find_key(struct gen *g, enum tlb_class class)
-{
-	unsigned flavor = MODE_64 | class << BLOCK_CLASS_SHIFT;
-
-	gen_take_r11(g);
-	emit_mov_rm(&g->e, 8, R11, CPU(tlb));
-	emit_movzx_rm(&g->e, 1, R10, CPU(jit.is_global[class == TLB_USER]));
-	emit_mov_rm(&g->e, 8, R11,
-		    mem_index(R11, R10, 3, (int32_t)offsetof(struct tlb, generation)));
-	emit_shift_ri(&g->e, SHIFT_SHL, 8, R11, BLOCK_FLAVOR_BITS);
-	emit_alu_ri(&g->e, ALU_OR, 8, R11, (int32_t)flavor);
-	emit_mov_mr(&g->e, 8, next_key(), R11);
-}
-
-/* R9 is where to go on: sees to it that this is known. Leaves the code in R11. */
-static void find_target(struct gen *g, enum tlb_class class)
-{
-	find_key(g, class);
-	gen_lookup_as(g, next_key());
-}
 
 static void require_enabled(struct gen *g)
 {
@@ -75,8 +43,6 @@ static void set_privilege(struct gen *g, unsigned cpl, enum tlb_class class)
 	emit_mov_rm(&g->e, 8, R10, CPU(tlb));
 	emit_lea(&g->e, 8, R10, mem_at(R10, (int32_t)offsetof(struct tlb, way[class])));
 	emit_mov_mr(&g->e, 8, CPU(tlb_tags), R10);
-	emit_mov_rm(&g->e, 8, R10, next_key());
-	emit_mov_mr(&g->e, 8, CPU(jit.key), R10);
 }
 
 /* --- SYSCALL -------------------------------------------------------------------------------------
@@ -131,7 +97,7 @@ bool gen_syscall(struct gen *g)
 	emit_test_mi(&g->e, 4, CPU(rflags), (int32_t)RFLAGS_AC);
 	gen_slow_if(g, COND_NE);
 	emit_mov_rm(&g->e, 8, R9, CPU(msr.lstar));
-	find_target(g, TLB_KERNEL);
+	gen_lookup_as(g, TLB_KERNEL);
 	keep_flags(g);
 	mask_flags(g);
 	gen_linear(g, RCX, (int64_t)g->page_offset + g->insn->next);
@@ -189,7 +155,7 @@ bool gen_sysret(struct gen *g)
 	emit_alu_mi(&g->e, ALU_CMP, 4, CPU(attention), 0);
 	gen_slow_if(g, COND_NE);
 	emit_mov_rr(&g->e, 8, R9, RCX);
-	find_target(g, TLB_USER);
+	gen_lookup_as(g, TLB_USER);
 	return_flags(g);
 	set_user_segments(g);
 	set_privilege(g, SYSCALL_USER, TLB_USER);

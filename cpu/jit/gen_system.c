@@ -95,13 +95,10 @@ bool gen_std(struct gen *g)
 /* What of the vCPU's state depends on the class of tags. */
 static void select_class(struct gen *g, unsigned class)
 {
-	unsigned change = (g->tlb_class ^ class) << BLOCK_CLASS_SHIFT;
-
 	emit_mov_mi(&g->e, 1, field(offsetof(struct cpu, tlb_class)), (int32_t) class);
 	emit_mov_rm(&g->e, 8, R9, field(offsetof(struct cpu, tlb)));
 	emit_lea(&g->e, 8, R9, mem_at(R9, (int32_t)offsetof(struct tlb, way[class])));
 	emit_mov_mr(&g->e, 8, field(offsetof(struct cpu, tlb_tags)), R9);
-	emit_alu_mi(&g->e, ALU_XOR, 8, field(offsetof(struct cpu, jit.key)), (int32_t)change);
 	g->tlb_class = class;
 }
 

@@ -121,8 +121,10 @@ void region_empty(struct jit *jit, unsigned region)
 	uint8_t *hot = jit->writable + first_hot(jit) + region * jit->size.hot_bytes;
 	uint8_t *cold = jit->writable + jit->hot_bytes + region * jit->size.cold_bytes;
 
-	jit->region[region] = (struct jit_region){ .hot = { hot, hot + jit->size.hot_bytes },
-						   .cold = { cold, cold + jit->size.cold_bytes } };
+	/* No jump is to what is next in memory in another region. */
+	jit->region[region] =
+		(struct jit_region){ .hot = { hot, hot + jit->size.hot_bytes - EMIT_NOP_BYTES - 1 },
+				     .cold = { cold, cold + jit->size.cold_bytes } };
 }
 
 /* Of an offset in the code. */

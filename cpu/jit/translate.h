@@ -322,8 +322,8 @@ void gen_linear(struct gen *g, unsigned dst, int64_t target);
  * code in R11, so that the instruction can still fail; gen_go goes there. Flags are in cpu->status.
  */
 void gen_lookup(struct gen *g);
-/* The same among the entries that have another key, which is in memory. */
-void gen_lookup_as(struct gen *g, struct host_mem key);
+/* The same for code of another class of TLB tags. */
+void gen_lookup_as(struct gen *g, unsigned class);
 void gen_go(struct gen *g);
 /* The first half of gen_go: R9 is in the page whose code runs from now on. Uses R9. */
 void gen_enter_page(struct gen *g);

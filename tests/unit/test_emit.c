@@ -565,11 +565,14 @@ static void jumps_to_what_is_next_are_nops(void **state)
 		emit_nops(&b.e, between);
 		emit_patch_jmp(jmp, b.e.at);
 		assert_int_equal(jmp[0], 0x0f);
+		assert_true(emit_goes_to(jmp, b.e.at));
+		assert_false(emit_goes_to(jmp, b.code + 300));
 		emit_patch_call(jmp, b.code + 300);
 		assert_ptr_equal(target_of(&b, jmp), b.code + 300);
 		emit_set_r(&b.e, COND_O, RAX);
 		emit_patch_jmp(jmp, b.e.at);
 		assert_ptr_equal(target_of(&b, jmp), b.e.at);
+		assert_true(emit_goes_to(jmp, b.e.at));
 	}
 }
 
