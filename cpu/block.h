@@ -61,7 +61,7 @@ struct jit_code {
 	struct jit_link link[JIT_LINKS];
 	/* How often a group of accesses could not be made as one, and what came of it. */
 	uint16_t misfits;
-	bool is_ungrouped;
+	bool is_ungrouped, has_no_stretches;
 	/* It calls what all blocks share (cpu/jit/compact.h), and was found in it so often. */
 	bool is_compact;
 	uint8_t samples;
@@ -170,8 +170,9 @@ enum block_state {
 /* Makes host code for the block, between blocks. */
 enum block_state block_translate(struct cpu *cpu, struct block *block);
 
-/* Its host code is made anew, without groups of accesses. */
-void block_ungroup(struct cpu *cpu, struct block *block);
+/* Its host code is made anew, without groups of accesses, or without cpu/jit/stretch.h. */
+enum block_simpler { BLOCK_NO_GROUPS, BLOCK_NO_STRETCHES };
+void block_simplify(struct cpu *cpu, struct block *block, enum block_simpler how);
 
 /* The block's code has been found running; if often, it is made anew, with everything inline. */
 void block_sample(struct cpu *cpu, struct block *block);

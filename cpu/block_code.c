@@ -65,16 +65,21 @@ static void translate_anew(struct block_cache *cache, const struct jit_code *bef
 	relink_jumps(cache, before, block);
 }
 
-void block_ungroup(struct cpu *cpu, struct block *block)
+static bool *simpler(struct jit_code *code, enum block_simpler how)
+{
+	return how == BLOCK_NO_GROUPS ? &code->is_ungrouped : &code->has_no_stretches;
+}
+
+void block_simplify(struct cpu *cpu, struct block *block, enum block_simpler how)
 {
 	struct block_cache *cache = cpu->soft->blocks;
 
 	pthread_mutex_lock(&cache->lock);
-	if (block->is_valid && block->code && !block->jit.is_ungrouped &&
+	if (block->is_valid && block->code && !*simpler(&block->jit, how) &&
 	    jit_has_room(cache->soft->jit, block->region)) {
 		struct jit_code before = block->jit;
 
-		block->jit.is_ungrouped = before.is_ungrouped = true;
+		*simpler(&block->jit, how) = *simpler(&before, how) = true;
 		translate_anew(cache, &before, block);
 	}
 	pthread_mutex_unlock(&cache->lock);

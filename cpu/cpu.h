@@ -143,6 +143,7 @@ enum jit_thunk {
 	THUNK_BAIL,
 	THUNK_FIT,
 	THUNK_CROSS,
+	THUNK_LEARN,
 	THUNK_FAR,
 	THUNK_STOP,
 	THUNK_SLOW,
@@ -162,7 +163,22 @@ struct jit_stack {
 	uint64_t delta; /* host address - linear address */
 };
 
-#define JIT_ANCHORS 12
+/*
+ * Pages in a row that user code may read (write) directly: cpu/jit/stretch.h. An address whose
+ * distance from the start is no more than `limit` is in it, with what one check is for behind it.
+ * None: as above.
+ */
+struct jit_stretch {
+	uint64_t start, limit;
+	uint64_t addend;   /* host address - linear address */
+	uint32_t patience; /* misses until another is learned */
+	uint32_t wait;     /* what that was */
+	uint64_t since;    /* time stamp of the last one learned */
+	uint8_t bad;       /* how often in a row that was too soon */
+};
+
+#define JIT_STRETCHES 16
+#define JIT_ANCHORS   12
 
 /* What translated code keeps of its own. What its blocks name most is first: see struct cpu. */
 struct cpu_jit {
@@ -192,6 +208,8 @@ struct cpu_jit {
 	bool is_single;                 /* back to C after each block */
 	bool wants_ungrouped;           /* looking for a block of that flavor: cpu/block.h */
 	struct jit_stack flat_stack[3]; /* `stack` for MODE_FLAT: cpu/jit/group.h says of which */
+	struct jit_stretch stretch[2][JIT_STRETCHES]; /* [is_write]; forgotten with the stack */
+	bool has_stretches;                           /* some have been learned since */
 	uint64_t no_stack_page;
 	uint8_t *no_stack;     /* the page of no meaning */
 	uint8_t *signal_stack; /* cpu/jit/signal_stack.h */
@@ -344,6 +362,9 @@ static inline unsigned cpu_iopl(const struct cpu *cpu)
 	return (cpu->rflags >> RFLAGS_IOPL_SHIFT) & 3;
 }
 
+void jit_prepare_stretches(struct cpu *cpu); /* once */
+void jit_forget_stretches(struct cpu *cpu);
+
 /* Tags of the TLB have changed, or another bank is selected. */
 static inline void jit_forget_stack(struct cpu *cpu)
 {
@@ -352,6 +373,8 @@ static inline void jit_forget_stack(struct cpu *cpu)
 			(struct jit_stack){ cpu->jit.no_stack_page,
 					    (uint64_t)(uintptr_t)cpu->jit.no_stack -
 						    cpu->jit.no_stack_page };
+	if (unlikely(cpu->jit.has_stretches))
+		jit_forget_stretches(cpu);
 }
 
 static inline void cpu_attention_set(struct cpu *cpu, uint32_t what)

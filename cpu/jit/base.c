@@ -7,6 +7,7 @@
 #include "cpu/jit/cache.h"
 #include "cpu/jit/cold.h"
 #include "cpu/jit/compact.h"
+#include "cpu/jit/stretch.h"
 #include "cpu/mmu/mmu.h"
 
 /* The groups that may still grow, while they are being found. */
@@ -136,6 +137,7 @@ void base_find(struct gen *g)
 	memset(g->bases.of, BASE_NONE, sizeof(g->bases.of));
 	g->bases.count = 0;
 	g->bases.checked = g->bases.kept = 0;
+	g->bases.has_stretches = stretch_is_for(g);
 	if (g->block->jit.is_ungrouped || (g->block->flavor & BLOCK_UNGROUPED))
 		return;
 	for (unsigned n = 0; n < g->block->count; n++) {
@@ -152,12 +154,29 @@ void base_find(struct gen *g)
 	}
 }
 
+/*
+ * Whether the group is reached by the host address of its range, since no host register has what is
+ * to be added to. In 32-bit code a register may wrap between two accesses of a range that does not.
+ */
+static bool is_by_address(const struct gen *g, const struct base_group *group)
+{
+	return gen_is_homed(group->reg) || g->word == 4;
+}
+
+bool gen_is_alone(const struct gen *g)
+{
+	unsigned id = g->bases.of[g->n];
+
+	return id != BASE_NONE && g->bases.group[id].uses == 1 && g->bases.has_stretches &&
+	       !is_by_address(g, &g->bases.group[id]);
+}
+
 /* One access alone is checked as ever. */
 bool gen_is_based(const struct gen *g)
 {
-	unsigned group = g->bases.of[g->n];
+	unsigned id = g->bases.of[g->n];
 
-	return group != BASE_NONE && g->bases.group[group].uses > 1;
+	return id != BASE_NONE && (g->bases.group[id].uses > 1 || gen_is_alone(g));
 }
 
 static struct host_mem anchor(unsigned group)
@@ -192,15 +211,6 @@ void base_spare(struct gen *g)
 	g->bases.kept |= 1u << id;
 }
 
-/*
- * Whether the group is reached by the host address of its range, since no host register has what is
- * to be added to. In 32-bit code a register may wrap between two accesses of a range that does not.
- */
-static bool is_by_address(const struct gen *g, const struct base_group *group)
-{
-	return gen_is_homed(group->reg) || g->word == 4;
-}
-
 void base_take(struct gen *g, bool is_by_address, bool writes)
 {
 	if (is_by_address) {
@@ -211,28 +221,49 @@ void base_take(struct gen *g, bool is_by_address, bool writes)
 	}
 }
 
+/* From the register as it is now: group_pack. */
+static uint64_t range_of(const struct gen *g, const struct base_group *group, unsigned bytes)
+{
+	bool writes_first = writes_memory(&g->jit->decoded[g->n]);
+
+	return group_pack(group->low - g->bases.moved[g->n], bytes, group->reg,
+			  (group->writes ? GROUP_WRITES : 0) |
+				  (writes_first ? GROUP_WRITES_FIRST : 0));
+}
+
+static void check_by_stretch(struct gen *g, const struct base_group *group, unsigned dst)
+{
+	stretch_check(g, dst, range_of(g, group, (unsigned)(group->high - group->low)));
+}
+
+static void ask_tlb(struct gen *g, const struct base_group *group)
+{
+	int32_t low = group->low - g->bases.moved[g->n];
+	unsigned bytes = (unsigned)(group->high - group->low);
+	uint64_t range = range_of(g, group, compact_range(g, bytes));
+	const uint8_t *again = g->e.at;
+
+	gen_sum(g, R9, group->reg, low);
+	if (compact_probe_base(g, is_by_address(g, group), again, range))
+		return;
+	gen_probe(g, low || is_by_address(g, group) ? R9 : gen_pinned(group->reg), bytes,
+		  group->writes);
+	cold_fit(g, emit_jcc(&g->e, COND_A, false), again, range);
+	base_take(g, is_by_address(g, group), group->writes);
+}
+
 static void check_range(struct gen *g, unsigned id)
 {
 	const struct base_group *group = &g->bases.group[id];
-	int32_t low = group->low - g->bases.moved[g->n];
-	unsigned bytes = (unsigned)(group->high - group->low);
-	const uint8_t *again;
-	uint64_t range, writes = (group->writes ? GROUP_WRITES : 0) |
-				 (writes_memory(&g->jit->decoded[g->n]) ? GROUP_WRITES_FIRST : 0);
 
 	/* The slow way would come back behind this check, without it. */
 	g->e.failed |= g->colds != g->first_cold;
 	gen_flags_spare(g);
 	base_spare(g);
-	again = g->e.at;
-	gen_sum(g, R9, group->reg, low);
-	range = group_pack(low, compact_range(g, bytes), group->reg, writes);
-	if (!compact_probe_base(g, is_by_address(g, group), again, range)) {
-		gen_probe(g, low || is_by_address(g, group) ? R9 : gen_pinned(group->reg), bytes,
-			  group->writes);
-		cold_fit(g, emit_jcc(&g->e, COND_A, false), again, range);
-		base_take(g, is_by_address(g, group), group->writes);
-	}
+	if (g->bases.has_stretches && !is_by_address(g, group))
+		check_by_stretch(g, group, R11);
+	else
+		ask_tlb(g, group);
 	g->bases.checked |= 1u << id;
 	g->groups.r11 = (uint8_t)id;
 }
@@ -243,6 +274,11 @@ struct host_mem gen_reach_base(struct gen *g)
 	const struct base_group *group = &g->bases.group[id];
 	int32_t disp = (int32_t)g->insn->disp;
 
+	if (gen_is_alone(g)) {
+		gen_flags_spare(g);
+		check_by_stretch(g, group, R10);
+		return mem_index(gen_pinned(group->reg), R10, 0, disp);
+	}
 	if (!(g->bases.checked & 1u << id))
 		check_range(g, id);
 	if (g->groups.r11 != id) {

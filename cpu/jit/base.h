@@ -32,8 +32,9 @@ struct bases {
 	uint8_t of[BLOCK_MAX_INSNS + 1];    /* the group of an instruction's memory operand */
 	int32_t moved[BLOCK_MAX_INSNS + 1]; /* the register before it, from the group's start */
 	uint8_t count;
-	uint32_t checked; /* the set of groups that have been */
-	uint32_t kept;    /* those that the anchor has */
+	uint32_t checked;   /* the set of groups that have been */
+	uint32_t kept;      /* those that the anchor has */
+	bool has_stretches; /* what is checked is, and be it one access: cpu/jit/stretch.h */
 };
 
 /* Finds the groups of g->block, whose instructions are decoded. */

@@ -100,6 +100,7 @@ int jit_cpu_create(struct cpu *cpu)
 	cpu->jit.branches = huge_map(BRANCHES_BYTES);
 	cpu->jit.arena = block_cache_arena(cpu->soft->blocks);
 	jit_forget_stack(cpu);
+	jit_prepare_stretches(cpu);
 	jit_set_thunks(cpu);
 	ret = ret ? ret : signal_stack_create(cpu);
 	cpu->jit.far = region_map_table(far_bytes(cpu));

@@ -69,6 +69,7 @@ struct jit {
 	/* For where the check of a group fails: R9 has the address in its lowest 12 bits, R10 = the
 	 * distance of its struct jit_fit from jit->fits. */
 	const uint8_t *fit;
+	const uint8_t *learn; /* the same for stretch_learn, but for R9 */
 	/* jit_fit.crossing at first, where another block can be found, and where not. */
 	const uint8_t *cross, *misfit;
 	/* A function: R11 = where the code is that a direct jump out of the page leads to, if it
@@ -87,6 +88,7 @@ struct jit {
 	uint32_t next_fit, next_far; /* where the block that is being translated puts its own */
 	uint32_t next_way;
 	ZydisDecoder zydis, zydis_32; /* of 64-bit code, of 32-bit code */
+	unsigned stretches[2];        /* [is_write]: checks that use them */
 	const struct gen_row *row[ZYDIS_MNEMONIC_MAX_VALUE + 1];
 	/* For the one translation that there is at a time. */
 	struct gen gen;

@@ -8,6 +8,7 @@
 #include "cpu/jit/cache.h"
 #include "cpu/jit/compact.h"
 #include "cpu/jit/dispatch.h"
+#include "cpu/jit/stretch.h"
 
 /* --- what all blocks share -----------------------------------------------------------------------
  */
@@ -84,6 +85,10 @@ static void emit_shared_fit(struct jit *jit, struct emitter *e)
 	emit_jmp_r(e, R11);
 	jit->cross = e->at;
 	emit_jmp_m(e, thunk_field(THUNK_CROSS));
+	jit->learn = e->at;
+	emit_mov_ri(e, R9, (uint64_t)(uintptr_t)jit->fits);
+	emit_alu_rr(e, ALU_ADD, 8, R9, R10);
+	emit_jmp_m(e, thunk_field(THUNK_LEARN));
 }
 
 /* The condition is NE if `attention` is to be looked at. */
@@ -196,10 +201,16 @@ static unsigned wanted_r11(const struct gen *g)
 	return r11 < JIT_ANCHORS && g->bases.group[r11].last <= g->n ? R11_FREE : r11;
 }
 
+/* Whether it comes back to where it is said to already. */
+static bool has_place(const struct cold *cold)
+{
+	return cold->kind == COLD_FIT || cold->kind == COLD_WAY_FIT || cold->kind == COLD_STRETCH;
+}
+
 void cold_set_back(struct gen *g, unsigned first)
 {
 	for (unsigned i = first; i < g->colds; i++) {
-		if (g->cold[i].kind == COLD_FIT || g->cold[i].kind == COLD_WAY_FIT)
+		if (has_place(&g->cold[i]))
 			continue;
 		g->cold[i].back = g->e.at;
 		g->cold[i].loads_flags = (g->where & IN_HOST) && g->live_after;
@@ -258,6 +269,14 @@ void gen_slow_vector_if(struct gen *g, enum emit_condition cc)
 		cold->is_vector = true;
 }
 
+void cold_load_r11(struct gen *g, unsigned r11)
+{
+	if (r11 == R11_STACK)
+		gen_load_delta_to(g, R11);
+	else if (r11 != R11_FREE)
+		base_load(g, r11);
+}
+
 static void emit_slow(struct gen *g, const struct cold *cold)
 {
 	gen_shift_stack(g, cold->ahead);
@@ -267,10 +286,7 @@ static void emit_slow(struct gen *g, const struct cold *cold)
 	if (cold->loads_flags)
 		emit_call_to(&g->e, g->jit->load_status);
 	gen_shift_stack(g, -cold->ahead_after);
-	if (cold->r11 == R11_STACK)
-		gen_load_delta_to(g, R11);
-	else if (cold->r11 != R11_FREE)
-		base_load(g, cold->r11);
+	cold_load_r11(g, cold->r11);
 	emit_jmp_to(&g->e, cold->back);
 }
 
@@ -282,6 +298,33 @@ void cold_fit(struct gen *g, struct emit_jump from, const uint8_t *again, uint64
 		return;
 	cold->back = again;
 	cold->range = range;
+}
+
+/* What R11 must be where the check is entered again. */
+static unsigned r11_before(const struct gen *g, unsigned dst)
+{
+	unsigned r11 = g->groups.r11;
+
+	if (dst == R11 || (r11 < JIT_ANCHORS && g->bases.group[r11].last < g->n))
+		return R11_FREE;
+	return r11;
+}
+
+void cold_stretch(struct gen *g, struct emit_jump from, const uint8_t *again, uint64_t range,
+		  unsigned dst, unsigned n)
+{
+	struct cold *cold = put_off(g, COLD_STRETCH, from);
+
+	if (!cold)
+		return;
+	cold->back = g->e.at;
+	cold->again = again;
+	cold->range = range;
+	cold->dst = (uint8_t)dst;
+	cold->stretch = (uint8_t)n;
+	cold->r11 = (uint8_t)r11_before(g, dst);
+	if (cold->spares != cold->r11)
+		cold->spares = BASE_NONE;
 }
 
 /* What stands for the jump. */
@@ -360,7 +403,7 @@ static void note_way(struct gen *g, const struct cold *cold)
 			  (cold->is_vector ? WAY_VECTOR : 0));
 }
 
-static struct jit_fit *add_fit(struct gen *g, const struct cold *cold)
+struct jit_fit *cold_note_fit(struct gen *g, const struct cold *cold, const uint8_t *again)
 {
 	struct jit *jit = g->jit;
 	struct jit_fit *fit = &jit->fits[jit->next_fit + g->fits++];
@@ -368,17 +411,18 @@ static struct jit_fit *add_fit(struct gen *g, const struct cold *cold)
 
 	*fit = (struct jit_fit){
 		.crossing = jit_executable(jit, is_linked ? jit->cross : jit->misfit),
-		.check = jit_executable(jit, cold->back),
+		.check = jit_executable(jit, again),
 		/* The vector registers are not live any more then: the code cannot go on. */
 		.range = cold->range | (cold->is_vector ? GROUP_GIVE_UP : 0),
 		.insn = cold->insn,
+		.stretch = cold->stretch,
 	};
 	return fit;
 }
 
 static void emit_fit(struct gen *g, const struct cold *cold)
 {
-	const struct jit_fit *fit = add_fit(g, cold);
+	const struct jit_fit *fit = cold_note_fit(g, cold, cold->back);
 
 	emit_mov_ri(&g->e, R10, (uint64_t)((const uint8_t *)fit - (const uint8_t *)g->jit->fits));
 	emit_jmp_to(&g->e, g->jit->fit);
@@ -521,7 +565,7 @@ void cold_emit(struct gen *g)
 			continue;
 		}
 		if (cold.kind == COLD_WAY_FIT) {
-			add_way(g, &cold)->fit = add_fit(g, &cold);
+			add_way(g, &cold)->fit = cold_note_fit(g, &cold, cold.back);
 			continue;
 		}
 		if (i && is_same_way(&cold, &g->cold[i - 1])) {
@@ -549,6 +593,9 @@ void cold_emit(struct gen *g)
 			break;
 		case COLD_FIT:
 			emit_fit(g, &cold);
+			break;
+		case COLD_STRETCH:
+			stretch_emit(g, &cold);
 			break;
 		case COLD_LINK:
 			emit_link(g, cold.link);

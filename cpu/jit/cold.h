@@ -23,6 +23,17 @@ void cold_fit(struct gen *g, struct emit_jump from, const uint8_t *again, uint64
 void cold_way(struct gen *g);
 void cold_way_fit(struct gen *g, const uint8_t *again, uint64_t range);
 
+/* The same where a stretch is of no help, with the way back from the TLB here; `dst` is what it
+ * is to leave there, `n` the stretch. */
+void cold_stretch(struct gen *g, struct emit_jump from, const uint8_t *again, uint64_t range,
+		  unsigned dst, unsigned n);
+
+/* A struct jit_fit for the check at `again`. */
+struct jit_fit *cold_note_fit(struct gen *g, const struct cold *cold, const uint8_t *again);
+
+/* R11 = what struct groups says of it; something. */
+void cold_load_r11(struct gen *g, unsigned r11);
+
 /* Emits all that has been put off. */
 void cold_emit(struct gen *g);
 

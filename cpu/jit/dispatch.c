@@ -222,8 +222,7 @@ bool jit_resume(struct cpu *cpu)
 	return true;
 }
 
-/* From `insn` to the end of its block. */
-static void interpret_rest(struct cpu *cpu, const struct insn *insn)
+void jit_interpret_rest(struct cpu *cpu, const struct insn *insn)
 {
 	cpu->rip = cpu->jit.code_page + insn->page_offset;
 	cpu->block_end = insn;
@@ -260,7 +259,7 @@ const void *jit_bail(struct cpu *cpu, const uint8_t *back, const uint8_t *r11)
 	uint64_t epoch = block_epoch(cpu);
 
 	if (unlikely(is_overtaken(cpu->soft->jit, before, r11))) {
-		interpret_rest(cpu, before->insn);
+		jit_interpret_rest(cpu, before->insn);
 		return jit_next(cpu);
 	}
 	cpu->rip = cpu->jit.code_page + before->gpa % PAGE_BYTES;
@@ -386,15 +385,19 @@ static bool find_stack(struct cpu *cpu, gva_t addr)
 	return true;
 }
 
-static void count_misfit(struct cpu *cpu, const struct insn *insn)
+struct block *jit_block_of(const struct insn *insn)
 {
-	struct block *block;
-
 	while (insn->start)
 		insn--;
-	block = container_of(insn, struct block, insn[0]);
+	return container_of(insn, struct block, insn[0]);
+}
+
+static void count_misfit(struct cpu *cpu, const struct insn *insn)
+{
+	struct block *block = jit_block_of(insn);
+
 	if (++block->jit.misfits >= MISFITS_MAX)
-		block_ungroup(cpu, block);
+		block_simplify(cpu, block, BLOCK_NO_GROUPS);
 }
 
 /* Brings the page of the instruction's operand into the TLB, or raises what the access does. */
@@ -468,7 +471,7 @@ const void *jit_fit(struct cpu *cpu, const struct jit_fit *fit)
 		return fit->check;
 	if (!fits)
 		count_misfit(cpu, insn);
-	interpret_rest(cpu, insn);
+	jit_interpret_rest(cpu, insn);
 	return jit_next(cpu);
 }
 
@@ -513,6 +516,6 @@ const void *jit_cross(struct cpu *cpu, struct jit_fit *fit)
 	/* The run loop would enter the code with groups again: something must be done here. */
 	if (epoch != block_epoch(cpu) || cpu_attention_due(cpu))
 		return NULL;
-	interpret_rest(cpu, insn);
+	jit_interpret_rest(cpu, insn);
 	return jit_next(cpu);
 }

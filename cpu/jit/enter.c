@@ -22,6 +22,7 @@ extern const uint8_t thunk_poll[] __asm__("jit_thunk_poll");
 extern const uint8_t thunk_bail[] __asm__("jit_thunk_bail");
 extern const uint8_t thunk_fit[] __asm__("jit_thunk_fit");
 extern const uint8_t thunk_cross[] __asm__("jit_thunk_cross");
+extern const uint8_t thunk_learn[] __asm__("jit_thunk_learn");
 extern const uint8_t thunk_far[] __asm__("jit_thunk_far");
 extern const uint8_t thunk_slow[] __asm__("jit_thunk_slow");
 extern const uint8_t thunk_misfit[] __asm__("jit_thunk_misfit");
@@ -39,6 +40,7 @@ void jit_set_thunks(struct cpu *cpu)
 	cpu->jit.thunk[THUNK_BAIL] = thunk_bail;
 	cpu->jit.thunk[THUNK_FIT] = thunk_fit;
 	cpu->jit.thunk[THUNK_CROSS] = thunk_cross;
+	cpu->jit.thunk[THUNK_LEARN] = thunk_learn;
 	cpu->jit.thunk[THUNK_FAR] = thunk_far;
 	cpu->jit.thunk[THUNK_SLOW] = thunk_slow;
 	cpu->jit.thunk[THUNK_MISFIT] = thunk_misfit;
@@ -223,6 +225,11 @@ __attribute__((used)) static void branch_thunks(void)
 
 		".globl jit_thunk_cross\n"
 		"jit_thunk_cross:\n\t" TO_C "mov %%r9, %%rsi\n\t" CPU_TO_RDI "call jit_cross\n\t"
+		"jmp go_or_leave\n"
+
+		".globl jit_thunk_learn\n"
+		"jit_thunk_learn:\n\t" TO_C "mov %%r9, %%rsi\n\t" CPU_TO_RDI
+		"call stretch_learn\n\t"
 		"jmp go_or_leave\n"
 		:
 		: OPERANDS, MORE_OPERANDS);

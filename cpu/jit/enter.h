@@ -20,6 +20,7 @@
  * THUNK_POLL          call, R9D = offset of the block in its page: returns if nothing is due
  * THUNK_FIT           jump, R9 = struct jit_fit of a check that has failed: jit_fit
  * THUNK_CROSS         jump, the same: jit_cross
+ * THUNK_LEARN         jump, the same: stretch_learn
  * THUNK_BAIL          call, from an entry of a block whose code is void: looks again
  * THUNK_SLOW          jump, from shared code that a block has called (cpu/jit/compact.h): runs the
  *                     handler of the instruction that the call is for; goes on behind it

@@ -151,7 +151,7 @@ static enum operand_place operand_place(const struct gen *g, const struct encodi
 		return NO_MEMORY;
 	if (gen_is_grouped(g))
 		return STACK_MEMORY;
-	if (gen_is_based(g))
+	if (gen_is_based(g) && !gen_is_alone(g))
 		return BASE_MEMORY;
 	return gen_is_near(g) ? NEAR_MEMORY : CHECKED_MEMORY;
 }
@@ -162,7 +162,7 @@ static bool reach_operand(struct gen *g, enum operand_place place, struct host_m
 	if (place == STACK_MEMORY) {
 		gen_reach_stack(g);
 		*mem = gen_on_stack(g, (int32_t)g->insn->disp);
-	} else if (place == BASE_MEMORY) {
+	} else if (place != NO_MEMORY && gen_is_based(g)) {
 		*mem = gen_reach_base(g);
 	} else if (place != NO_MEMORY) {
 		return gen_check_operand(g, g->insn->mem_bytes, writes_memory(g), mem);

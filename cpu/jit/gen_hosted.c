@@ -49,7 +49,7 @@ static void check_ready(struct gen *g, unsigned need)
 		return;
 	if (gen_is_grouped(g))
 		gen_reach_stack(g);
-	if (gen_is_based(g))
+	if (gen_is_based(g) && !gen_is_alone(g))
 		gen_reach_base(g);
 	gen_flags_spare(g);
 	g->ready |= (uint8_t)(need & ~(unsigned)READY_X87);

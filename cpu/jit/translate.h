@@ -41,11 +41,12 @@ enum flags_where { IN_HOST = BIT(0), IN_STATUS = BIT(1) };
 
 /* Code away from the main path, emitted behind the block. */
 enum cold_kind {
-	COLD_SLOW, /* the handler does the instruction; back behind it */
-	COLD_LAST, /* the same for one that ends its block */
-	COLD_FAR,  /* a direct jump that leaves the page */
-	COLD_LINK, /* a direct jump in the page that is not linked yet */
-	COLD_FIT,  /* a group of accesses did not fit: tries again, or goes another way */
+	COLD_SLOW,    /* the handler does the instruction; back behind it */
+	COLD_LAST,    /* the same for one that ends its block */
+	COLD_FAR,     /* a direct jump that leaves the page */
+	COLD_LINK,    /* a direct jump in the page that is not linked yet */
+	COLD_FIT,     /* a group of accesses did not fit: tries again, or goes another way */
+	COLD_STRETCH, /* what is remembered does not help: asks the TLB, then as COLD_FIT */
 	/* Of calls of shared code, which have no code here: */
 	COLD_WAY,     /* as COLD_SLOW or COLD_LAST */
 	COLD_WAY_FIT, /* as COLD_FIT */
@@ -60,14 +61,16 @@ struct cold {
 	/* COLD_SLOW: what the main path goes on with in R11; a group whose value is in R11 alone at
 	 * the jump, and is wanted behind it, or BASE_NONE. */
 	uint8_t r11, spares;
-	const uint8_t *code; /* where it is, once emitted; COLD_WAY: where the call returns to */
-	const uint8_t *back; /* COLD_SLOW, COLD_FIT */
+	const uint8_t *code;  /* where it is, once emitted; COLD_WAY: where the call returns to */
+	const uint8_t *back;  /* COLD_SLOW, COLD_FIT, COLD_STRETCH */
+	const uint8_t *again; /* COLD_STRETCH: the check; also: what it is for, which stretch */
+	uint8_t dst, stretch;
 	uint8_t tlb_class;   /* COLD_SLOW: as at the jump */
 	bool is_vector;      /* COLD_SLOW: the vector registers must be live when it comes back */
 	int32_t ahead;       /* struct groups has, at the jump */
 	int32_t ahead_after; /* COLD_SLOW: and where it comes back */
 	bool is_last;        /* COLD_WAY */
-	uint64_t range;      /* COLD_FIT: group_pack */
+	uint64_t range;      /* COLD_FIT, COLD_STRETCH: group_pack */
 	const struct insn *insn;
 	struct jit_link *link;
 };
@@ -267,6 +270,11 @@ bool gen_is_stack_move(const struct gen *g);
  */
 bool gen_is_based(const struct gen *g);
 struct host_mem gen_reach_base(struct gen *g);
+/*
+ * It is the only one of its group, and checked by what is remembered of pages (cpu/jit/stretch.h).
+ * Then it is by way of R10, until the access, and none of the rules counts.
+ */
+bool gen_is_alone(const struct gen *g);
 
 /* Another register = what gen_reach_stack has in R11. */
 void gen_load_delta_to(struct gen *g, unsigned reg);
