@@ -86,6 +86,11 @@ static void remember(struct cpu *cpu, const struct block *block, uint64_t genera
 	};
 }
 
+static void forget_branch(struct cpu *cpu, uint64_t rip)
+{
+	cpu->jit.branches[branch_slot(rip)] = (struct branch_entry){ .tag = 0 };
+}
+
 /*
  * RF is set for the next instruction only, as by an IRET from a page fault, and keeps nothing but
  * code breakpoints away. Where none is enabled and nothing else is due, that instruction is run at
@@ -264,8 +269,10 @@ const void *jit_bail(struct cpu *cpu, const uint8_t *back, const uint8_t *r11)
 	}
 	cpu->rip = cpu->jit.code_page + before->gpa % PAGE_BYTES;
 	now = find_anew(cpu);
-	if (!now)
+	if (!now) { /* the run loop would come back here by what is remembered */
+		forget_branch(cpu, cpu->rip);
 		return NULL;
+	}
 	block_redirect(cpu, epoch, before, now);
 	return now->code;
 }
@@ -314,7 +321,7 @@ void jit_stop_at(struct cpu *cpu, uint64_t rip)
 
 void jit_stop_nowhere(struct cpu *cpu)
 {
-	cpu->jit.branches[branch_slot(cpu->jit.stop)] = (struct branch_entry){ .tag = 0 };
+	forget_branch(cpu, cpu->jit.stop);
 }
 
 const void *jit_link(struct cpu *cpu, const uint8_t *from)
