@@ -59,8 +59,10 @@ struct jit_code {
 	uint8_t *entry;       /* flags in cpu->status */
 	uint8_t *flags_entry; /* flags in the host's; the same where no flag matters */
 	struct jit_link link[JIT_LINKS];
-	/* How often a group of accesses could not be made as one, and what came of it. */
+	/* How often a group of accesses could not be made as one, since the host's TSC was that
+	 * (its bits from MISFITS_TSC_SHIFT on), and what came of it. */
 	uint16_t misfits;
+	uint32_t misfits_since;
 	bool is_ungrouped, has_no_stretches;
 	/* It calls what all blocks share (cpu/jit/compact.h), and was found in it so often. */
 	bool is_compact;

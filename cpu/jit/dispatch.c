@@ -357,8 +357,10 @@ uint8_t jit_prepare_vectors(struct cpu *cpu)
 /* --- groups of accesses that do not fit ----------------------------------------------------------
  */
 
-/* How often it must happen before a block is better off without groups. */
-#define MISFITS_MAX 64
+/* How often it must happen, in a third of a second or so, for a block to be better off without
+ * groups. */
+#define MISFITS_MAX       64
+#define MISFITS_TSC_SHIFT 30
 
 /* The TLB's way to read the page if it has the tags for a group of accesses, or NULL. */
 static const struct tlb_way *find_tags(const struct cpu *cpu, gva_t addr, bool writes)
@@ -401,8 +403,13 @@ struct block *jit_block_of(const struct insn *insn)
 
 static void count_misfit(struct cpu *cpu, const struct insn *insn)
 {
+	uint32_t now = (uint32_t)(__builtin_ia32_rdtsc() >> MISFITS_TSC_SHIFT);
 	struct block *block = jit_block_of(insn);
 
+	if (block->jit.misfits_since != now) {
+		block->jit.misfits_since = now;
+		block->jit.misfits = 0;
+	}
 	if (++block->jit.misfits >= MISFITS_MAX)
 		block_simplify(cpu, block, BLOCK_NO_GROUPS);
 }
