@@ -376,14 +376,16 @@ static uint16_t field_of_anchor(unsigned group)
 }
 
 /* R11 = nothing of meaning, at times. */
-static uint16_t field_of_r11(const struct cold *cold)
+static uint16_t field_of_r11(const struct gen *g, const struct cold *cold)
 {
+	size_t stacks = g->word == 8 ? offsetof(struct cpu, jit.stack)
+				     : offsetof(struct cpu, jit.flat_stack);
+
 	if (cold->r11 == R11_FREE)
 		return offsetof(struct cpu, gpr);
 	if (cold->r11 != R11_STACK)
 		return field_of_anchor(cold->r11);
-	return (uint16_t)(offsetof(struct cpu, jit.stack) +
-			  cold->tlb_class * sizeof(struct jit_stack) +
+	return (uint16_t)(stacks + cold->tlb_class * sizeof(struct jit_stack) +
 			  offsetof(struct jit_stack, delta));
 }
 
@@ -395,7 +397,7 @@ static void note_way(struct gen *g, const struct cold *cold)
 	way->on = jit_executable(g->jit, cold->back);
 	way->ahead = cold->ahead;
 	way->ahead_after = cold->ahead_after;
-	way->r11 = field_of_r11(cold);
+	way->r11 = field_of_r11(g, cold);
 	if (cold->spares != BASE_NONE)
 		way->spares = field_of_anchor(cold->spares);
 	way->flags =

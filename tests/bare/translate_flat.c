@@ -50,6 +50,8 @@ static void set_up(void)
 	*pte((void *)(uintptr_t)LAST) = (uintptr_t)last | PTE_P | PTE_W | PTE_U;
 	make_user((void *)0);
 	make_user((void *)(uintptr_t)LAST);
+	*pte((void *)(uintptr_t)(LAST - SIZE)) = (uintptr_t)data | PTE_P | PTE_W | PTE_U;
+	make_user((void *)(uintptr_t)(LAST - SIZE));
 	for (unsigned i = 0; i < SIZE; i++)
 		model[i] = (uint8_t)(i * 7 + (i >> 8) * 13 + 1);
 	describe(SEL_BASED, 0x00cff3000010ffff);
@@ -192,6 +194,7 @@ CODE32(linked, "push %ebp; mov %esp, %ebp; push %ebx; mov %eax, -8(%ebp); leave;
 CODE32(all, "pusha; mov $3, %eax; popa; push %es; pop %es; pushf; pop %edx; push %edx; popf; ud2");
 CODE32(halves, "pushw %ax; pushw $3; popw %cx; popw %dx; push %sp; popw %si; ud2");
 CODE32(entered, "enter $24, $0; mov %eax, -4(%ebp); leave; enter $8, $2; leave; ud2");
+CODE32(between, "push %eax; mov (%ebx), %ecx; push %ecx; pop %edx; push %esi; pop %edi; ud2");
 CODE32(pops_sp, "push %ebx; pop %esp; push %esp; popl (%esp); pushl (%esp); ud2");
 
 static void test_stack(void)
@@ -223,6 +226,7 @@ static void test_stack(void)
 	}
 	COMPARE(pic, "as it is", (void)0);
 	COMPARE(pic, "at the end of the stack", special.rsp = (uintptr_t)stack + 4);
+	COMPARE(between, "an operand in two pages", special.rbx = LAST - 2);
 	COMPARE(pops_sp, "as it is", (void)0);
 	COMPARE(pops_sp, "an upper half", special.rbx |= UPPER);
 	COMPARE(linked, "an upper half", special.rbp |= UPPER);
