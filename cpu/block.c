@@ -155,19 +155,34 @@ static bool is_watched(struct cpu *cpu, gpa_t page)
 			       __ATOMIC_SEQ_CST);
 }
 
+/* The block that another vCPU has built meanwhile, or NULL. The lock is held. */
+static struct block *find_built(const struct cpu *cpu, gpa_t gpa, gpa_t second)
+{
+	unsigned flavor = block_flavor(cpu);
+	struct block *block = cpu->soft->blocks->bucket[block_hash(gpa, flavor)];
+
+	while (block &&
+	       (block->gpa != gpa || block->flavor != flavor || block->second_page != second))
+		block = block->hash_next;
+	return block;
+}
+
 /*
  * Decodes and publishes the block at the region's free end if both pages are still watched: a write
  * may have dropped their last block since, or another vCPU may have filled the region. NULL: not
- * (then try again), or *is_crossing says that a second page is needed.
+ * (then try again), or *is_crossing says that a second page is needed. There are no two of one
+ * block, so what comes in the place of a dropped one is made later: cpu/block_evict.c.
  */
 static struct block *try_build(struct cpu *cpu, gpa_t gpa, gpa_t second, bool *is_crossing)
 {
 	struct block_cache *cache = cpu->soft->blocks;
 	gpa_t first = align_down(gpa, PAGE_BYTES);
-	struct block *block = NULL;
+	struct block *block;
 
 	pthread_mutex_lock(&cache->lock);
-	if (is_watched(cpu, first) && is_watched(cpu, second) && block_cache_has_room(cache)) {
+	block = find_built(cpu, gpa, second);
+	if (!block && is_watched(cpu, first) && is_watched(cpu, second) &&
+	    block_cache_has_room(cache)) {
 		uint64_t before = claim_granules(cache, first, gpa - first);
 		uint64_t second_before = claim_granules(cache, second, 0);
 

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The block cache: code that another thread writes while it is decoded.
+ * The block cache: code that another thread writes, or looks up, while it is decoded.
  */
 #include <pthread.h>
 #include <sched.h>
 
 #include "cpu/block.h"
+#include "cpu/world.h"
 #include "tests/unit/vcpu.h"
 
 #define CODE   0x10000u
@@ -77,10 +78,63 @@ static void no_write_is_lost_while_decoding(void **state)
 	vcpu_teardown(&v);
 }
 
+struct second {
+	struct writer meeting;
+	struct cpu *cpu;
+	struct block *found;
+};
+
+static void *look_up_too(void *opaque)
+{
+	struct second *s = opaque;
+
+	for (unsigned round = 0; round < ROUNDS; round++) {
+		meet(&s->meeting, 2 * round + 1);
+		s->found = look_up(s->cpu, CODE);
+		meet(&s->meeting, 2 * round + 2);
+	}
+	return NULL;
+}
+
+/* Two vCPUs that look up new code at once find one block. */
+static void no_block_is_built_twice(void **state)
+{
+	struct engine_vcpu *handle;
+	struct second s = { 0 };
+	uint8_t code[NOPS + 1];
+	pthread_t thread;
+	struct vcpu v;
+
+	(void)state;
+	vcpu_setup_as(&v, &(struct engine_config){ .vendor = CPU_INTEL, .vcpus = 2 });
+	assert_int_equal(engine_soft.vcpu_create(v.engine, 1, &handle, NULL), 0);
+	s.cpu = (struct cpu *)handle;
+	world_leave(s.cpu); /* whoever watches the page stops the other, which does not run */
+	memset(code, 0x90, sizeof(code));
+	code[sizeof(code) - 1] = 0xc3; /* ret */
+	assert_int_equal(memory_write(v.config.memory, CODE, code, sizeof(code)), 0);
+	look_up(v.cpu,
+		CODE + NOPS); /* so that the page stays watched, and nobody stops the other */
+	assert_int_equal(pthread_create(&thread, NULL, look_up_too, &s), 0);
+	for (unsigned round = 0; round < ROUNDS; round++) {
+		const struct block *found;
+
+		memory_written(v.config.memory, CODE, 1); /* drops the block of the round before */
+		meet(&s.meeting, 2 * round + 1);
+		found = look_up(v.cpu, CODE);
+		meet(&s.meeting, 2 * round + 2);
+		assert_ptr_equal(found, s.found);
+	}
+	pthread_join(thread, NULL);
+	engine_soft.vcpu_destroy(handle);
+	vcpu_teardown(&v);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(no_write_is_lost_while_decoding),
+		cmocka_unit_test(no_block_is_built_twice),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

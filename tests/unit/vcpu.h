@@ -30,7 +30,7 @@ static inline void vcpu_setup_as(struct vcpu *v, const struct engine_config *con
 	assert_int_equal(memory_create(&v->config.memory, VCPU_MEMORY_BYTES, NULL), 0);
 	assert_int_equal(bus_create(&v->config.bus), 0);
 	assert_int_equal(clock_create(&v->config.clock), 0);
-	assert_int_equal(irq_create(&v->config.irq, v->config.clock, 1), 0);
+	assert_int_equal(irq_create(&v->config.irq, v->config.clock, config->vcpus), 0);
 	assert_int_equal(engine_soft.create(&v->engine, &v->config, NULL), 0);
 	assert_int_equal(engine_soft.vcpu_create(v->engine, 0, &v->handle, NULL), 0);
 	v->cpu = (struct cpu *)v->handle;
