@@ -140,7 +140,9 @@ static void drop_range(struct block_cache *cache, gpa_t page, unsigned first, un
 void block_drop(struct block_cache *cache, struct block *block)
 {
 	gpa_t page = align_down(block->gpa, PAGE_BYTES);
+	unsigned offset = block->gpa % PAGE_BYTES;
 
+	unlink_jumps(cache, page, offset, offset);
 	unlink_from_page(cache, block, page);
 	drop_block(cache, block, page);
 	block_recount_page(cache, page);

@@ -4,7 +4,8 @@
  * jump to each other with a carry live, call one that is hot all the time, and are run until they
  * are translated, one page after the other, over and over. Two processors do so in different
  * orders; each also changes code of pages of its own while it is hot. What each run computes is
- * compared with a model.
+ * compared with a model. Code that becomes hot when there is no room left beside it is made anew
+ * elsewhere, and found there by what jumps to it, also when it is changed after that.
  */
 #include "bare.h"
 
@@ -111,6 +112,49 @@ static void run_all(unsigned cpu)
 			run_page(cpu, cpu ? (pages - 1 - i) * 5 % pages : i, round);
 }
 
+/* ---- hot code that has to move ---- */
+
+#define HOT_RUNS 20000 /* which samples find it often enough in */
+
+CODE(jumps, "jmp . + 1024");
+CODE(adds, "mov $5, %eax; mov (%rdi), %ecx; add %ecx, %eax; ret");
+
+static unsigned run_often(const uint8_t *from, uint32_t number, unsigned times)
+{
+	unsigned bad = 0;
+
+	for (unsigned i = 0; i < times; i++) {
+		uint32_t eax, value = i;
+
+		asm volatile("call *%1"
+			     : "=&a"(eax)
+			     : "r"(from), "D"(&value)
+			     : "rcx", "cc", "memory");
+		bad += eax != number + i;
+	}
+	return bad;
+}
+
+/* Pages of other code are run until there is no room left beside it. */
+static void test_moving(void)
+{
+	unsigned bad = 0;
+
+	for (unsigned page = 0; page + 2 <= pages; page += 2) {
+		uint8_t *from = page_alloc(), *to = from + 1024;
+
+		PLACE(from, jumps);
+		PLACE(to, adds);
+		bad += run_often(from, 5, WARM);
+		warm(0, page, 1);
+		warm(0, page + 1, 1);
+		bad += run_often(from, 5, HOT_RUNS);
+		store32(to + 1, 7);
+		bad += run_often(from, 7, WARM);
+	}
+	check(!bad, "code that is hot, and changes, where there is no room left: %u wrong", bad);
+}
+
 static void second(void)
 {
 	run_all(1);
@@ -130,6 +174,7 @@ void test_main(void)
 	__builtin_memcpy((uint8_t *)HOT_AT, "\xc1\xc0\x05\xc3", 4);
 	for (unsigned page = 0; page < pages; page++)
 		make_page(page);
+	test_moving();
 	is_pair = start_ap(second);
 	run_all(0);
 	while (is_pair && !__atomic_load_n(&arrived, __ATOMIC_SEQ_CST))
