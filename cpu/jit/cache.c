@@ -11,10 +11,10 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
-#include "cpu/jit/cold.h"
 #include "cpu/jit/dispatch.h"
 #include "cpu/jit/enter.h"
 #include "cpu/jit/jit.h"
+#include "cpu/jit/shared.h"
 #include "cpu/jit/signal_stack.h"
 #include "cpu/soft.h"
 #include "lib/huge.h"
@@ -51,7 +51,7 @@ int jit_create(struct jit **out, const struct engine_config *config)
 		jit_destroy(jit);
 		return -EPERM;
 	}
-	cold_emit_shared(jit, jit->writable + jit->hot_bytes);
+	shared_emit(jit, jit->writable + jit->hot_bytes);
 	region_divide(jit);
 	*out = jit;
 	return 0;

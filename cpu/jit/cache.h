@@ -60,7 +60,7 @@ struct jit {
 	enum engine_tier tier;
 	const uint8_t *arena; /* of the block that is being translated */
 	struct jit_stats stats;
-	/* What all blocks share, at the start of the memory: cold_emit_shared. */
+	/* What all blocks share, at the start of the memory: shared_emit. */
 	/* Jumps to the thunks, where what R9 points to is given as R9 = its distance from the
 	 * arena; the second ones store the flags, with R10, before. */
 	const uint8_t *thunk[JIT_THUNKS], *storing_thunk[JIT_THUNKS];

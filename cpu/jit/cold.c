@@ -6,161 +6,9 @@
 
 #include "cpu/decode/decode.h"
 #include "cpu/jit/cache.h"
-#include "cpu/jit/compact.h"
 #include "cpu/jit/dispatch.h"
+#include "cpu/jit/shared.h"
 #include "cpu/jit/stretch.h"
-
-/* --- what all blocks share -----------------------------------------------------------------------
- */
-
-static struct host_mem thunk_field(enum jit_thunk thunk)
-{
-	return mem_cpu(offsetof(struct cpu, jit.thunk) + thunk * sizeof(void *));
-}
-
-/* ... in R9, as its distance from the arena. */
-static bool takes_insn(enum jit_thunk thunk)
-{
-	return thunk == THUNK_HANDLER || thunk == THUNK_HANDLER_LAST ||
-	       thunk == THUNK_HANDLER_VECTOR;
-}
-
-#define RETURN_BYTES sizeof(void *)
-
-/* ... whose addresses are on the stack: cpu/jit/enter.h. Others are jumped to from blocks. */
-static unsigned calls_before(enum jit_thunk thunk)
-{
-	switch (thunk) {
-	case THUNK_HANDLER:
-	case THUNK_HANDLER_VECTOR:
-	case THUNK_LINK:
-	case THUNK_POLL:
-	case THUNK_BAIL:
-	case THUNK_SLOW:
-	case THUNK_MISFIT:
-		return 1;
-	case THUNK_SAMPLE:
-		return 2;
-	default:
-		return 0;
-	}
-}
-
-static const uint8_t *emit_way_out(struct emitter *e, enum jit_thunk thunk, bool stores_status)
-{
-	const uint8_t *start = e->at;
-
-	e->pushed_bytes = (unsigned)(calls_before(thunk) * RETURN_BYTES);
-	if (stores_status)
-		gen_status_store(e, R10);
-	if (takes_insn(thunk))
-		emit_alu_rm(e, ALU_ADD, 8, R9, mem_cpu(offsetof(struct cpu, jit.arena)));
-	emit_jmp_m(e, thunk_field(thunk));
-	return start;
-}
-
-/*
- * Jumped to. Whether the range crosses into another page, its address says: what a TLB's tag or the
- * stack's page has done to it leaves the offset in the page as it was.
- */
-static void emit_shared_fit(struct jit *jit, struct emitter *e)
-{
-	struct emit_jump crossing;
-
-	e->pushed_bytes = 0;
-	jit->fit = e->at;
-	emit_mov_ri(e, R11, (uint64_t)(uintptr_t)jit->fits);
-	emit_alu_rr(e, ALU_ADD, 8, R10, R11);
-	emit_movzx_rm(e, 2, R11,
-		      mem_at(R10, offsetof(struct jit_fit, range) + GROUP_BYTES_SHIFT / 8));
-	emit_alu_ri(e, ALU_AND, 4, R9, PAGE_BYTES - 1);
-	emit_alu_rr(e, ALU_ADD, 4, R11, R9);
-	emit_mov_rr(e, 8, R9, R10);
-	emit_alu_ri(e, ALU_CMP, 4, R11, PAGE_BYTES);
-	crossing = emit_jcc(e, COND_A, true);
-	jit->misfit = e->at;
-	emit_jmp_m(e, thunk_field(THUNK_FIT));
-	emit_land(e, crossing);
-	emit_mov_rm(e, 8, R11, mem_at(R10, offsetof(struct jit_fit, crossing)));
-	emit_jmp_r(e, R11);
-	jit->cross = e->at;
-	emit_jmp_m(e, thunk_field(THUNK_CROSS));
-	jit->learn = e->at;
-	emit_mov_ri(e, R9, (uint64_t)(uintptr_t)jit->fits);
-	emit_alu_rr(e, ALU_ADD, 8, R9, R10);
-	emit_jmp_m(e, thunk_field(THUNK_LEARN));
-}
-
-/* The condition is NE if `attention` is to be looked at. */
-static void emit_poll(struct emitter *e)
-{
-	emit_alu_mi(e, ALU_CMP, 1, mem_cpu(offsetof(struct cpu, poll)), 0);
-}
-
-static struct host_mem code_page(void)
-{
-	return mem_cpu(offsetof(struct cpu, jit.code_page));
-}
-
-#define FAR_INSNS      9 /* of the following, where it returns */
-#define FAR_POLL_INSNS 2 /* and of what looks for attention */
-
-static struct host_mem mark_of(unsigned class)
-{
-	return mem_cpu((int32_t)(offsetof(struct cpu, jit.mark) + class * sizeof(uint64_t)));
-}
-
-/* Called. What the vCPU knows of the jump. */
-static void emit_shared_far(struct jit *jit, struct emitter *e, unsigned class, bool polls)
-{
-	struct emit_jump is_unknown, is_wanted;
-
-	e->pushed_bytes = RETURN_BYTES;
-	jit->far[class][polls] = e->at;
-	emit_alu_rm(e, ALU_ADD, 8, R10, mem_cpu(offsetof(struct cpu, jit.far)));
-	emit_mov_rm(e, 8, R9, code_page());
-	emit_alu_rm(e, ALU_XOR, 8, R9, mark_of(class));
-	emit_alu_rm(e, ALU_CMP, 8, R9, mem_at(R10, offsetof(struct far_target, tag)));
-	is_unknown = emit_jcc(e, COND_NE, true);
-	if (polls) {
-		emit_poll(e);
-		is_wanted = emit_jcc(e, COND_NE, true);
-	}
-	emit_mov_rm(e, 8, R9, mem_at(R10, offsetof(struct far_target, to)));
-	emit_mov_mr(e, 8, code_page(), R9);
-	emit_mov_rm(e, 8, R11, mem_at(R10, offsetof(struct far_target, code)));
-	emit_ret(e);
-	emit_land(e, is_unknown);
-	if (polls)
-		emit_land(e, is_wanted);
-	emit_alu_ri(e, ALU_ADD, 8, RSP, RETURN_BYTES);
-	e->pushed_bytes = 0;
-	emit_jmp_m(e, thunk_field(THUNK_FAR));
-}
-
-void cold_emit_shared(struct jit *jit, uint8_t *end)
-{
-	struct emitter e;
-
-	emit_init(&e, jit->writable, end);
-	for (unsigned thunk = 0; thunk < JIT_THUNKS; thunk++) {
-		jit->thunk[thunk] = emit_way_out(&e, thunk, false);
-		jit->storing_thunk[thunk] = emit_way_out(&e, thunk, true);
-	}
-	e.pushed_bytes = RETURN_BYTES;
-	jit->load_status = e.at;
-	gen_status_load(&e, R11);
-	emit_ret(&e);
-	jit->store_status = e.at;
-	gen_status_store(&e, R9);
-	emit_ret(&e);
-	emit_shared_fit(jit, &e);
-	for (unsigned class = 0; class < ARRAY_SIZE(jit->far); class ++)
-		for (unsigned polls = 0; polls < 2; polls++)
-			emit_shared_far(jit, &e, class, polls);
-	compact_emit_shared(jit, &e);
-	jit->shared_end = e.at;
-}
 
 /* --- putting off ---------------------------------------------------------------------------------
  */
@@ -378,15 +226,11 @@ static uint16_t field_of_anchor(unsigned group)
 /* R11 = nothing of meaning, at times. */
 static uint16_t field_of_r11(const struct gen *g, const struct cold *cold)
 {
-	size_t stacks = g->word == 8 ? offsetof(struct cpu, jit.stack)
-				     : offsetof(struct cpu, jit.flat_stack);
-
 	if (cold->r11 == R11_FREE)
 		return offsetof(struct cpu, gpr);
 	if (cold->r11 != R11_STACK)
 		return field_of_anchor(cold->r11);
-	return (uint16_t)(stacks + cold->tlb_class * sizeof(struct jit_stack) +
-			  offsetof(struct jit_stack, delta));
+	return (uint16_t)group_delta_field(g, cold->tlb_class);
 }
 
 static void note_way(struct gen *g, const struct cold *cold)
@@ -452,11 +296,11 @@ void gen_lookup_as(struct gen *g, unsigned class)
 	emit_movzx_rr(e, 2, R10, R9);
 	emit_shift_ri(e, SHIFT_SHL, 4, R10, BRANCH_ENTRY_BITS);
 	emit_alu_rm(e, ALU_ADD, 8, R10, mem_cpu(offsetof(struct cpu, jit.branches)));
-	emit_mov_rm(e, 8, R11, mark_of(class));
+	emit_mov_rm(e, 8, R11, shared_mark(class));
 	emit_alu_rr(e, ALU_XOR, 8, R11, R9);
 	emit_alu_rm(e, ALU_CMP, 8, R11, mem_at(R10, offsetof(struct branch_entry, tag)));
 	gen_slow_if(g, COND_NE);
-	emit_poll(e);
+	shared_poll(e);
 	gen_slow_if(g, COND_NE);
 	emit_mov_rm(e, 8, R11, mem_at(R10, offsetof(struct branch_entry, code)));
 }
@@ -510,7 +354,7 @@ static void jump_far(struct gen *g, int64_t target)
 	emit_mov_ri(&g->e, R10, n << FAR_BITS);
 	emit_call_to(&g->e, g->jit->far[g->tlb_class][polls]);
 	emit_jmp_r(&g->e, R11);
-	g->shared_insns += FAR_INSNS + (polls ? FAR_POLL_INSNS : 0);
+	g->shared_insns += SHARED_FAR_INSNS + (polls ? SHARED_FAR_POLL_INSNS : 0);
 }
 
 void gen_jump(struct gen *g, int64_t target)

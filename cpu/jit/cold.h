@@ -7,9 +7,6 @@
 
 #include "cpu/jit/translate.h"
 
-/* Emits what all blocks share at the start of the code's memory. */
-void cold_emit_shared(struct jit *jit, uint8_t *end);
-
 /* The instruction is emitted: what has been put off since `first` comes back here. */
 void cold_set_back(struct gen *g, unsigned first);
 

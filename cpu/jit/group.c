@@ -238,24 +238,30 @@ bool gen_is_grouped(const struct gen *g)
 	return g->groups.of[g->n] != GROUP_NONE;
 }
 
-static struct host_mem stack_field(const struct gen *g, size_t field)
+static size_t stack_field(const struct gen *g, unsigned tlb_class)
 {
 	size_t stacks = g->word == 8 ? offsetof(struct cpu, jit.stack)
 				     : offsetof(struct cpu, jit.flat_stack);
 
-	return mem_cpu(stacks + g->tlb_class * sizeof(struct jit_stack) + field);
+	return stacks + tlb_class * sizeof(struct jit_stack);
+}
+
+size_t group_delta_field(const struct gen *g, unsigned tlb_class)
+{
+	return stack_field(g, tlb_class) + offsetof(struct jit_stack, delta);
 }
 
 struct emit_jump gen_probe_stack(struct gen *g, unsigned bytes)
 {
-	emit_alu_rm(&g->e, ALU_XOR, 8, R9, stack_field(g, offsetof(struct jit_stack, page)));
+	emit_alu_rm(&g->e, ALU_XOR, 8, R9,
+		    mem_cpu(stack_field(g, g->tlb_class) + offsetof(struct jit_stack, page)));
 	emit_alu_ri(&g->e, ALU_CMP, 8, R9, (int32_t)(PAGE_BYTES - bytes));
 	return emit_jcc(&g->e, COND_A, false);
 }
 
 void gen_load_delta_to(struct gen *g, unsigned reg)
 {
-	emit_mov_rm(&g->e, 8, reg, stack_field(g, offsetof(struct jit_stack, delta)));
+	emit_mov_rm(&g->e, 8, reg, mem_cpu(group_delta_field(g, g->tlb_class)));
 }
 
 static void check_group(struct gen *g, unsigned id)

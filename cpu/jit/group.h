@@ -68,6 +68,9 @@ bool group_is_move(const struct gen *g, const struct insn *insn, const struct de
 /* The check of a range alone: R9, its address, becomes nothing of meaning. Jumps if it fails. */
 struct emit_jump gen_probe_stack(struct gen *g, unsigned bytes);
 
+/* Where struct cpu has what code of this mode and class of tags adds to an address of its stack. */
+size_t group_delta_field(const struct gen *g, unsigned tlb_class);
+
 /*
  * What R11 is between instructions: the delta of the stack, what a group of cpu/jit/base.h is
  * reached by (its number), or nothing.
