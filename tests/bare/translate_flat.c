@@ -9,6 +9,7 @@
  * `again N` on the command line: each piece runs so often (default 100; a block whose groups of
  * accesses do not fit loses them after fewer).
  */
+#include "apic.h"
 #include "bare.h"
 
 #define WARM_MAX 40
@@ -315,6 +316,8 @@ CODE32(loads_fs, "mov %edx, %fs; mov %fs:(%ebx), %eax; incl %fs:(%ebx); ud2");
 CODE32(far_pointer, "push %edx; push %ebx; lds (%esp), %edi; mov (%edi), %eax; pop %ecx; ud2");
 CODE32(loops_ds, "mov $20, %ecx; 1: mov %edx, %ds; mov (%ebx), %eax; mov %esi, %ds\n"
 		 "add (%ebx), %eax; dec %ecx; jnz 1b; ud2");
+CODE32(reads_base, "nop; .byte 0xf3, 0x0f, 0xae, 0xc2; ud2");  /* RDFSBASE */
+CODE32(writes_base, "nop; .byte 0xf3, 0x0f, 0xae, 0xda; ud2"); /* WRGSBASE */
 
 static void test_segments(void)
 {
@@ -351,6 +354,10 @@ static void test_segments(void)
 	}
 	COMPARE(by_cs, "as it is", (void)0);
 	COMPARE(writes_cs, "as it is", (void)0);
+	COMPARE(reads_base, "an instruction of 64-bit mode", (void)0);
+	COMPARE(writes_base, "an instruction of 64-bit mode", (void)0);
+	check(hot.frame.vector == UD && hot.frame.rip == (uintptr_t)code + 1,
+	      "it does not exist here");
 }
 
 /* ---- where code is ---- */
@@ -429,6 +436,45 @@ static void test_jumps(void)
 	check(same, "a call of a page that is missing");
 }
 
+/* ---- a loop that goes forward only, round the 4 GiB ---- */
+
+#define ROUND_STEP   0x40000000u
+#define ROUND_FIRST  0x10000000u
+#define TIMER_VECTOR 0x40
+#define TIMER_TICKS  20000000u
+#define RFLAGS_IF    0x200u
+
+CODE32(goes_round, "inc %eax; jmp . + 0x40000000");
+
+static void test_round(void)
+{
+	struct frame frame = flat_frame();
+	bool came = true;
+
+	for (uint32_t at = ROUND_FIRST, n = 0; n < 4; n++, at += ROUND_STEP) {
+		void *page = page_alloc();
+
+		place_code(page, goes_round, goes_round_end);
+		*pte((void *)(uintptr_t)at) = (uintptr_t)page | PTE_P | PTE_U;
+		make_user((void *)(uintptr_t)at);
+	}
+	out8(0x21, 0xff);
+	out8(0xa1, 0xff);
+	apic_write(APIC_SVR, APIC_ENABLE);
+	apic_write(APIC_DIVIDE, DIVIDE_BY_1);
+	apic_write(APIC_TIMER, TIMER_VECTOR);
+	for (unsigned i = 0; i < 3; i++) {
+		frame = flat_frame();
+		frame.rip = ROUND_FIRST;
+		frame.rax = 0;
+		frame.rflags |= RFLAGS_IF;
+		apic_write(APIC_INITIAL, TIMER_TICKS);
+		came &= run_frame(&frame) == TIMER_VECTOR && frame.rax;
+		apic_write(APIC_EOI, 0);
+	}
+	check(came, "an interrupt ends a loop of jumps forward, round the 4 GiB");
+}
+
 /* ---- from 64-bit code, with upper halves ---- */
 
 CODE(goes_32, "ljmp *(%rdi)");
@@ -483,13 +529,14 @@ void test_main(void)
 	many = (unsigned)boot_number("again", 100);
 	warm = many < WARM_MAX ? many : WARM_MAX;
 	set_up();
-	WRITE_CR(4, READ_CR(4) | 1ull << 9); /* OSFXSR */
+	WRITE_CR(4, READ_CR(4) | 1ull << 9 | 1ull << 16); /* OSFXSR, FSGSBASE */
 	test_stack();
 	test_memory();
 	test_strings();
 	test_segments();
 	test_last_page();
 	test_jumps();
+	test_round();
 	test_from_64();
 	test_patching();
 }
