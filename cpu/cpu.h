@@ -364,6 +364,8 @@ static inline unsigned cpu_iopl(const struct cpu *cpu)
 
 void jit_prepare_stretches(struct cpu *cpu); /* once */
 void jit_forget_stretches(struct cpu *cpu);
+/* The same as jit_forget_stack if what is remembered has the page. */
+void jit_forget_page(struct cpu *cpu, uint64_t page);
 
 /* Tags of the TLB have changed, or another bank is selected. */
 static inline void jit_forget_stack(struct cpu *cpu)

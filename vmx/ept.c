@@ -14,6 +14,7 @@
  * violation invalidates what it used.
  * SDM3: "The Extended Page Table Mechanism (EPT)", "Virtualization Exceptions".
  */
+#include "cpu/mmu/mmu.h"
 #include "cpu/soft.h"
 #include "vmx/vmx.h"
 
@@ -341,6 +342,8 @@ static _Noreturn void exit_violation(struct cpu *cpu, l2pa_t addr, uint64_t need
 		.eptp_index = (uint16_t)vmcs_get(cpu, EPTP_INDEX),
 	};
 
+	if (access->is_linear_valid)
+		mmu_drop_faulting(cpu, access->linear);
 	if (is_convertible(cpu, walk))
 		raise_ve(cpu, &info);
 	vmcs_set(cpu, GUEST_PHYSICAL_ADDRESS, addr);

@@ -210,6 +210,27 @@ void jit_forget_stretches(struct cpu *cpu)
 	jit->has_stretches = false;
 }
 
+static bool remembers(const struct cpu_jit *jit, gva_t page)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(jit->stack); i++)
+		if (jit->stack[i].page == page || jit->flat_stack[i].page == page)
+			return true;
+	for (unsigned i = 0; jit->has_stretches && i < 2 * JIT_STRETCHES; i++) {
+		const struct jit_stretch *stretch =
+			&jit->stretch[i / JIT_STRETCHES][i % JIT_STRETCHES];
+
+		if (page - stretch->start <= stretch->limit)
+			return true;
+	}
+	return false;
+}
+
+void jit_forget_page(struct cpu *cpu, gva_t page)
+{
+	if (remembers(&cpu->jit, page))
+		jit_forget_stack(cpu);
+}
+
 void jit_prepare_stretches(struct cpu *cpu)
 {
 	for (unsigned i = 0; i < 2 * JIT_STRETCHES; i++)

@@ -9,8 +9,10 @@
  * need not wait for it. What misses looks into the TLB, away from the main path; after some misses
  * the stretch around the last one is learned.
  *
- * A stretch says nothing that tags do not say: whoever changes those forgets all
- * (jit_forget_stack). Checks that miss too often are given up: their block gets code without.
+ * A stretch says nothing that tags have not said: whoever takes rights away forgets all
+ * (jit_forget_stack), and so does a fault of one of its pages (jit_forget_page), whose tags may
+ * long have made room for others. Checks that miss too often are given up: their block gets code
+ * without.
  */
 #ifndef CPU_JIT_STRETCH_H
 #define CPU_JIT_STRETCH_H

@@ -89,9 +89,14 @@ static void keep_victim(struct bank *bank, unsigned slot, gva_t addr)
 	bank_drop_slot(bank, slot);
 }
 
+static bool is_page_of(uint64_t slot_addr, gva_t addr)
+{
+	return (slot_addr & SLOT_VALID) && !((slot_addr ^ addr) & PAGE_MASK);
+}
+
 static bool slot_allows(uint64_t slot_addr, gva_t addr, uint64_t want)
 {
-	return !((slot_addr ^ addr) & PAGE_MASK) && (slot_addr & SLOT_VALID) && (slot_addr & want);
+	return is_page_of(slot_addr, addr) && (slot_addr & want);
 }
 
 /* Brings the page back to its slot. false: it is not here with that right. */
@@ -108,6 +113,24 @@ static bool take_victim(struct cpu *cpu, struct bank *bank, gva_t addr, uint64_t
 	bitmap_set(bank->used, slot);
 	set_tags(cpu, bank, slot, class_of(want));
 	return true;
+}
+
+/*
+ * SDM3: "Operations that Invalidate TLBs and Paging-Structure Caches": who maps another page where
+ * an access has faulted need not invalidate.
+ */
+void mmu_drop_faulting(struct cpu *cpu, gva_t addr)
+{
+	struct bank *bank = cpu->mmu->current;
+	unsigned slot = (addr >> PAGE_BITS) % TLB_ENTRIES;
+
+	if (is_page_of(victim_of(bank, addr)->addr, addr))
+		victim_of(bank, addr)->version = 0;
+	if (is_page_of(bank->addr[slot], addr))
+		bank_drop_slot(bank, slot);
+	if (is_page_of(bank->exec[(addr >> PAGE_BITS) % EXEC_ENTRIES].addr, addr))
+		bank_flush_address(cpu->mmu, bank, addr);
+	jit_forget_page(cpu, addr & PAGE_MASK);
 }
 
 static void fill(struct cpu *cpu, struct bank *bank, gva_t addr, uint64_t want,

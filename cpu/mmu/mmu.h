@@ -82,6 +82,8 @@ void mmu_breakpoints_changed(struct cpu *cpu);
 /* Sets PKRU and drops what depends on the rights of keys that changed. */
 void mmu_write_pkru(struct cpu *cpu, uint32_t pkru);
 void mmu_select_alignment(struct cpu *cpu, bool is_checked); /* for mmu_privilege_changed */
+/* What is cached of the page of an address that is about to raise #PF, or an EPT violation. */
+void mmu_drop_faulting(struct cpu *cpu, gva_t addr);
 /* Poison the write tags of a guest-physical page in every bank: it holds code now. */
 void mmu_poison_writes(struct cpu *cpu, gpa_t page);
 

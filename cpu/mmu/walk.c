@@ -249,6 +249,7 @@ static _Noreturn void raise_fault(struct cpu *cpu, gva_t addr, uint64_t want, ui
 		error |= PF_U;
 	if ((want & RIGHTS_FETCH) && cpu->mmu->is_fetch_reported)
 		error |= PF_I;
+	mmu_drop_faulting(cpu, addr);
 	cpu_raise_page_fault(cpu, addr, error);
 }
 

@@ -11,7 +11,7 @@
 #define WORDS  512 /* of a page */
 #define MIDDLE 3
 
-static uint8_t *code;
+static uint8_t *code, *looked;
 static uint64_t *row, *other, *lone;
 static struct frame frame; /* of the last run */
 
@@ -200,9 +200,63 @@ static void test_alternation(void)
 	check(good == WARM, "rows by turns: %u", good);
 }
 
+CODE(looks, "mov 8(%rdi), %rax; ud2");
+
+#define CACHED_PAGES 8192 /* more than all that is cached of translations */
+
+/* Reads a word of each page of a region, for what the TLB has of the row to leave it. */
+static void crowd(void)
+{
+	const volatile uint8_t *p = (const volatile uint8_t *)(4 * 1024 * 1024);
+
+	for (unsigned n = 0; n < CACHED_PAGES; n++)
+		(void)p[n * 4096ul];
+}
+
+static int64_t run_again(const struct frame *from)
+{
+	frame = *from;
+	return run_frame(&frame);
+}
+
+/*
+ * A page of a row that the TLB has lost faults: the kernel may map another one there without
+ * INVLPG. The row must be forgotten by that alone; nothing new is decoded after the first time.
+ */
+static void test_fault_in_row(void)
+{
+	uint64_t *middle = row + MIDDLE * WORDS;
+	unsigned gone = 0, there = 0;
+	struct frame look, add;
+
+	fill();
+	PLACE(looked, looks);
+	PLACE(code, sums);
+	look = user_frame_at(looked, SEL_USER_CODE64); /* INVLPG is in that */
+	look.rdi = (uintptr_t)middle;
+	add = user_frame_at(code, SEL_USER_CODE64);
+	add.rdi = (uintptr_t)row;
+	add.rcx = ROUNDS;
+	for (unsigned round = 0; round < 8; round++) {
+		map(middle, middle, 0);
+		for (unsigned i = 0; i < WARM; i++)
+			run_again(&add);
+		*pte(middle) &= ~PTE_P;
+		crowd();
+		run_again(&look);
+		gone += trap.vector == PF && trap.cr2 == (uintptr_t)&middle[1];
+		*pte(middle) = (uintptr_t)other | PTE_P | PTE_W | PTE_U;
+		there += run_again(&add) == UD && frame.rax == sum(0, true);
+	}
+	map(middle, middle, 0);
+	check(gone == 8 && there == 8, "another page after a fault: %u, %u", gone, there);
+}
+
 void test_main(void)
 {
 	code = page_alloc();
+	looked = page_alloc();
+	make_user(looked);
 	row = page_alloc();
 	for (unsigned n = 1; n < PAGES; n++)
 		page_alloc();
@@ -219,4 +273,5 @@ void test_main(void)
 	test_mix();
 	test_code_in_row();
 	test_alternation();
+	test_fault_in_row();
 }

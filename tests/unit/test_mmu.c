@@ -413,6 +413,24 @@ static void test_accessed_and_dirty(void **state)
 	assert_int_equal(*at(b, leaf) & D, 0);
 }
 
+/* A fault invalidates its page: another one may be mapped there without INVLPG. */
+static void test_fault_invalidates(void **state)
+{
+	struct bench *b = *state;
+	gpa_t leaf;
+
+	long_mode(b);
+	leaf = map_long(b, VA, 0, DATA | P);
+	*at(b, DATA) = 1;
+	*at(b, 0x300000) = 2;
+	assert_int_equal(load(b, VA, 8), 1);
+	mmu_fetch(b->cpu, VA);
+	assert_int_equal(PAGE_FAULT_OF(b, store(b, VA, 8, 1)), PF_P | PF_W);
+	*at(b, leaf) = 0x300000 | P;
+	assert_int_equal(load(b, VA, 8), 2);
+	assert_int_equal(mmu_fetch(b->cpu, VA), 0x300000);
+}
+
 static void test_crossing(void **state)
 {
 	struct bench *b = *state;
@@ -836,6 +854,7 @@ int main(void)
 		TEST(system_access_ignores_cpl_and_ac),
 		TEST(reserved_bits),
 		TEST(accessed_and_dirty),
+		TEST(fault_invalidates),
 		TEST(crossing),
 		TEST(canonical),
 		TEST(flush_keeps_globals),
