@@ -116,11 +116,13 @@ static void test_sizes(void **state)
 	assert_int_equal(page.size_bytes, PAGE_BYTES);
 	assert_true(page.is_readable && page.is_writable && page.is_executable);
 	*bench_at(b, LEVEL1 + (ADDR >> 21 & 511) * 8) = 0x400000 | R | WB | PS;
+	vmx_forget_places(b->cpu);
 	assert_int_equal(translate(b, &read_access), DONE);
 	assert_int_equal(page.page, 0x400000 + (ADDR & 0x1ff000));
 	assert_int_equal(page.size_bytes, 2 * MIB);
 	assert_true(page.is_readable && !page.is_writable && !page.is_executable);
 	*bench_at(b, LEVEL2) = 0 | R | W | WB | PS;
+	vmx_forget_places(b->cpu);
 	assert_int_equal(translate(b, &read_access), DONE);
 	assert_int_equal(page.page, ADDR & PAGE_MASK);
 }
