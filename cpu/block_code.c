@@ -8,7 +8,7 @@
 #include "cpu/jit/jit.h"
 
 /* How often a sample must find a block's code to have it made anew. */
-#define SAMPLES_MAX 4
+#define SAMPLES_MAX 2
 
 enum block_state block_translate(struct cpu *cpu, struct block *block)
 {

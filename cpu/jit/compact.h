@@ -24,7 +24,7 @@ struct jit;
 struct gen;
 
 /* Calls of shared functions between two samples. */
-#define COMPACT_PATIENCE 1024
+#define COMPACT_PATIENCE 4096
 
 #define COMPACT_SIZES       6 /* of accesses: 1 to 32 bytes */
 #define COMPACT_RANGE_BYTES 8 /* of what the ranges of groups are multiples */

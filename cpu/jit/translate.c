@@ -318,6 +318,9 @@ bool gen_block(struct jit *jit, struct block *block, struct code_room *hot, stru
 			   .page_offset = (unsigned)(block->gpa % PAGE_BYTES),
 			   .word = gen_mode(block) == MODE_64 ? 8 : 4,
 			   .tlb_class = block->flavor >> BLOCK_CLASS_SHIFT & BLOCK_CLASS };
+	/* A loop is likely to be hot. */
+	if (jit->tier == ENGINE_TIER_BOTH && ends_backward(g))
+		g->is_compact = false;
 	emit_init(&g->e, hot->at, hot->end);
 	find_live(jit, block, live);
 	decode(g);
