@@ -318,8 +318,8 @@ bool gen_block(struct jit *jit, struct block *block, struct code_room *hot, stru
 			   .page_offset = (unsigned)(block->gpa % PAGE_BYTES),
 			   .word = gen_mode(block) == MODE_64 ? 8 : 4,
 			   .tlb_class = block->flavor >> BLOCK_CLASS_SHIFT & BLOCK_CLASS };
-	/* A loop is likely to be hot. */
-	if (jit->tier == ENGINE_TIER_BOTH && ends_backward(g))
+	/* A loop is likely to be hot; user code's gets more than that when it is (stretch.h). */
+	if (jit->tier == ENGINE_TIER_BOTH && g->tlb_class != TLB_USER && ends_backward(g))
 		g->is_compact = false;
 	emit_init(&g->e, hot->at, hot->end);
 	find_live(jit, block, live);
