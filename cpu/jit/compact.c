@@ -158,22 +158,23 @@ bool compact_check(struct gen *g, unsigned bytes, bool is_write)
 	return true;
 }
 
-bool compact_store_status(struct gen *g)
+static bool call_for_status(struct gen *g, const uint8_t *function)
 {
 	if (!g->is_compact)
 		return false;
-	emit_call_to(&g->e, g->jit->store_status);
+	emit_call_to(&g->e, function);
 	g->shared_insns += STATUS_INSNS;
 	return true;
 }
 
+bool compact_store_status(struct gen *g)
+{
+	return call_for_status(g, g->jit->store_status);
+}
+
 bool compact_load_status(struct gen *g)
 {
-	if (!g->is_compact)
-		return false;
-	emit_call_to(&g->e, g->jit->load_status);
-	g->shared_insns += STATUS_INSNS;
-	return true;
+	return call_for_status(g, g->jit->load_status);
 }
 
 unsigned compact_range(const struct gen *g, unsigned bytes)
