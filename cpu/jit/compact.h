@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Compact code: checks of memory and look-ups of branches as calls of functions that all blocks
+ * Compact code: checks of memory and moves of status flags as calls of functions that all blocks
  * share. Most blocks are run a few times; those that turn out to be hot are translated again with
  * all of it inline.
  *

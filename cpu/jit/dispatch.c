@@ -453,15 +453,10 @@ static bool find_range(struct cpu *cpu, const struct insn *insn, gva_t addr, uin
 	return find_tags(cpu, addr, writes);
 }
 
-static unsigned range_register(uint64_t range)
-{
-	return bits(range, GROUP_REG_SHIFT + 3, GROUP_REG_SHIFT);
-}
-
 /* As code computes it: that of the stack is not cut to 4 bytes (cpu/jit/group.h). */
 static gva_t range_address(const struct cpu *cpu, uint64_t range)
 {
-	unsigned reg = range_register(range);
+	unsigned reg = group_register(range);
 	gva_t addr = cpu->gpr[reg] + (uint64_t)(int32_t)range;
 
 	return cpu->mode == MODE_FLAT && reg != RSP ? (uint32_t)addr : addr;
@@ -478,7 +473,7 @@ const void *jit_fit(struct cpu *cpu, const struct jit_fit *fit)
 	uint64_t range = fit->range;
 	gva_t addr = range_address(cpu, range);
 	bool fits = !is_crossing(cpu, range) &&
-		    (range_register(range) == RSP ? find_stack(cpu, addr)
+		    (group_register(range) == RSP ? find_stack(cpu, addr)
 						  : find_range(cpu, insn, addr, range));
 
 	if (fits && !(range & GROUP_GIVE_UP))

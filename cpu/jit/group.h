@@ -94,6 +94,11 @@ static inline unsigned group_bytes(uint64_t range)
 	return bits(range, GROUP_REG_SHIFT - 1, GROUP_BYTES_SHIFT);
 }
 
+static inline unsigned group_register(uint64_t range)
+{
+	return bits(range, GROUP_REG_SHIFT + 3, GROUP_REG_SHIFT);
+}
+
 static inline uint64_t group_pack(int32_t offset, uint32_t bytes, unsigned reg, uint64_t writes)
 {
 	return (uint64_t)reg << GROUP_REG_SHIFT | writes | (uint64_t)bytes << GROUP_BYTES_SHIFT |

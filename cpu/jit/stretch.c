@@ -37,16 +37,6 @@ static struct host_mem stretch_field(bool writes, unsigned n, size_t field)
 	return mem_cpu(offsetof(struct cpu, jit.stretch[writes][n]) + field);
 }
 
-static unsigned bytes_of(uint64_t range)
-{
-	return (unsigned)bits(range, GROUP_REG_SHIFT - 1, GROUP_BYTES_SHIFT);
-}
-
-static unsigned register_of(uint64_t range)
-{
-	return (unsigned)bits(range, GROUP_REG_SHIFT + 3, GROUP_REG_SHIFT);
-}
-
 void stretch_check(struct gen *g, unsigned dst, uint64_t range)
 {
 	bool writes = range & GROUP_WRITES;
@@ -55,7 +45,7 @@ void stretch_check(struct gen *g, unsigned dst, uint64_t range)
 	const uint8_t *again = e->at;
 	struct emit_jump from;
 
-	gen_sum(g, R9, register_of(range), (int32_t)range);
+	gen_sum(g, R9, group_register(range), (int32_t)range);
 	emit_alu_rm(e, ALU_SUB, 8, R9,
 		    stretch_field(writes, n, offsetof(struct jit_stretch, start)));
 	emit_alu_rm(e, ALU_CMP, 8, R9,
@@ -101,7 +91,7 @@ void stretch_emit(struct gen *g, const struct cold *cold)
 		    stretch_field(writes, cold->stretch, offsetof(struct jit_stretch, patience)),
 		    1);
 	impatient = emit_jcc(e, COND_E, true);
-	gen_probe(g, R9, bytes_of(cold->range), writes);
+	gen_probe(g, R9, group_bytes(cold->range), writes);
 	failed = emit_jcc(e, COND_A, true);
 	gen_addend(g, cold->dst, writes);
 	emit_jmp_to(e, cold->back);
@@ -188,7 +178,7 @@ const void *stretch_learn(struct cpu *cpu, const struct jit_fit *fit)
 		stretch->bad = 0;
 		block_simplify(cpu, jit_block_of(fit->insn), BLOCK_NO_STRETCHES);
 	}
-	learn(cpu, stretch, cpu->gpr[register_of(fit->range)] + (uint64_t)(int32_t)fit->range,
+	learn(cpu, stretch, cpu->gpr[group_register(fit->range)] + (uint64_t)(int32_t)fit->range,
 	      writes);
 	if (!gives_up && !(fit->range & GROUP_GIVE_UP))
 		return fit->check;
