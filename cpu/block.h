@@ -82,10 +82,10 @@ struct block {
 	bool is_valid;   /* atomic */
 	/* Blocks in the same page that were found to follow, not jumping and jumping; atomic. */
 	struct block *successor[2];
-	const uint8_t *code; /* atomic: where host code for it is entered, or NULL */
-	uint16_t runs;       /* as decoded, roughly, while there is no code */
-	uint8_t check;       /* --engine check: how it is compared, cpu/jit/check.c */
-	struct jit_code jit;
+	const uint8_t *code;  /* atomic: where host code for it is entered, or NULL */
+	uint16_t runs;        /* as decoded, roughly, while there is no code */
+	uint8_t check;        /* --engine check: how it is compared, cpu/jit/check.c */
+	struct jit_code *jit; /* where there is code */
 	struct insn insn[];
 };
 

@@ -46,7 +46,7 @@ static void relink_jumps(struct block_cache *cache, const struct jit_code *befor
 	for (struct block *b = cache->page[page / PAGE_BYTES].blocks; b;
 	     b = *block_page_link(b, page))
 		for (unsigned i = 0; i < JIT_LINKS && b->code; i++)
-			jit_relink(&b->jit.link[i], before, block);
+			jit_relink(&b->jit->link[i], before, block);
 }
 
 /* Makes its code anew, other than it was: what block->jit says has been changed since `before`. */
@@ -58,10 +58,10 @@ static void translate_anew(struct block_cache *cache, const struct jit_code *bef
 	jit_unlink_all(cache->soft->jit, before);
 	jit_translate(cache->soft->jit, block, cache->arena);
 	if (block->code == code) {
-		block->jit = *before; /* it cannot be */
+		*block->jit = *before; /* it cannot be */
 		return;
 	}
-	jit_replace(before, &block->jit);
+	jit_replace(before, block->jit);
 	relink_jumps(cache, before, block);
 }
 
@@ -75,11 +75,11 @@ void block_simplify(struct cpu *cpu, struct block *block, enum block_simpler how
 	struct block_cache *cache = cpu->soft->blocks;
 
 	pthread_mutex_lock(&cache->lock);
-	if (block->is_valid && block->code && !*simpler(&block->jit, how) &&
+	if (block->is_valid && block->code && !*simpler(block->jit, how) &&
 	    jit_has_room(cache->soft->jit, block->region)) {
-		struct jit_code before = block->jit;
+		struct jit_code before = *block->jit;
 
-		*simpler(&block->jit, how) = *simpler(&before, how) = true;
+		*simpler(block->jit, how) = *simpler(&before, how) = true;
 		translate_anew(cache, &before, block);
 	}
 	pthread_mutex_unlock(&cache->lock);
@@ -88,10 +88,10 @@ void block_simplify(struct cpu *cpu, struct block *block, enum block_simpler how
 /* Where its region has no room, it is made again in another one, as a new block. */
 static void make_inline(struct block_cache *cache, struct block *block)
 {
-	struct jit_code before = block->jit;
+	struct jit_code before = *block->jit;
 
 	if (jit_has_room(cache->soft->jit, block->region)) {
-		block->jit.is_compact = before.is_compact = false;
+		block->jit->is_compact = before.is_compact = false;
 		translate_anew(cache, &before, block);
 	} else if (block->region != cache->region) {
 		block_drop(cache, block);
@@ -104,8 +104,8 @@ void block_sample(struct cpu *cpu, struct block *block)
 	struct block_cache *cache = cpu->soft->blocks;
 
 	pthread_mutex_lock(&cache->lock);
-	if (block->is_valid && block->code && block->jit.is_compact &&
-	    ++block->jit.samples >= SAMPLES_MAX)
+	if (block->is_valid && block->code && block->jit->is_compact &&
+	    ++block->jit->samples >= SAMPLES_MAX)
 		make_inline(cache, block);
 	pthread_mutex_unlock(&cache->lock);
 }
@@ -184,7 +184,7 @@ void block_redirect(struct cpu *cpu, uint64_t epoch, const struct block *before,
 	if (epoch == cache->epoch && !before->is_valid && now->is_valid &&
 	    before->gpa == now->gpa && before->flavor == now->flavor &&
 	    before->second_page == NO_PAGE && now->second_page == NO_PAGE &&
-	    has_same_entries(&before->jit, &now->jit))
-		jit_replace(&before->jit, &now->jit);
+	    has_same_entries(before->jit, now->jit))
+		jit_replace(before->jit, now->jit);
 	pthread_mutex_unlock(&cache->lock);
 }

@@ -99,7 +99,7 @@ static void unlink_jumps(struct block_cache *cache, gpa_t page, unsigned first, 
 	for (struct block *b = blocks; b; b = *block_page_link(b, page)) {
 		unsigned offset = b->gpa % PAGE_BYTES;
 
-		if (!b->code || b->jit.flags_entry != b->jit.entry || !starts_in(b, page) ||
+		if (!b->code || b->jit->flags_entry != b->jit->entry || !starts_in(b, page) ||
 		    !is_in_range(b, page, first, last))
 			continue;
 		gone[offset / 64] |= BIT(offset % 64);
@@ -109,7 +109,7 @@ static void unlink_jumps(struct block_cache *cache, gpa_t page, unsigned first, 
 		return;
 	for (struct block *b = blocks; b; b = *block_page_link(b, page))
 		for (unsigned i = 0; i < JIT_LINKS && b->code && starts_in(b, page); i++) {
-			const struct jit_link *link = &b->jit.link[i];
+			const struct jit_link *link = &b->jit->link[i];
 
 			if (link->site && (gone[link->target / 64] >> link->target % 64 & 1))
 				jit_unlink(cache->soft->jit, link);

@@ -138,7 +138,7 @@ void base_find(struct gen *g)
 	g->bases.count = 0;
 	g->bases.checked = g->bases.kept = 0;
 	g->bases.has_stretches = stretch_is_for(g);
-	if (g->block->jit.is_ungrouped || (g->block->flavor & BLOCK_UNGROUPED))
+	if (g->block->jit->is_ungrouped || (g->block->flavor & BLOCK_UNGROUPED))
 		return;
 	for (unsigned n = 0; n < g->block->count; n++) {
 		const struct insn *insn = &g->block->insn[n];

@@ -173,6 +173,16 @@ static void publish_start(struct jit *jit, const struct jit_region *before,
 	__atomic_store_n(&region->starts, region->starts + 1, __ATOMIC_RELEASE);
 }
 
+/* Of a block that has none; it counts once there is code. */
+static struct jit_code *begin_code(const struct jit *jit, const struct jit_region *region)
+{
+	struct jit_code *code =
+		&jit->codes[(size_t)(region - jit->region) * jit->size.starts + region->codes];
+
+	*code = (struct jit_code){ .is_compact = jit->tier != ENGINE_TIER_INLINE };
+	return code;
+}
+
 void jit_translate(struct jit *jit, struct block *block, const uint8_t *arena)
 {
 	struct jit_region *region = &jit->region[block->region], before = *region;
@@ -180,26 +190,27 @@ void jit_translate(struct jit *jit, struct block *block, const uint8_t *arena)
 
 	jit->arena = arena;
 	if (!block->code)
-		block->jit.is_compact = jit->tier != ENGINE_TIER_INLINE;
+		block->jit = begin_code(jit, region);
 	jit->next_fit = block->region * jit->size.fits + region->fits;
 	jit->next_far = block->region * jit->size.fars + region->fars;
 	jit->next_way = block->region * jit->size.ways + region->ways;
 	if (!gen_block(jit, block, &region->hot, &region->cold))
 		return;
+	region->codes += !block->code;
 	publish_sites(jit, region, before.hot.at);
 	region->ways += jit->gen.ways;
 	publish_start(jit, &before, block);
 	region->fits += jit->gen.fits;
 	region->fars += jit->gen.fars;
 	jit->stats.blocks++;
-	block->jit.is_compact = jit->gen.is_compact && jit->gen.has_shared;
+	block->jit->is_compact = jit->gen.is_compact && jit->gen.has_shared;
 	jit->stats.anew += block->code != NULL;
-	jit->stats.compact += block->jit.is_compact;
+	jit->stats.compact += block->jit->is_compact;
 	jit->stats.bytes_in += code_bytes(block);
 	hot_bytes = (uint64_t)(region->hot.at - before.hot.at) - jit->gen.counting_bytes;
 	jit->stats.bytes_out += hot_bytes + (uint64_t)(region->cold.at - before.cold.at);
 	jit->stats.bytes_hot += hot_bytes;
-	__atomic_store_n(&block->code, jit_executable(jit, block->jit.entry), __ATOMIC_RELEASE);
+	__atomic_store_n(&block->code, jit_executable(jit, block->jit->entry), __ATOMIC_RELEASE);
 }
 
 /* --- changes to code that runs -------------------------------------------------------------------
@@ -229,7 +240,7 @@ void jit_unlink_all(const struct jit *jit, const struct jit_code *code)
 
 void jit_block_dropped(const struct jit *jit, const struct block *block)
 {
-	const struct jit_code *code = &block->jit;
+	const struct jit_code *code = block->jit;
 
 	if (!block->code)
 		return;
@@ -249,8 +260,8 @@ void jit_replace(const struct jit_code *before, const struct jit_code *now)
 const struct jit_link *jit_find_link(const struct block *block, const uint8_t *from)
 {
 	for (unsigned i = 0; i < JIT_LINKS; i++)
-		if (block->jit.link[i].from == from)
-			return &block->jit.link[i];
+		if (block->jit->link[i].from == from)
+			return &block->jit->link[i];
 	return NULL;
 }
 
@@ -260,7 +271,7 @@ const struct jit_link *jit_find_same_link(const struct jit *jit, const struct bl
 {
 	bool is_conditional = (size_t)(from - jit->executable) > jit->hot_bytes;
 
-	return &block->jit.link[block->jit.link[0].is_conditional != is_conditional];
+	return &block->jit->link[block->jit->link[0].is_conditional != is_conditional];
 }
 
 static bool goes_to(const struct jit_link *link, const uint8_t *entry)
@@ -278,7 +289,7 @@ void jit_relink(const struct jit_link *link, const struct jit_code *before,
 
 void jit_patch_link(const struct jit_link *link, const struct block *target)
 {
-	const struct jit_code *code = &target->jit;
+	const struct jit_code *code = target->jit;
 
 	if (!target->code)
 		return;
@@ -302,8 +313,8 @@ static bool leads_to(const struct jit *jit, const struct jit_link *link, unsigne
 void jit_leave_region(const struct jit *jit, const struct block *block, unsigned region)
 {
 	for (unsigned i = 0; i < JIT_LINKS && block->code; i++)
-		if (leads_to(jit, &block->jit.link[i], region))
-			jit_unlink(jit, &block->jit.link[i]);
+		if (leads_to(jit, &block->jit->link[i], region))
+			jit_unlink(jit, &block->jit->link[i]);
 }
 
 static void forget_in_cpu(struct cpu *cpu, unsigned region)

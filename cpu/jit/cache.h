@@ -83,6 +83,7 @@ struct jit {
 	struct jit_fit *fits;
 	struct jit_far *fars;
 	struct jit_start *starts;
+	struct jit_code *codes; /* of blocks; no more than starts */
 	struct jit_way *ways;
 	uint32_t *first_way; /* by WAY_CHUNK_BYTES of code: the first call that returns there */
 	uint32_t next_fit, next_far; /* where the block that is being translated puts its own */

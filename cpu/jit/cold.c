@@ -329,7 +329,7 @@ bool gen_is_linked(int64_t target)
 
 static struct jit_link *begin_link(struct gen *g, int64_t target)
 {
-	struct jit_link *link = &g->block->jit.link[g->links++];
+	struct jit_link *link = &g->block->jit->link[g->links++];
 
 	*link = (struct jit_link){ .target = (uint16_t)target, .keeps_flags = g->where & IN_HOST };
 	return link;

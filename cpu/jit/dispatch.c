@@ -252,7 +252,7 @@ static bool is_overtaken(const struct jit *jit, const struct block *before, cons
 {
 	const struct block *entered;
 
-	if (before->jit.entry != before->jit.flags_entry)
+	if (before->jit->entry != before->jit->flags_entry)
 		return false;
 	entered = jit_entered(jit, r11);
 	return !entered || entered->gpa != before->gpa || entered->flavor != before->flavor;
@@ -406,11 +406,11 @@ static void count_misfit(struct cpu *cpu, const struct insn *insn)
 	uint32_t now = (uint32_t)(__builtin_ia32_rdtsc() >> MISFITS_TSC_SHIFT);
 	struct block *block = jit_block_of(insn);
 
-	if (block->jit.misfits_since != now) {
-		block->jit.misfits_since = now;
-		block->jit.misfits = 0;
+	if (block->jit->misfits_since != now) {
+		block->jit->misfits_since = now;
+		block->jit->misfits = 0;
 	}
-	if (++block->jit.misfits >= MISFITS_MAX)
+	if (++block->jit->misfits >= MISFITS_MAX)
 		block_simplify(cpu, block, BLOCK_NO_GROUPS);
 }
 

@@ -219,7 +219,7 @@ void group_find(struct gen *g, const uint8_t *live)
 	groups->checked = GROUP_NONE;
 	groups->r11 = R11_FREE;
 	groups->ahead = 0;
-	if (g->block->jit.is_ungrouped || (g->block->flavor & BLOCK_UNGROUPED))
+	if (g->block->jit->is_ungrouped || (g->block->flavor & BLOCK_UNGROUPED))
 		return;
 	for (unsigned n = 0; n < g->block->count; n++) {
 		struct use use = use_of(g, n);

@@ -65,9 +65,11 @@ static bool map_tables(struct jit *jit)
 	jit->fits = region_map_table(BLOCK_REGIONS * size->fits * sizeof(*jit->fits));
 	jit->fars = region_map_table(BLOCK_REGIONS * size->fars * sizeof(*jit->fars));
 	jit->starts = region_map_table(BLOCK_REGIONS * size->starts * sizeof(*jit->starts));
+	jit->codes = region_map_table(BLOCK_REGIONS * size->starts * sizeof(*jit->codes));
 	jit->ways = region_map_table(BLOCK_REGIONS * size->ways * sizeof(*jit->ways));
 	jit->first_way = region_map_table(first_way_bytes(jit));
-	return jit->first_way && jit->sites && jit->fits && jit->fars && jit->starts && jit->ways;
+	return jit->first_way && jit->codes && jit->sites && jit->fits && jit->fars &&
+	       jit->starts && jit->ways;
 }
 
 bool region_create(struct jit *jit, size_t bytes)
@@ -98,6 +100,7 @@ void region_destroy(struct jit *jit)
 	region_unmap_table(jit->fits, BLOCK_REGIONS * size->fits * sizeof(*jit->fits));
 	region_unmap_table(jit->fars, BLOCK_REGIONS * size->fars * sizeof(*jit->fars));
 	region_unmap_table(jit->starts, BLOCK_REGIONS * size->starts * sizeof(*jit->starts));
+	region_unmap_table(jit->codes, BLOCK_REGIONS * size->starts * sizeof(*jit->codes));
 	region_unmap_table(jit->ways, BLOCK_REGIONS * size->ways * sizeof(*jit->ways));
 }
 

@@ -24,7 +24,7 @@ struct jit_region {
 	struct code_room hot, cold; /* what is free */
 	/* How many rows it has in each table, from its number times the most that it may have. */
 	uint32_t sites, starts; /* atomic */
-	uint32_t fits, fars, ways;
+	uint32_t fits, fars, ways, codes;
 };
 
 /* Where the two parts of a block's code begin, in the code cache, in the order of that. */

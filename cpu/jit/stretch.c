@@ -28,7 +28,7 @@ bool stretch_is_for(const struct gen *g)
 	const struct insn *last = &g->block->insn[g->block->count - 1];
 
 	return g->tlb_class == TLB_USER && g->word == 8 && !g->is_compact &&
-	       !g->block->jit.has_no_stretches && (last->flags & INSN_DIRECT_BRANCH) &&
+	       !g->block->jit->has_no_stretches && (last->flags & INSN_DIRECT_BRANCH) &&
 	       last->next + last->imm <= 0;
 }
 

@@ -79,7 +79,7 @@ static bool wants_host_flags(const struct gen *g)
 /* The first one's last byte is right before a multiple of what is patched at once. */
 static void emit_entries(struct gen *g)
 {
-	struct jit_code *code = &g->block->jit;
+	struct jit_code *code = g->block->jit;
 	struct emitter *e = &g->e;
 	bool in_host = wants_host_flags(g);
 
@@ -94,7 +94,7 @@ static void emit_entries(struct gen *g)
 static void emit_entry(struct gen *g)
 {
 	emit_patchable(&g->e);
-	g->block->jit.entry = g->block->jit.flags_entry = g->e.at;
+	g->block->jit->entry = g->block->jit->flags_entry = g->e.at;
 	g->where = 0;
 }
 
@@ -314,7 +314,7 @@ bool gen_block(struct jit *jit, struct block *block, struct code_room *hot, stru
 
 	*g = (struct gen){ .jit = jit,
 			   .block = block,
-			   .is_compact = block->jit.is_compact,
+			   .is_compact = block->jit->is_compact,
 			   .page_offset = (unsigned)(block->gpa % PAGE_BYTES),
 			   .word = gen_mode(block) == MODE_64 ? 8 : 4,
 			   .tlb_class = block->flavor >> BLOCK_CLASS_SHIFT & BLOCK_CLASS };
