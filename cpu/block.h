@@ -207,7 +207,7 @@ struct block_cache_stats {
 
 const struct block_cache_stats *block_cache_get_stats(const struct block_cache *cache);
 
-/* RAM changed (memory_written_fn; self = the cache). Any thread. */
-void block_cache_written(void *self, gpa_t gpa, uint64_t len);
+/* RAM changed (memory_written_fn; self = the cache): true where there was code. Any thread. */
+bool block_cache_written(void *self, gpa_t gpa, uint64_t len);
 
 #endif

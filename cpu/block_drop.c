@@ -148,10 +148,11 @@ void block_drop(struct block_cache *cache, struct block *block)
 	block_recount_page(cache, page);
 }
 
-void block_cache_written(void *self, gpa_t gpa, uint64_t len)
+bool block_cache_written(void *self, gpa_t gpa, uint64_t len)
 {
 	struct block_cache *cache = self;
 	gpa_t end = gpa + len;
+	bool is_code = false;
 
 	while (gpa < end) {
 		gpa_t page = align_down(gpa, PAGE_BYTES);
@@ -163,7 +164,9 @@ void block_cache_written(void *self, gpa_t gpa, uint64_t len)
 			pthread_mutex_lock(&cache->lock);
 			drop_range(cache, page, first, last);
 			pthread_mutex_unlock(&cache->lock);
+			is_code = true;
 		}
 		gpa = page + PAGE_BYTES;
 	}
+	return is_code;
 }

@@ -188,18 +188,17 @@ int memory_release(struct memory *mem, gpa_t gpa, uint64_t len)
 	return 0;
 }
 
-void memory_written(struct memory *mem, gpa_t gpa, uint64_t len)
+bool memory_written(struct memory *mem, gpa_t gpa, uint64_t len)
 {
 	uint64_t first = gpa / PAGE_BYTES, last = (gpa + len - 1) / PAGE_BYTES;
 
 	if (!len)
-		return;
+		return false;
 	/* The write before the look: who starts to watch marks the page first and reads it then. */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	for (uint64_t page = first; page <= last; page++) {
-		if (__atomic_load_n(&mem->watched[page], __ATOMIC_SEQ_CST)) {
-			mem->on_written(mem->on_written_self, gpa, len);
-			return;
-		}
+		if (__atomic_load_n(&mem->watched[page], __ATOMIC_SEQ_CST))
+			return mem->on_written(mem->on_written_self, gpa, len);
 	}
+	return false;
 }

@@ -32,8 +32,11 @@ struct memory_range {
 	uint64_t size_bytes;
 };
 
-/* Called after bytes that lie in a watched page changed. Any thread. */
-typedef void memory_written_fn(void *self, gpa_t gpa, uint64_t len);
+/*
+ * Called after bytes that lie in a watched page changed. Whether that was of any concern: there is
+ * more than these bytes in a page. Any thread.
+ */
+typedef bool memory_written_fn(void *self, gpa_t gpa, uint64_t len);
 
 /* Called before [gpa, gpa + len) becomes RAM. Main thread. -errno: it does not. */
 typedef int memory_grown_fn(void *self, gpa_t gpa, uint64_t len);
@@ -93,8 +96,10 @@ int memory_write(struct memory *mem, gpa_t gpa, const void *buf, uint64_t len);
  */
 int memory_release(struct memory *mem, gpa_t gpa, uint64_t len);
 
-/* Says that RAM in [gpa, gpa + len) was written through a pointer. Cheap where no page is watched.
+/*
+ * Says that RAM in [gpa, gpa + len) was written through a pointer. Cheap where no page is watched.
+ * Whether on_written found that of any concern.
  */
-void memory_written(struct memory *mem, gpa_t gpa, uint64_t len);
+bool memory_written(struct memory *mem, gpa_t gpa, uint64_t len);
 
 #endif

@@ -73,7 +73,10 @@ struct chunk {
 static void *span(struct cpu *cpu, gva_t addr, uint64_t n, unsigned size, bool is_write,
 		  unsigned seg)
 {
-	return mmu_span(cpu, addr, (unsigned)(n * size), is_write, seg);
+	unsigned len = (unsigned)(n * size);
+
+	return is_write ? mmu_write_begin(cpu, addr, len, seg)
+			: mmu_span(cpu, addr, len, false, seg);
 }
 
 static struct chunk source_chunk(struct cpu *cpu, const struct insn *insn, uint64_t count)
@@ -129,6 +132,7 @@ static uint64_t movs(struct cpu *cpu, const struct insn *insn, uint64_t count)
 		c = destination_chunk(cpu, insn, c, true);
 	if (c.n) {
 		host_movs(&c, insn->size);
+		mmu_write_done(cpu, c.dst, (unsigned)c.n * insn->size);
 	} else {
 		uint64_t value = mmu_load(cpu, source(cpu, insn), insn->size, insn->seg);
 
@@ -160,6 +164,7 @@ static uint64_t stos(struct cpu *cpu, const struct insn *insn, uint64_t count)
 
 	if (c.n) {
 		host_stos(&c, cpu->gpr[RAX], insn->size);
+		mmu_write_done(cpu, c.dst, (unsigned)c.n * insn->size);
 	} else {
 		mmu_store(cpu, destination(cpu, insn, true), insn->size, cpu->gpr[RAX], ES);
 		c.n = 1;

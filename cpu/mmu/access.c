@@ -213,7 +213,21 @@ static void copy(void *to, const void *from, unsigned len)
 	}
 }
 
-/* After a write to RAM at `host`: tells the watchers. What is running may itself have changed. */
+/* Whether the code that runs may lie in the page. */
+static bool may_run_in(const struct cpu *cpu, gpa_t page)
+{
+	gva_t at = cpu->mode == MODE_64 ? cpu->rip : (uint32_t)(cpu->seg[CS].base + cpu->rip);
+	const struct exec_entry *exec = &cpu->mmu->current->exec[(at >> PAGE_BITS) % EXEC_ENTRIES];
+
+	return !(exec->addr & SLOT_VALID) || ((exec->addr ^ at) & PAGE_MASK) ||
+	       (exec->gpa_flags & PAGE_MASK) == page;
+}
+
+/*
+ * After a write to RAM at `host`: tells the watchers. What is running may itself have changed. That
+ * may be gone from their map already, for another vCPU has written to it, too: so a write to its
+ * page always ends the block.
+ */
 static void written(struct cpu *cpu, const void *host, unsigned len)
 {
 	struct memory *mem = cpu->soft->config.memory;
@@ -221,8 +235,8 @@ static void written(struct cpu *cpu, const void *host, unsigned len)
 
 	if (likely(!__atomic_load_n(&mem->watched[gpa / PAGE_BYTES], __ATOMIC_SEQ_CST)))
 		return;
-	memory_written(mem, gpa, len);
-	cpu_leave_block(cpu);
+	if (memory_written(mem, gpa, len) || may_run_in(cpu, align_down(gpa, PAGE_BYTES)))
+		cpu_leave_block(cpu);
 }
 
 static void read_part(struct cpu *cpu, const struct parts *parts, unsigned i, void *buf)
@@ -320,6 +334,26 @@ void *mmu_span(struct cpu *cpu, gva_t addr, unsigned len, bool is_write, unsigne
 		return NULL;
 	translate_parts(cpu, addr, len, right_now(cpu, is_write), seg, &parts);
 	return mmu_fast(cpu, addr, len, is_write); /* as the tag that it has just got says */
+}
+
+void *mmu_write_begin(struct cpu *cpu, gva_t addr, unsigned len, unsigned seg)
+{
+	void *host = mmu_fast(cpu, addr, len, true);
+	struct parts parts;
+
+	if (likely(host != NULL))
+		return host;
+	if (addr % PAGE_BYTES + len > PAGE_BYTES)
+		return NULL;
+	translate_parts(cpu, addr, len, right_now(cpu, true), seg, &parts);
+	if (!is_ram(parts.entry[0]) || cpu->tlb->is_aligned_only || (cpu->dr7 & DR7_ENABLED))
+		return NULL;
+	return host_of(parts.entry[0], addr);
+}
+
+void mmu_write_done(struct cpu *cpu, const void *host, unsigned len)
+{
+	written(cpu, host, len);
 }
 
 /* ---- read-modify-write ---- */

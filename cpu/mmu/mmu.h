@@ -148,6 +148,13 @@ void mmu_check(struct cpu *cpu, gva_t addr, unsigned len, bool is_write, unsigne
 void *mmu_span(struct cpu *cpu, gva_t addr, unsigned len, bool is_write, unsigned seg);
 
 /*
+ * The same for writing, also where the page holds code: mmu_write_done comes when all of it has
+ * been written, with no fault in between.
+ */
+void *mmu_write_begin(struct cpu *cpu, gva_t addr, unsigned len, unsigned seg);
+void mmu_write_done(struct cpu *cpu, const void *host, unsigned len);
+
+/*
  * Begins an atomic read-modify-write of `size` bytes (up to 16): all its faults are raised here.
  * Returns a writable host pointer to use the host's LOCK instructions on, never NULL: RAM itself,
  * or, where the operand is a device or crosses a page, a copy of the operand under the VM-wide bus

@@ -41,6 +41,7 @@ struct bench {
 		unsigned calls;
 		gpa_t gpa;
 		uint64_t len;
+		bool has_code; /* what it answers */
 	} written;
 };
 
@@ -56,13 +57,14 @@ static void device_access(void *self, struct dev_access *access)
 	b->device.last = *access;
 }
 
-static void on_written(void *self, gpa_t gpa, uint64_t len)
+static bool on_written(void *self, gpa_t gpa, uint64_t len)
 {
 	struct bench *b = self;
 
 	b->written.calls++;
 	b->written.gpa = gpa;
 	b->written.len = len;
+	return b->written.has_code;
 }
 
 static int set_up(void **state)
@@ -742,9 +744,47 @@ static void test_watched(void **state)
 	*p = 3;
 	mmu_rmw_done(b->cpu, VA + 8, 4, p);
 	assert_int_equal(b->written.calls, 2);
+	assert_ptr_equal(mmu_write_begin(b->cpu, VA + 16, 256, DS),
+			 memory_at(b->mem, DATA + 16, 1));
+	mmu_write_done(b->cpu, memory_at(b->mem, DATA + 16, 1), 256);
+	assert_int_equal(b->written.calls, 3);
+	assert_int_equal(b->written.len, 256);
+	assert_null(mmu_write_begin(b->cpu, VA + 0xffc, 8, DS));
 	b->mem->watched[DATA / PAGE_BYTES] = 0;
 	store(b, VA, 8, 1);
 	assert_non_null(mmu_fast(b->cpu, VA, 8, true));
+}
+
+/* Whether a store to the page of VA, in which there is code, ends the block that runs. */
+static bool ends_block(struct bench *b)
+{
+	const struct insn insn = { .length = 1 };
+
+	b->cpu->block_end = &insn;
+	store(b, VA, 8, 1);
+	return !b->cpu->block_end;
+}
+
+static void test_watched_block(void **state)
+{
+	struct bench *b = *state;
+
+	long_mode(b);
+	map_long(b, VA, 0, DATA | P | W);
+	map_long(b, VA + 0x1000, 0, (DATA + 0x1000) | P);
+	map_long(b, VA + 0x2000, 0, DATA | P);
+	b->mem->watched[DATA / PAGE_BYTES] = 1;
+	b->cpu->mode = MODE_64;
+	b->cpu->rip = VA + 0x1000;
+	assert_true(ends_block(b)); /* where the code is, nobody knows yet */
+	mmu_fetch(b->cpu, b->cpu->rip);
+	assert_false(ends_block(b));
+	b->written.has_code = true;
+	assert_true(ends_block(b));
+	b->written.has_code = false;
+	b->cpu->rip = VA + 0x2000;
+	mmu_fetch(b->cpu, b->cpu->rip);
+	assert_true(ends_block(b)); /* it runs in that page */
 }
 
 static void test_rmw(void **state)
@@ -867,6 +907,7 @@ int main(void)
 		TEST(generation_by_half),
 		TEST(device),
 		TEST(watched),
+		TEST(watched_block),
 		TEST(rmw),
 		TEST(alignment_check),
 		TEST(breakpoints),

@@ -79,13 +79,14 @@ static void test_pages_go_back(void **state)
 	assert_int_equal(*at(f, PAGE), 1);
 }
 
-static void hear(void *self, gpa_t gpa, uint64_t len)
+static bool hear(void *self, gpa_t gpa, uint64_t len)
 {
 	struct fixture *f = self;
 
 	(void)len;
 	f->heard++;
 	f->heard_at = gpa;
+	return false;
 }
 
 /* Translations of code in such a page must go. */
