@@ -305,6 +305,17 @@ static void emit_insns(struct gen *g, const uint8_t *live)
 		 4);
 }
 
+static void begin(struct gen *g, struct jit *jit, struct block *block)
+{
+	memset(g, 0, offsetof(struct gen, zydis));
+	g->jit = jit;
+	g->block = block;
+	g->is_compact = block->jit->is_compact;
+	g->page_offset = (unsigned)(block->gpa % PAGE_BYTES);
+	g->word = gen_mode(block) == MODE_64 ? 8 : 4;
+	g->tlb_class = block->flavor >> BLOCK_CLASS_SHIFT & BLOCK_CLASS;
+}
+
 bool gen_block(struct jit *jit, struct block *block, struct code_room *hot, struct code_room *cold)
 {
 	struct gen *g = &jit->gen;
@@ -312,12 +323,7 @@ bool gen_block(struct jit *jit, struct block *block, struct code_room *hot, stru
 	struct poll poll;
 	uint8_t *hot_end;
 
-	*g = (struct gen){ .jit = jit,
-			   .block = block,
-			   .is_compact = block->jit->is_compact,
-			   .page_offset = (unsigned)(block->gpa % PAGE_BYTES),
-			   .word = gen_mode(block) == MODE_64 ? 8 : 4,
-			   .tlb_class = block->flavor >> BLOCK_CLASS_SHIFT & BLOCK_CLASS };
+	begin(g, jit, block);
 	/* A loop is likely to be hot; user code's gets more than that when it is (stretch.h). */
 	if (jit->tier == ENGINE_TIER_BOTH && g->tlb_class != TLB_USER && ends_backward(g))
 		g->is_compact = false;

@@ -91,16 +91,12 @@ struct gen {
 	/* The instruction. */
 	unsigned n; /* its index */
 	const struct insn *insn;
-	const struct gen_row *row; /* or NULL */
-	ZydisDecodedInstruction zydis;
-	ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
+	const struct gen_row *row;       /* or NULL */
 	uint8_t live_before, live_after; /* status flags that somebody will read */
 	uint8_t where;                   /* enum flags_where */
 	bool is_last;                    /* the block ends with it */
-	struct cold cold[COLD_MAX];
 	unsigned colds;
-	unsigned first_cold;                     /* of the instruction */
-	struct fault_site site[BLOCK_MAX_INSNS]; /* offsets from the start of the block's code */
+	unsigned first_cold; /* of the instruction */
 	unsigned sites;
 	unsigned fits;           /* of struct jit_fit */
 	unsigned fars;           /* of struct jit_far */
@@ -110,6 +106,11 @@ struct gen {
 	unsigned counting_bytes; /* of code that is there for --stats alone */
 	unsigned shared_insns;   /* on the main path, of code that all blocks share */
 	unsigned apart_insns;    /* of the block's, counted where they are run */
+	/* What is written before it is read: gen_block clears all that is above. */
+	ZydisDecodedInstruction zydis; /* of the instruction */
+	ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
+	struct cold cold[COLD_MAX];
+	struct fault_site site[BLOCK_MAX_INSNS]; /* offsets from the start of the block's code */
 };
 
 /*
