@@ -28,9 +28,10 @@ gen_fn gen_push, gen_pop, gen_leave, gen_pushf;
 /* gen_system.c */
 gen_fn gen_cli, gen_sti, gen_cld, gen_std, gen_stac, gen_clac, gen_swapgs, gen_popf;
 
-/* gen_state.c: the TSC, PKRU, the bases of FS and GS, control registers that are read, the VMCS */
-gen_fn gen_rdtsc, gen_rdpkru, gen_read_base, gen_write_base, gen_read_control, gen_vmread,
-	gen_vmwrite;
+/* gen_state.c: the TSC, PKRU, selectors, the bases of FS and GS, control registers that are read,
+ * the VMCS */
+gen_fn gen_rdtsc, gen_rdpkru, gen_read_selector, gen_read_base, gen_write_base, gen_read_control,
+	gen_vmread, gen_vmwrite;
 
 /* gen_syscall.c */
 gen_fn gen_syscall, gen_sysret;

@@ -328,12 +328,20 @@ static bool move_home(struct gen *g)
 	return true;
 }
 
-/* Between general registers and memory, and from control registers. */
+static ZydisRegisterClass source_class(const struct gen *g)
+{
+	return g->operands[1].type == ZYDIS_OPERAND_TYPE_REGISTER
+		       ? ZydisRegisterGetClass(g->operands[1].reg.value)
+		       : ZYDIS_REGCLASS_INVALID;
+}
+
+/* Between general registers and memory, and from control and segment registers. */
 bool gen_mov(struct gen *g)
 {
-	if (g->operands[1].type == ZYDIS_OPERAND_TYPE_REGISTER &&
-	    ZydisRegisterGetClass(g->operands[1].reg.value) == ZYDIS_REGCLASS_CONTROL)
+	if (source_class(g) == ZYDIS_REGCLASS_CONTROL)
 		return gen_read_control(g);
+	if (source_class(g) == ZYDIS_REGCLASS_SEGMENT)
+		return gen_read_selector(g);
 	for (unsigned i = 0; i < 2; i++) {
 		ZydisRegisterClass class = ZydisRegisterGetClass(g->operands[i].reg.value);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Instructions that read or write one piece of the vCPU's state: the TSC, CR2 and the like, the
- * bases of FS and GS, PKRU, fields of the VMCS. What a hypervisor may intercept, or the mode
- * forbid, goes the slow way.
+ * Instructions that read or write one piece of the vCPU's state: the TSC, CR2 and the like,
+ * selectors, the bases of FS and GS, PKRU, fields of the VMCS. What a hypervisor may intercept, or
+ * the mode forbid, goes the slow way.
  */
 #include "cpu/flags.h"
 #include "cpu/jit/gen.h"
@@ -84,6 +84,21 @@ bool gen_rdpkru(struct gen *g)
 	gen_slow_if(g, COND_NE);
 	emit_mov_rm(&g->e, 4, RAX, CPU(pkru));
 	emit_mov_ri(&g->e, RDX, 0);
+	return true;
+}
+
+/*
+ * MOV from a segment register to a general one. Kernels that change their own code serialize each
+ * time, by an IRETQ for which they push SS and CS.
+ */
+bool gen_read_selector(struct gen *g)
+{
+	unsigned n = g->insn->dst / REG_OFFSET(1);
+
+	if ((g->insn->flags & INSN_MEM) || g->insn->size < 4)
+		return false;
+	emit_movzx_rm(&g->e, 2, R9, field(offsetof(struct cpu, seg[g->insn->src].selector)));
+	gen_write(g, n, R9);
 	return true;
 }
 

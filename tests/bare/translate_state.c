@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Hot code that reads and writes single pieces of state: bits of strings of bits, the TSC, PKRU,
- * the bases of FS and GS, control registers; and what they do where they are not enabled. SDM2:
- * "BT", "RDTSC", "RDTSCP", "RDPKRU", "RDFSBASE", "WRFSBASE", "MOV - Move to/from Control
- * Registers".
+ * selectors, the bases of FS and GS, control registers; and what they do where they are not
+ * enabled. SDM2: "BT", "RDTSC", "RDTSCP", "RDPKRU", "RDFSBASE", "WRFSBASE", "MOV - Move to/from
+ * Control Registers".
  */
 #include "bare.h"
 
@@ -171,6 +171,33 @@ static void test_tsc_disabled(void)
 	check(good == WARM, "RDTSC in user mode, with CR4.TSD at times: %u", good);
 }
 
+/* ---- selectors ---- */
+
+CODE(selectors, "mov $-1, %rax; mov %rax, %rdx; mov %rax, %rsi; mov %rax, %r9; mov %ds, (%rdi)\n"
+		"mov %cs, %rcx; mov %ss, %eax; mov %fs, %dx; mov %fs, %esi; mov %gs, %r9; ud2");
+
+static void test_selectors(void)
+{
+	unsigned good = 0;
+
+	PLACE(code, selectors);
+	for (unsigned i = 0; i < WARM; i++) {
+		uint16_t fs = i % 3 ? SEL_DATA : 0, gs = i % 5 ? SEL_DATA : 0;
+		uint16_t cs, ss, ds;
+
+		asm volatile("mov %%cs, %0; mov %%ss, %1; mov %%ds, %2"
+			     : "=r"(cs), "=r"(ss), "=r"(ds));
+		asm volatile("mov %0, %%fs; mov %1, %%gs" : : "r"(fs), "r"(gs));
+		*(uint64_t *)data = 0;
+		frame = frame_at(code);
+		frame.rdi = (uintptr_t)data;
+		good += run() == UD && frame.rcx == cs && frame.rax == ss &&
+			frame.rdx == (~0xffffull | fs) && frame.rsi == fs && frame.r9 == gs &&
+			*(uint64_t *)data == ds;
+	}
+	check(good == WARM, "selectors are read: %u", good);
+}
+
 /* ---- what CR4 enables ---- */
 
 CODE(bases, "wrfsbase %rbx; rdfsbase %r10; wrgsbase %ebx; rdgsbase %rsi; rdfsbase %eax; ud2");
@@ -268,6 +295,7 @@ void test_main(void)
 	test_bit_fault();
 	test_tsc_written();
 	test_tsc_disabled();
+	test_selectors();
 	test_bases();
 	test_pkru();
 	test_controls();
