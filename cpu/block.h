@@ -64,6 +64,7 @@ struct jit_code {
 	uint16_t misfits;
 	uint32_t misfits_since;
 	bool is_ungrouped, has_no_stretches;
+	bool is_linked; /* jumps of its page have been made to go to it */
 	/* It calls what all blocks share (cpu/jit/compact.h), and was found in it so often. */
 	bool is_compact;
 	uint8_t samples;
@@ -191,12 +192,11 @@ unsigned block_link_target(struct cpu *cpu, const struct block *source, const ui
 
 /* Makes that jump go to `target`, if both are still there and the jump is not of former code. */
 void block_patch_link(struct cpu *cpu, uint64_t epoch, const struct block *source,
-		      const uint8_t *from, const struct block *target);
+		      const uint8_t *from, struct block *target);
 
 /* Whoever enters the code of a block that has been dropped comes to the one in its place at once,
  * if it is. */
-void block_redirect(struct cpu *cpu, uint64_t epoch, const struct block *before,
-		    const struct block *now);
+void block_redirect(struct cpu *cpu, uint64_t epoch, const struct block *before, struct block *now);
 
 struct block_cache_stats {
 	uint64_t drops;             /* of blocks, because their code was written to */

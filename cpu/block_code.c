@@ -62,7 +62,8 @@ static void translate_anew(struct block_cache *cache, const struct jit_code *bef
 		return;
 	}
 	jit_replace(before, block->jit);
-	relink_jumps(cache, before, block);
+	if (block->jit->is_linked)
+		relink_jumps(cache, before, block);
 }
 
 static bool *simpler(struct jit_code *code, enum block_simpler how)
@@ -153,7 +154,7 @@ unsigned block_link_target(struct cpu *cpu, const struct block *source, const ui
 }
 
 void block_patch_link(struct cpu *cpu, uint64_t epoch, const struct block *source,
-		      const uint8_t *from, const struct block *target)
+		      const uint8_t *from, struct block *target)
 {
 	struct block_cache *cache = cpu->soft->blocks;
 	const struct jit_link *link;
@@ -161,8 +162,10 @@ void block_patch_link(struct cpu *cpu, uint64_t epoch, const struct block *sourc
 	pthread_mutex_lock(&cache->lock);
 	link = jit_find_link(source, from);
 	/* An entry of a dropped block may be where its jump was. */
-	if (epoch == cache->epoch && source->is_valid && target->is_valid && link)
+	if (epoch == cache->epoch && source->is_valid && target->is_valid && target->code && link) {
+		target->jit->is_linked = true;
 		jit_patch_link(link, target);
+	}
 	pthread_mutex_unlock(&cache->lock);
 }
 
@@ -175,8 +178,7 @@ static bool has_same_entries(const struct jit_code *before, const struct jit_cod
 	return before->flags_entry != before->entry || now->flags_entry == now->entry;
 }
 
-void block_redirect(struct cpu *cpu, uint64_t epoch, const struct block *before,
-		    const struct block *now)
+void block_redirect(struct cpu *cpu, uint64_t epoch, const struct block *before, struct block *now)
 {
 	struct block_cache *cache = cpu->soft->blocks;
 
@@ -184,7 +186,9 @@ void block_redirect(struct cpu *cpu, uint64_t epoch, const struct block *before,
 	if (epoch == cache->epoch && !before->is_valid && now->is_valid &&
 	    before->gpa == now->gpa && before->flavor == now->flavor &&
 	    before->second_page == NO_PAGE && now->second_page == NO_PAGE &&
-	    has_same_entries(before->jit, now->jit))
+	    has_same_entries(before->jit, now->jit)) {
+		now->jit->is_linked |= before->jit->is_linked;
 		jit_replace(before->jit, now->jit);
+	}
 	pthread_mutex_unlock(&cache->lock);
 }

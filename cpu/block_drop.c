@@ -43,19 +43,27 @@ static void unlink_from_page(struct block_cache *cache, struct block *block, gpa
 	*link = *block_page_link(block, page);
 }
 
-void block_recount_page(struct block_cache *cache, gpa_t page)
+/* The blocks that the page still has cover these. */
+static void settle_page(struct block_cache *cache, gpa_t page, uint64_t granules)
 {
 	struct code_page *code = &cache->page[page / PAGE_BYTES];
-	uint64_t granules = 0;
-	unsigned first, last;
 
-	for (struct block *b = code->blocks; b; b = *block_page_link(b, page))
-		if (block_extent(b, page, &first, &last))
-			granules |= block_granules(first, last);
 	__atomic_store_n(&code->granules, granules, __ATOMIC_RELEASE);
 	if (!code->blocks)
 		__atomic_store_n(&cache->soft->config.memory->watched[page / PAGE_BYTES], 0,
 				 __ATOMIC_SEQ_CST);
+}
+
+void block_recount_page(struct block_cache *cache, gpa_t page)
+{
+	uint64_t granules = 0;
+	unsigned first, last;
+
+	for (struct block *b = cache->page[page / PAGE_BYTES].blocks; b;
+	     b = *block_page_link(b, page))
+		if (block_extent(b, page, &first, &last))
+			granules |= block_granules(first, last);
+	settle_page(cache, page, granules);
 }
 
 /* Drops a block that has been taken out of the list of `page` already. */
@@ -73,13 +81,6 @@ static void drop_block(struct block_cache *cache, struct block *block, gpa_t pag
 	block_recount_page(cache, other);
 }
 
-static bool is_in_range(const struct block *block, gpa_t page, unsigned first, unsigned last)
-{
-	unsigned from, to;
-
-	return block_extent(block, page, &from, &to) && from <= last && to >= first;
-}
-
 static bool starts_in(const struct block *block, gpa_t page)
 {
 	return align_down(block->gpa, PAGE_BYTES) == page;
@@ -90,30 +91,72 @@ static bool starts_in(const struct block *block, gpa_t page)
  * what comes in its place. So jumps to it are linked anew when it is dropped: whoever comes by one
  * nevertheless is on its way already (jit_bail).
  */
-static void unlink_jumps(struct block_cache *cache, gpa_t page, unsigned first, unsigned last)
+static bool is_to_be_unlinked(const struct block *block, gpa_t page)
 {
-	struct block *blocks = cache->page[page / PAGE_BYTES].blocks;
-	uint64_t gone[PAGE_BYTES / 64] = { 0 };
-	bool is_any = false;
+	return block->code && block->jit->is_linked &&
+	       block->jit->flags_entry == block->jit->entry && starts_in(block, page);
+}
 
-	for (struct block *b = blocks; b; b = *block_page_link(b, page)) {
-		unsigned offset = b->gpa % PAGE_BYTES;
+struct offsets {
+	uint64_t map[PAGE_BYTES / 64];
+};
 
-		if (!b->code || b->jit->flags_entry != b->jit->entry || !starts_in(b, page) ||
-		    !is_in_range(b, page, first, last))
-			continue;
-		gone[offset / 64] |= BIT(offset % 64);
-		is_any = true;
-	}
-	if (!is_any)
-		return;
+/* Takes back jumps of these blocks to where one of `gone` is. */
+static void unlink_jumps_of(struct block_cache *cache, struct block *blocks, gpa_t page,
+			    const struct offsets *gone)
+{
 	for (struct block *b = blocks; b; b = *block_page_link(b, page))
 		for (unsigned i = 0; i < JIT_LINKS && b->code && starts_in(b, page); i++) {
 			const struct jit_link *link = &b->jit->link[i];
 
-			if (link->site && (gone[link->target / 64] >> link->target % 64 & 1))
+			if (link->site && (gone->map[link->target / 64] >> link->target % 64 & 1))
 				jit_unlink(cache->soft->jit, link);
 		}
+}
+
+/* `dropped` are out of the page's list, and in one of their own, by the same links. */
+static void unlink_jumps(struct block_cache *cache, struct block *dropped, gpa_t page)
+{
+	struct offsets gone = { { 0 } };
+	bool is_any = false;
+
+	for (struct block *b = dropped; b; b = *block_page_link(b, page))
+		if (is_to_be_unlinked(b, page)) {
+			unsigned offset = b->gpa % PAGE_BYTES;
+
+			gone.map[offset / 64] |= BIT(offset % 64);
+			is_any = true;
+		}
+	if (!is_any)
+		return;
+	unlink_jumps_of(cache, cache->page[page / PAGE_BYTES].blocks, page, &gone);
+	unlink_jumps_of(cache, dropped, page, &gone);
+}
+
+/* The same of what is dropped: jumps first, since the entries become calls. */
+static void drop_blocks(struct block_cache *cache, struct block *dropped, gpa_t page)
+{
+	unlink_jumps(cache, dropped, page);
+	while (dropped) {
+		struct block *block = dropped;
+
+		dropped = *block_page_link(block, page);
+		drop_block(cache, block, page);
+	}
+}
+
+/* Where it does not, its granules are added. */
+static bool overlaps(const struct block *block, gpa_t page, unsigned first, unsigned last,
+		     uint64_t *granules)
+{
+	unsigned from, to;
+
+	if (!block_extent(block, page, &from, &to))
+		return false;
+	if (from <= last && to >= first)
+		return true;
+	*granules |= block_granules(from, to);
+	return false;
 }
 
 /*
@@ -122,29 +165,32 @@ static void unlink_jumps(struct block_cache *cache, gpa_t page, unsigned first, 
  */
 static void drop_range(struct block_cache *cache, gpa_t page, unsigned first, unsigned last)
 {
-	struct block **link = &cache->page[page / PAGE_BYTES].blocks, *block;
+	struct block **link = &cache->page[page / PAGE_BYTES].blocks, *block, *dropped = NULL;
+	uint64_t granules = 0;
 
-	unlink_jumps(cache, page, first, last);
 	while ((block = *link)) {
-		if (is_in_range(block, page, first, last)) {
-			*link = *block_page_link(block, page);
-			drop_block(cache, block, page);
-			cache->stats.drops++;
-		} else {
-			link = block_page_link(block, page);
+		struct block **next = block_page_link(block, page);
+
+		if (!overlaps(block, page, first, last, &granules)) {
+			link = next;
+			continue;
 		}
+		*link = *next;
+		*next = dropped;
+		dropped = block;
+		cache->stats.drops++;
 	}
-	block_recount_page(cache, page);
+	drop_blocks(cache, dropped, page);
+	settle_page(cache, page, granules);
 }
 
 void block_drop(struct block_cache *cache, struct block *block)
 {
 	gpa_t page = align_down(block->gpa, PAGE_BYTES);
-	unsigned offset = block->gpa % PAGE_BYTES;
 
-	unlink_jumps(cache, page, offset, offset);
 	unlink_from_page(cache, block, page);
-	drop_block(cache, block, page);
+	*block_page_link(block, page) = NULL;
+	drop_blocks(cache, block, page);
 	block_recount_page(cache, page);
 }
 

@@ -161,18 +161,6 @@ static unsigned code_bytes(const struct block *block)
 	return bytes;
 }
 
-static void publish_start(struct jit *jit, const struct jit_region *before,
-			  const struct block *block)
-{
-	struct jit_region *region = &jit->region[block->region];
-
-	jit->starts[block->region * jit->size.starts + region->starts] =
-		(struct jit_start){ (uint32_t)(before->hot.at - jit->writable),
-				    (uint32_t)(before->cold.at - jit->writable),
-				    (uint32_t)((const uint8_t *)block - jit->arena) };
-	__atomic_store_n(&region->starts, region->starts + 1, __ATOMIC_RELEASE);
-}
-
 /* Of a block that has none; it counts once there is code. */
 static struct jit_code *begin_code(const struct jit *jit, const struct jit_region *region)
 {
@@ -199,7 +187,7 @@ void jit_translate(struct jit *jit, struct block *block, const uint8_t *arena)
 	region->codes += !block->code;
 	publish_sites(jit, region, before.hot.at);
 	region->ways += jit->gen.ways;
-	publish_start(jit, &before, block);
+	region_add_start(jit, &before, block);
 	region->fits += jit->gen.fits;
 	region->fars += jit->gen.fars;
 	jit->stats.blocks++;

@@ -85,6 +85,9 @@ struct jit {
 	struct jit_start *starts;
 	struct jit_code *codes; /* of blocks; no more than starts */
 	struct jit_way *ways;
+	/* By START_CHUNK_BYTES of code: which of its region's starts is of what begins the chunk.
+	 */
+	uint32_t *start_at;
 	uint32_t *first_way; /* by WAY_CHUNK_BYTES of code: the first call that returns there */
 	uint32_t next_fit, next_far; /* where the block that is being translated puts its own */
 	uint32_t next_way;
@@ -95,6 +98,8 @@ struct jit {
 	struct gen gen;
 	struct decoded decoded[BLOCK_MAX_INSNS + 1];
 };
+
+#define START_CHUNK_BYTES 64
 
 /* The block whose code has called something that returns to `back`. */
 const struct block *jit_caller(const struct jit *jit, const uint8_t *back);

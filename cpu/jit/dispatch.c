@@ -133,7 +133,7 @@ static struct block *find_code(struct cpu *cpu, uint64_t *generation)
 }
 
 /* The block at RIP, which is gone to, without what the vCPU remembers; or NULL. */
-static const struct block *find_anew(struct cpu *cpu)
+static struct block *find_anew(struct cpu *cpu)
 {
 	uint64_t generation;
 	struct block *block = find_code(cpu, &generation);
@@ -260,7 +260,8 @@ static bool is_overtaken(const struct jit *jit, const struct block *before, cons
 
 const void *jit_bail(struct cpu *cpu, const uint8_t *back, const uint8_t *r11)
 {
-	const struct block *before = jit_caller(cpu->soft->jit, back), *now;
+	const struct block *before = jit_caller(cpu->soft->jit, back);
+	struct block *now;
 	uint64_t epoch = block_epoch(cpu);
 
 	if (unlikely(is_overtaken(cpu->soft->jit, before, r11))) {

@@ -57,6 +57,11 @@ static size_t first_way_bytes(const struct jit *jit)
 	return (way_chunk(jit->hot_bytes) + 1) * sizeof(*jit->first_way);
 }
 
+static size_t start_at_bytes(const struct jit *jit)
+{
+	return jit->code_bytes / START_CHUNK_BYTES * sizeof(*jit->start_at);
+}
+
 static bool map_tables(struct jit *jit)
 {
 	const struct region_size *size = &jit->size;
@@ -68,8 +73,9 @@ static bool map_tables(struct jit *jit)
 	jit->codes = region_map_table(BLOCK_REGIONS * size->starts * sizeof(*jit->codes));
 	jit->ways = region_map_table(BLOCK_REGIONS * size->ways * sizeof(*jit->ways));
 	jit->first_way = region_map_table(first_way_bytes(jit));
-	return jit->first_way && jit->codes && jit->sites && jit->fits && jit->fars &&
-	       jit->starts && jit->ways;
+	jit->start_at = region_map_table(start_at_bytes(jit));
+	return jit->start_at && jit->first_way && jit->codes && jit->sites && jit->fits &&
+	       jit->fars && jit->starts && jit->ways;
 }
 
 bool region_create(struct jit *jit, size_t bytes)
@@ -95,6 +101,7 @@ void region_destroy(struct jit *jit)
 		munmap(jit->writable, jit->code_bytes);
 	if (jit->executable != MAP_FAILED)
 		munmap(jit->executable, jit->code_bytes);
+	region_unmap_table(jit->start_at, start_at_bytes(jit));
 	region_unmap_table(jit->first_way, first_way_bytes(jit));
 	region_unmap_table(jit->sites, BLOCK_REGIONS * size->sites * sizeof(*jit->sites));
 	region_unmap_table(jit->fits, BLOCK_REGIONS * size->fits * sizeof(*jit->fits));
@@ -169,22 +176,45 @@ bool region_has_room(const struct jit *jit, unsigned region)
 	       jit->size.fars - r->fars >= JIT_LINKS && r->starts < jit->size.starts;
 }
 
+static uint32_t start_of(const struct jit *jit, const struct jit_start *start, uint32_t at)
+{
+	return at < jit->hot_bytes ? start->hot : start->cold;
+}
+
+/* What an address behind all code finds may be of code that was there before. */
 static const struct jit_start *find_start(const struct jit *jit, uint32_t at)
 {
 	unsigned region = number_of(jit, at);
 	const struct jit_start *starts = &jit->starts[region * jit->size.starts];
-	uint32_t low = 0, high = __atomic_load_n(&jit->region[region].starts, __ATOMIC_ACQUIRE);
+	uint32_t count = __atomic_load_n(&jit->region[region].starts, __ATOMIC_ACQUIRE);
+	uint32_t n = jit->start_at[at / START_CHUNK_BYTES];
 
-	while (high - low > 1) {
-		uint32_t middle = low + (high - low) / 2;
-		const struct jit_start *start = &starts[middle];
+	if (n >= count)
+		n = count ? count - 1 : 0;
+	while (n + 1 < count && start_of(jit, &starts[n + 1], at) <= at)
+		n++;
+	return &starts[n];
+}
 
-		if ((at < jit->hot_bytes ? start->hot : start->cold) <= at)
-			low = middle;
-		else
-			high = middle;
-	}
-	return &starts[low];
+static void note_start(struct jit *jit, uint32_t n, const uint8_t *from, const uint8_t *end)
+{
+	size_t at = align_up((size_t)(from - jit->writable), START_CHUNK_BYTES);
+
+	for (; at < (size_t)(end - jit->writable); at += START_CHUNK_BYTES)
+		jit->start_at[at / START_CHUNK_BYTES] = n;
+}
+
+void region_add_start(struct jit *jit, const struct jit_region *before, const struct block *block)
+{
+	struct jit_region *region = &jit->region[block->region];
+
+	note_start(jit, region->starts, before->hot.at, region->hot.at);
+	note_start(jit, region->starts, before->cold.at, region->cold.at);
+	jit->starts[block->region * jit->size.starts + region->starts] =
+		(struct jit_start){ (uint32_t)(before->hot.at - jit->writable),
+				    (uint32_t)(before->cold.at - jit->writable),
+				    (uint32_t)((const uint8_t *)block - jit->arena) };
+	__atomic_store_n(&region->starts, region->starts + 1, __ATOMIC_RELEASE);
 }
 
 static const struct block *block_of(const struct jit *jit, const struct jit_start *start)

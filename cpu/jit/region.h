@@ -46,6 +46,9 @@ void region_empty(struct jit *jit, unsigned region);
 /* For any block. */
 bool region_has_room(const struct jit *jit, unsigned region);
 
+/* The block's code has been put behind what was there: jit_caller finds the block by it. */
+void region_add_start(struct jit *jit, const struct jit_region *before, const struct block *block);
+
 /* The region of an address in the executable mapping, or BLOCK_REGIONS. */
 unsigned region_of(const struct jit *jit, const uint8_t *code);
 
