@@ -2,9 +2,9 @@
 /*
  * String instructions but INS and OUTS.
  *
- * Work goes in chunks: a run of elements forward that lies in one page of plain RAM at either end,
- * which the host's own REP instruction does, or else a single element. After each chunk RSI, RDI
- * and RCX are up to date, so that faults and interrupts find the instruction restartable.
+ * Work goes in chunks: a run of elements that lies in one page of RAM at either end, which the
+ * host's own REP instruction does, or else a single element. After each chunk RSI, RDI and RCX are
+ * up to date, so that faults and interrupts find the instruction restartable.
  * SDM2: "REP/REPE/REPZ/REPNE/REPNZ", "MOVS", "STOS", "LODS", "SCAS", "CMPS".
  */
 #include "cpu/exec/template.h"
@@ -17,12 +17,17 @@ static uint64_t counter(struct cpu *cpu, const struct insn *insn, unsigned reg)
 	return reg_read(cpu, REG_OFFSET(reg), insn->addr_size);
 }
 
+static bool is_backward(const struct cpu *cpu)
+{
+	return cpu->rflags & RFLAGS_DF;
+}
+
 static void advance(struct cpu *cpu, const struct insn *insn, unsigned reg, uint64_t elements)
 {
 	uint64_t bytes = elements * insn->size;
 	uint64_t value = counter(cpu, insn, reg);
 
-	value = cpu->rflags & RFLAGS_DF ? value - bytes : value + bytes;
+	value = is_backward(cpu) ? value - bytes : value + bytes;
 	reg_write(cpu, REG_OFFSET(reg), insn->addr_size, value);
 }
 
@@ -36,7 +41,7 @@ static gva_t destination(struct cpu *cpu, const struct insn *insn, bool is_write
 	return segment_linear(cpu, ES, counter(cpu, insn, RDI), insn->size, is_write);
 }
 
-/* Elements from `offset` up to where it wraps or leaves the segment; the first is known to fit. */
+/* Elements from the one at `offset` on to where the segment ends or the offset wraps. */
 static uint64_t room_in_segment(const struct cpu *cpu, const struct insn *insn, unsigned seg,
 				uint64_t offset)
 {
@@ -44,39 +49,51 @@ static uint64_t room_in_segment(const struct cpu *cpu, const struct insn *insn, 
 	const struct segment *s = &cpu->seg[seg];
 	bool expands_down = !(s->ar & SEG_CODE) && (s->ar & SEG_EXPAND);
 
-	if (cpu->mode != MODE_64 && !expands_down)
+	if (cpu->mode != MODE_64) {
+		if (expands_down)
+			return 0;
 		last = MIN(last, s->limit);
-	return (last - offset) / insn->size + ((last - offset) % insn->size + 1) / insn->size;
+	}
+	if (last - offset < insn->size - 1u)
+		return 0; /* it wraps itself */
+	return (is_backward(cpu) ? offset : last + 1 - insn->size - offset) / insn->size + 1;
 }
 
-static uint64_t room_in_page(gva_t addr, unsigned size)
+static uint64_t room_in_page(const struct cpu *cpu, gva_t addr, unsigned size)
 {
-	return (PAGE_BYTES - addr % PAGE_BYTES) / size;
+	unsigned offset = addr % PAGE_BYTES, last = PAGE_BYTES - size;
+
+	if (offset > last)
+		return 0;
+	return (is_backward(cpu) ? offset : last - offset) / size + 1;
 }
 
 /* How many of `count` elements at the register `reg` of segment `seg` make one chunk; 0: none. */
 static uint64_t limit_chunk(struct cpu *cpu, const struct insn *insn, unsigned seg, unsigned reg,
 			    gva_t addr, uint64_t count)
 {
-	if (cpu->rflags & RFLAGS_DF)
-		return 0;
-	count = MIN(count, room_in_page(addr, insn->size));
+	count = MIN(count, room_in_page(cpu, addr, insn->size));
 	return MIN(count, room_in_segment(cpu, insn, seg, counter(cpu, insn, reg)));
 }
 
-/* The two ends of a chunk as host memory, or n == 0 where an element must do. */
+/*
+ * The two ends of a chunk as host memory, from the lowest address up, or n == 0 where an element
+ * must do. mmu_write_done comes behind a chunk that was written to.
+ */
 struct chunk {
-	void *src, *dst;
+	uint8_t *src, *dst;
 	uint64_t n;
 };
 
-static void *span(struct cpu *cpu, gva_t addr, uint64_t n, unsigned size, bool is_write,
-		  unsigned seg)
+/* Where a chunk of n elements at `addr` begins. Faults are the first element's. */
+static gva_t chunk_start(struct cpu *cpu, const struct insn *insn, gva_t addr, uint64_t n,
+			 bool is_write, unsigned seg)
 {
-	unsigned len = (unsigned)(n * size);
-
-	return is_write ? mmu_write_begin(cpu, addr, len, seg)
-			: mmu_span(cpu, addr, len, false, seg);
+	if (!is_backward(cpu) || n == 1)
+		return addr;
+	if (!mmu_fast(cpu, addr, insn->size, is_write))
+		mmu_check(cpu, addr, insn->size, is_write, seg);
+	return addr - (n - 1) * insn->size;
 }
 
 static struct chunk source_chunk(struct cpu *cpu, const struct insn *insn, uint64_t count)
@@ -84,8 +101,10 @@ static struct chunk source_chunk(struct cpu *cpu, const struct insn *insn, uint6
 	gva_t addr = source(cpu, insn);
 	struct chunk c = { .n = limit_chunk(cpu, insn, insn->seg, RSI, addr, count) };
 
-	if (c.n)
-		c.src = span(cpu, addr, c.n, insn->size, false, insn->seg);
+	if (!c.n)
+		return c;
+	addr = chunk_start(cpu, insn, addr, c.n, false, insn->seg);
+	c.src = mmu_span(cpu, addr, (unsigned)(c.n * insn->size), false, insn->seg);
 	if (!c.src)
 		c.n = 0;
 	return c;
@@ -96,32 +115,63 @@ static struct chunk destination_chunk(struct cpu *cpu, const struct insn *insn, 
 				      bool is_write)
 {
 	gva_t addr = destination(cpu, insn, is_write);
+	uint64_t n = limit_chunk(cpu, insn, ES, RDI, addr, from.n);
+	unsigned bytes = (unsigned)(n * insn->size);
 
-	from.n = limit_chunk(cpu, insn, ES, RDI, addr, from.n);
-	if (from.n)
-		from.dst = span(cpu, addr, from.n, insn->size, is_write, ES);
+	if (from.src && is_backward(cpu))
+		from.src += (from.n - n) * insn->size;
+	from.n = n;
+	if (!n)
+		return from;
+	addr = chunk_start(cpu, insn, addr, n, is_write, ES);
+	from.dst = is_write ? mmu_write_begin(cpu, addr, bytes, ES)
+			    : mmu_span(cpu, addr, bytes, false, ES);
 	if (!from.dst)
 		from.n = 0;
 	return from;
 }
 
-#define HOST_STRING(bytes, text, ...)                                  \
-	case bytes:                                                    \
-		__asm__ volatile(text:__VA_ARGS__ : : "cc", "memory"); \
-		break;
-
-/* MOVS */
-static void host_movs(const struct chunk *c, unsigned size)
-{
-	void *src = c->src, *dst = c->dst;
-	uint64_t n = c->n;
-
-	switch (size) {
-		HOST_STRING(1, "rep movsb", "+S"(src), "+D"(dst), "+c"(n))
-		HOST_STRING(2, "rep movsw", "+S"(src), "+D"(dst), "+c"(n))
-		HOST_STRING(4, "rep movsl", "+S"(src), "+D"(dst), "+c"(n))
-		HOST_STRING(8, "rep movsq", "+S"(src), "+D"(dst), "+c"(n))
+#define HOST_SIZES(head, tail, bytes, ...)                                      \
+	switch (bytes) {                                                        \
+	case 1:                                                                 \
+		__asm__ volatile(head "b" tail:__VA_ARGS__ : : "cc", "memory"); \
+		break;                                                          \
+	case 2:                                                                 \
+		__asm__ volatile(head "w" tail:__VA_ARGS__ : : "cc", "memory"); \
+		break;                                                          \
+	case 4:                                                                 \
+		__asm__ volatile(head "l" tail:__VA_ARGS__ : : "cc", "memory"); \
+		break;                                                          \
+	default:                                                                \
+		__asm__ volatile(head "q" tail:__VA_ARGS__ : : "cc", "memory"); \
 	}
+
+#define HOST_STRING(is_backward, head, tail, bytes, ...)                           \
+	do {                                                                       \
+		if (is_backward)                                                   \
+			HOST_SIZES("std; " head, tail "; cld", bytes, __VA_ARGS__) \
+		else                                                               \
+			HOST_SIZES(head, tail, bytes, __VA_ARGS__)                 \
+	} while (0)
+
+/* From a chunk's lowest address to that of the element that comes first. */
+static uint64_t first_of(const struct chunk *c, unsigned size, bool is_back)
+{
+	return is_back ? (c->n - 1) * size : 0;
+}
+
+/* MOVS: where its ends do not overlap, a chunk that goes backward may go forward, which is faster.
+ */
+static void host_movs(const struct chunk *c, unsigned size, bool is_back)
+{
+	uint64_t n = c->n, bytes = n * size, skip;
+	uint8_t *src = c->src, *dst = c->dst;
+
+	is_back = is_back && (src < dst ? src + bytes > dst : dst + bytes > src);
+	skip = first_of(c, size, is_back);
+	src += skip;
+	dst += skip;
+	HOST_STRING(is_back, "rep movs", "", size, "+S"(src), "+D"(dst), "+c"(n));
 }
 
 static uint64_t movs(struct cpu *cpu, const struct insn *insn, uint64_t count)
@@ -131,7 +181,7 @@ static uint64_t movs(struct cpu *cpu, const struct insn *insn, uint64_t count)
 	if (c.n)
 		c = destination_chunk(cpu, insn, c, true);
 	if (c.n) {
-		host_movs(&c, insn->size);
+		host_movs(&c, insn->size, is_backward(cpu));
 		mmu_write_done(cpu, c.dst, (unsigned)c.n * insn->size);
 	} else {
 		uint64_t value = mmu_load(cpu, source(cpu, insn), insn->size, insn->seg);
@@ -147,15 +197,10 @@ static uint64_t movs(struct cpu *cpu, const struct insn *insn, uint64_t count)
 /* STOS */
 static void host_stos(const struct chunk *c, uint64_t rax, unsigned size)
 {
-	void *dst = c->dst;
+	uint8_t *dst = c->dst;
 	uint64_t n = c->n;
 
-	switch (size) {
-		HOST_STRING(1, "rep stosb", "+D"(dst), "+c"(n), "+a"(rax))
-		HOST_STRING(2, "rep stosw", "+D"(dst), "+c"(n), "+a"(rax))
-		HOST_STRING(4, "rep stosl", "+D"(dst), "+c"(n), "+a"(rax))
-		HOST_STRING(8, "rep stosq", "+D"(dst), "+c"(n), "+a"(rax))
-	}
+	HOST_STRING(false, "rep stos", "", size, "+D"(dst), "+c"(n), "+a"(rax));
 }
 
 static uint64_t stos(struct cpu *cpu, const struct insn *insn, uint64_t count)
@@ -187,45 +232,33 @@ static uint64_t lods(struct cpu *cpu, const struct insn *insn, uint64_t count)
 /* SCAS and CMPS: the host's instruction stops where the guest's would. */
 HOST_OP2(op_cmp, "cmp")
 
-#define HOST_COMPARE(bytes, suffix, ...)                                        \
-	case bytes:                                                             \
-		if (is_repne)                                                   \
-			__asm__ volatile("repne " suffix FLAGS_SAVE:__VA_ARGS__ \
-					 :                                      \
-					 : "cc", "memory");                     \
-		else                                                            \
-			__asm__ volatile("repe " suffix FLAGS_SAVE:__VA_ARGS__  \
-					 :                                      \
-					 : "cc", "memory");                     \
-		break;
+#define HOST_COMPARE(op, is_repne, is_back, bytes, ...)                                    \
+	do {                                                                               \
+		if (is_repne)                                                              \
+			HOST_STRING(is_back, "repne " op, FLAGS_SAVE, bytes, __VA_ARGS__); \
+		else                                                                       \
+			HOST_STRING(is_back, "repe " op, FLAGS_SAVE, bytes, __VA_ARGS__);  \
+	} while (0)
 
 /* Returns how many elements were compared; *rax has the status after them. */
-static uint64_t host_scas(const struct chunk *c, uint64_t *rax, unsigned size, bool is_repne)
+static uint64_t host_scas(const struct chunk *c, uint64_t *rax, unsigned size, bool is_repne,
+			  bool is_back)
 {
-	void *dst = c->dst;
+	uint8_t *dst = c->dst + first_of(c, size, is_back);
 	uint64_t n = c->n, a = *rax;
 
-	switch (size) {
-		HOST_COMPARE(1, "scasb", "+D"(dst), "+c"(n), "+a"(a))
-		HOST_COMPARE(2, "scasw", "+D"(dst), "+c"(n), "+a"(a))
-		HOST_COMPARE(4, "scasl", "+D"(dst), "+c"(n), "+a"(a))
-		HOST_COMPARE(8, "scasq", "+D"(dst), "+c"(n), "+a"(a))
-	}
+	HOST_COMPARE("scas", is_repne, is_back, size, "+D"(dst), "+c"(n), "+a"(a));
 	*rax = a;
 	return c->n - n;
 }
 
-static uint64_t host_cmps(const struct chunk *c, uint64_t *rax, unsigned size, bool is_repne)
+static uint64_t host_cmps(const struct chunk *c, uint64_t *rax, unsigned size, bool is_repne,
+			  bool is_back)
 {
-	void *src = c->src, *dst = c->dst;
-	uint64_t n = c->n, a = 0;
+	uint64_t skip = first_of(c, size, is_back), n = c->n, a = 0;
+	uint8_t *src = c->src + skip, *dst = c->dst + skip;
 
-	switch (size) {
-		HOST_COMPARE(1, "cmpsb", "+S"(src), "+D"(dst), "+c"(n), "+a"(a))
-		HOST_COMPARE(2, "cmpsw", "+S"(src), "+D"(dst), "+c"(n), "+a"(a))
-		HOST_COMPARE(4, "cmpsl", "+S"(src), "+D"(dst), "+c"(n), "+a"(a))
-		HOST_COMPARE(8, "cmpsq", "+S"(src), "+D"(dst), "+c"(n), "+a"(a))
-	}
+	HOST_COMPARE("cmps", is_repne, is_back, size, "+S"(src), "+D"(dst), "+c"(n), "+a"(a));
 	*rax = a;
 	return c->n - n;
 }
@@ -236,7 +269,7 @@ static uint64_t scas(struct cpu *cpu, const struct insn *insn, uint64_t count)
 	uint64_t rax = cpu->gpr[RAX];
 
 	if (c.n) {
-		c.n = host_scas(&c, &rax, insn->size, insn->flags & INSN_REPNE);
+		c.n = host_scas(&c, &rax, insn->size, insn->flags & INSN_REPNE, is_backward(cpu));
 		cpu->status = (uint16_t)rax;
 	} else {
 		uint64_t value = mmu_load(cpu, destination(cpu, insn, false), insn->size, ES);
@@ -256,7 +289,7 @@ static uint64_t cmps(struct cpu *cpu, const struct insn *insn, uint64_t count)
 	if (c.n)
 		c = destination_chunk(cpu, insn, c, false);
 	if (c.n) {
-		c.n = host_cmps(&c, &rax, insn->size, insn->flags & INSN_REPNE);
+		c.n = host_cmps(&c, &rax, insn->size, insn->flags & INSN_REPNE, is_backward(cpu));
 		cpu->status = (uint16_t)rax;
 	} else {
 		uint64_t a = mmu_load(cpu, source(cpu, insn), insn->size, insn->seg);

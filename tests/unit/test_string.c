@@ -170,6 +170,170 @@ static void stepping_sees_each_element(void **state)
 	assert_int_equal(STEP(cpu, 0xf3, 0xa4), STEP_DONE);
 }
 
+/* ---- random ones, against a model that goes element by element ---- */
+
+#define AREA_BYTES   (64 * KIB)
+#define RANDOM_RUNS  6000
+#define WATCHED_PAGE 5
+
+enum op { OP_MOVS, OP_CMPS, OP_STOS, OP_LODS, OP_SCAS, OPS };
+
+struct string {
+	enum op op;
+	unsigned size, addr_size;
+	bool is_backward, is_repne;
+	uint64_t rsi, rdi, rcx, rax;
+	bool faults, is_equal, is_below;
+	uint8_t memory[AREA_BYTES + 8];
+};
+
+static uint8_t reported[AREA_BYTES];
+
+/* In the place of the block cache. */
+static bool note_written(void *self, gpa_t gpa, uint64_t len)
+{
+	(void)self;
+	memset(reported + gpa, 1, len);
+	return false;
+}
+
+static bool fits(const struct string *s, uint64_t offset)
+{
+	return s->addr_size != 2 || offset + s->size <= AREA_BYTES;
+}
+
+static void model_compare(struct string *s, uint64_t a, uint64_t b)
+{
+	s->is_equal = a == b;
+	s->is_below = a < b;
+}
+
+/* Returns whether there is another element to do. */
+static bool model_element(struct string *s)
+{
+	bool has_source = s->op == OP_MOVS || s->op == OP_CMPS || s->op == OP_LODS;
+	uint64_t step = s->is_backward ? -(uint64_t)s->size : s->size, mask = size_mask(s->size);
+	uint64_t si = s->rsi & size_mask(s->addr_size), di = s->rdi & size_mask(s->addr_size);
+
+	s->faults = (has_source && !fits(s, si)) || (s->op != OP_LODS && !fits(s, di));
+	if (s->faults)
+		return false;
+	if (s->op == OP_MOVS)
+		memmove(s->memory + di, s->memory + si, s->size);
+	if (s->op == OP_STOS)
+		store_le(s->memory + di, s->rax, s->size);
+	if (s->op == OP_LODS)
+		s->rax = (s->rax & ~mask & (s->size == 4 ? 0 : ~0ull)) |
+			 load_le(s->memory + si, s->size);
+	if (s->op == OP_CMPS)
+		model_compare(s, load_le(s->memory + si, s->size),
+			      load_le(s->memory + di, s->size));
+	if (s->op == OP_SCAS)
+		model_compare(s, s->rax & mask, load_le(s->memory + di, s->size));
+	if (has_source)
+		s->rsi = (s->rsi & ~size_mask(s->addr_size)) |
+			 ((si + step) & size_mask(s->addr_size));
+	if (s->op != OP_LODS)
+		s->rdi = (s->rdi & ~size_mask(s->addr_size)) |
+			 ((di + step) & size_mask(s->addr_size));
+	s->rcx--;
+	return (s->op != OP_CMPS && s->op != OP_SCAS) || s->is_equal != s->is_repne;
+}
+
+static void model_run(struct string *s)
+{
+	while (s->rcx && model_element(s))
+		;
+}
+
+static unsigned below(unsigned n)
+{
+	return (unsigned)rand() % n;
+}
+
+/* Ends near to each other now and then, so that they overlap; memory of few values, so that
+ * compares go on. */
+static void make_string(struct string *s, struct cpu *cpu, uint8_t *memory)
+{
+	bool is_64 = cpu->mode == MODE_64;
+	unsigned middle = is_64 ? AREA_BYTES / 4 : 0, span = is_64 ? AREA_BYTES / 2 : AREA_BYTES;
+
+	s->op = below(OPS);
+	s->size = 1u << below(is_64 ? 4 : 3);
+	s->addr_size = is_64 ? 8 - 4 * below(2) : 2;
+	s->is_backward = below(2);
+	s->is_repne = s->op == OP_CMPS || s->op == OP_SCAS ? below(2) : 0;
+	s->rcx = below(below(4) ? 60 : AREA_BYTES / 4 / s->size);
+	s->rsi = middle + below(span);
+	s->rdi = below(3) ? middle + below(span) : (s->rsi + below(100) - 50) & 0xffff;
+	s->rax = below(8) ? 0 : 0x0101010101010101;
+	for (unsigned i = 0; i < AREA_BYTES; i++)
+		memory[i] = below(3000) ? 0 : (uint8_t)below(256);
+	memcpy(s->memory, memory, AREA_BYTES);
+	memset(reported, 0, sizeof(reported));
+}
+
+static int run_string(struct cpu *cpu, const struct string *s)
+{
+	static const uint8_t opcodes[OPS] = { 0xa4, 0xa6, 0xaa, 0xac, 0xae };
+	bool is_32 = cpu->mode != MODE_64;
+	uint8_t bytes[5];
+	unsigned n = 0;
+
+	if (s->addr_size == 4)
+		bytes[n++] = 0x67;
+	if (s->size == (is_32 ? 4 : 2))
+		bytes[n++] = 0x66;
+	bytes[n++] = s->is_repne ? 0xf2 : 0xf3;
+	if (s->size == 8)
+		bytes[n++] = 0x48;
+	bytes[n++] = (uint8_t)(opcodes[s->op] | (s->size != 1));
+	cpu->rflags = BIT(1) | (s->is_backward ? RFLAGS_DF : 0);
+	cpu->gpr[RAX] = s->rax;
+	set_operands(cpu, s->rsi, s->rdi, s->rcx);
+	return step_bytes(cpu, bytes, n);
+}
+
+static void assert_reported(const uint8_t *before, const uint8_t *after)
+{
+	for (unsigned i = WATCHED_PAGE * PAGE_BYTES; i < (WATCHED_PAGE + 1) * PAGE_BYTES; i++)
+		assert_true(before[i] == after[i] || reported[i]);
+}
+
+static void random_strings(void **state)
+{
+	static struct string s, before;
+	struct vcpu *v = *state;
+	struct cpu *cpu = step_cpu(state);
+	uint8_t *memory = step_memory(v, 0);
+
+	v->config.memory->on_written = note_written;
+	v->config.memory->watched[WATCHED_PAGE] = 1;
+	srand(1);
+	for (unsigned i = 0; i < RANDOM_RUNS; i++) {
+		int expected;
+
+		if (below(3))
+			step_in_64_bit_mode(cpu);
+		else
+			step_in_real_mode(cpu);
+		make_string(&s, cpu, memory);
+		before = s;
+		model_run(&s);
+		expected = s.faults ? EXC_GP : STEP_DONE;
+		assert_int_equal(run_string(cpu, &before), expected);
+		assert_operands(cpu, s.rsi, s.rdi, s.rcx);
+		assert_int_equal(cpu->gpr[RAX], s.rax);
+		assert_memory_equal(memory, s.memory, AREA_BYTES);
+		assert_reported(before.memory, memory);
+		if ((s.op == OP_CMPS || s.op == OP_SCAS) && before.rcx != s.rcx && !s.faults) {
+			assert_int_equal(!!(cpu->status & STATUS_ZF), s.is_equal);
+			assert_int_equal(!!(cpu->status & STATUS_CF), s.is_below);
+		}
+	}
+	v->config.memory->watched[WATCHED_PAGE] = 0;
+}
+
 /* ---- stacks of 16 bits ---- */
 
 static void small_stacks_wrap_and_keep_esp(void **state)
@@ -256,6 +420,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(attention_interrupts_between_pages, setup,
 						step_close),
 		cmocka_unit_test_setup_teardown(stepping_sees_each_element, setup, step_close),
+		cmocka_unit_test_setup_teardown(random_strings, setup, step_close),
 		cmocka_unit_test_setup_teardown(small_stacks_wrap_and_keep_esp, setup, step_close),
 		cmocka_unit_test_setup_teardown(pusha_and_popa_are_inverse, setup, step_close),
 		cmocka_unit_test_setup_teardown(pusha_faults_whole, setup, step_close),
