@@ -7,7 +7,7 @@
 
 #include <Zydis/Mnemonic.h>
 
-#include "cpu/decode/decode.h"
+#include "cpu/decode/cache.h"
 #include "cpu/segment.h"
 #include "cpu/soft.h"
 
@@ -56,14 +56,13 @@ static unsigned fold_jump(const struct cpu *cpu, struct insn *insn, unsigned ava
 /* Decodes instructions from `bytes` until one ends the block or the page ends. */
 static void decode_run(struct cpu *cpu, struct block *block, const uint8_t *bytes, unsigned avail)
 {
-	const struct decoder *decoder = cpu->soft->decoder;
 	unsigned done = 0;
 
 	block->count = 0;
 	while (block->count < BLOCK_MAX_INSNS) {
 		struct insn *insn = &block->insn[block->count];
-		unsigned length = decode_insn(decoder, cpu->mode, bytes + done,
-					      MIN(avail - done, INSN_MAX_BYTES), done, insn);
+		unsigned length = decode_cache_insn(cpu->soft->decodes, cpu->mode, bytes + done,
+						    avail - done, done, insn);
 
 		if (!length)
 			break;

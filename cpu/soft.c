@@ -9,7 +9,7 @@
 #include <stdlib.h>
 
 #include "cpu/block.h"
-#include "cpu/decode/decode.h"
+#include "cpu/decode/cache.h"
 #include "cpu/exec/host.h"
 #include "cpu/flags.h"
 #include "cpu/jit/check.h"
@@ -48,6 +48,7 @@ static void soft_destroy(struct engine *engine)
 		return;
 	block_cache_destroy(soft->blocks);
 	jit_destroy(soft->jit);
+	decode_cache_destroy(soft->decodes);
 	decoder_destroy(soft->decoder);
 	host_code_destroy(soft->host_code);
 	cpuid_table_destroy(soft->cpuid);
@@ -72,6 +73,9 @@ static int create_parts(struct soft *soft, bool is_translating)
 		return -ENOMEM;
 	soft->decoder = decoder_create(soft);
 	if (!soft->decoder)
+		return -ENOMEM;
+	soft->decodes = decode_cache_create(soft->decoder);
+	if (!soft->decodes)
 		return -ENOMEM;
 	ret = is_translating ? jit_create(&soft->jit, config) : 0;
 	return ret ? ret : block_cache_create(&soft->blocks, soft);

@@ -12,10 +12,11 @@
 
 #define SOFT_MAX_VCPUS 64
 
-struct block_cache; /* cpu/block.h */
-struct decoder;     /* cpu/decode/decode.h */
-struct host_code;   /* cpu/exec/host.h */
-struct jit;         /* cpu/jit/jit.h */
+struct block_cache;  /* cpu/block.h */
+struct decode_cache; /* cpu/decode/cache.h */
+struct decoder;      /* cpu/decode/decode.h */
+struct host_code;    /* cpu/exec/host.h */
+struct jit;          /* cpu/jit/jit.h */
 
 /* Stopping every vCPU between blocks: cpu/world.c. */
 struct world {
@@ -29,6 +30,7 @@ struct soft {
 	uint32_t features[CPUID_WORDS]; /* what CPUID shows: cpu_has */
 	struct cpuid_table *cpuid;
 	struct decoder *decoder;
+	struct decode_cache *decodes; /* under the lock of `blocks` */
 	struct host_code *host_code;
 	struct block_cache *blocks;
 	struct jit *jit; /* NULL: nothing is translated */

@@ -260,11 +260,11 @@ static void fill(const struct decoder *decoder, const ZydisDecodedInstruction *z
 		make_fault(insn, flag_undefined, zydis->length);
 }
 
-unsigned decode_insn(const struct decoder *decoder, enum cpu_mode mode, const uint8_t *bytes,
-		     unsigned avail, unsigned start, struct insn *out)
+unsigned decode_with_zydis(const struct decoder *decoder, enum cpu_mode mode, const uint8_t *bytes,
+			   unsigned avail, unsigned start, struct insn *out,
+			   ZydisDecodedInstruction *zydis, ZydisDecodedOperand *operands,
+			   bool *is_valid)
 {
-	ZydisDecodedInstruction zydis;
-	ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
 	ZyanStatus status;
 
 	avail = MIN(avail, INSN_MAX_BYTES);
@@ -274,9 +274,10 @@ unsigned decode_insn(const struct decoder *decoder, enum cpu_mode mode, const ui
 	out->start = (uint16_t)start;
 	out->base = out->index = REG_NONE;
 	out->seg = DS;
-	status = ZydisDecoderDecodeFull(&decoder->zydis[mode], out->bytes, avail, &zydis, operands);
-	if (ZYAN_SUCCESS(status))
-		fill(decoder, &zydis, operands, out);
+	status = ZydisDecoderDecodeFull(&decoder->zydis[mode], out->bytes, avail, zydis, operands);
+	*is_valid = ZYAN_SUCCESS(status);
+	if (*is_valid)
+		fill(decoder, zydis, operands, out);
 	else if (status != ZYDIS_STATUS_NO_MORE_DATA && status != ZYDIS_STATUS_INSTRUCTION_TOO_LONG)
 		make_fault(out, flag_undefined, 1);
 	else if (avail < INSN_MAX_BYTES)
@@ -284,4 +285,15 @@ unsigned decode_insn(const struct decoder *decoder, enum cpu_mode mode, const ui
 	else
 		make_fault(out, flag_too_long, INSN_MAX_BYTES);
 	return out->length;
+}
+
+unsigned decode_insn(const struct decoder *decoder, enum cpu_mode mode, const uint8_t *bytes,
+		     unsigned avail, unsigned start, struct insn *out)
+{
+	ZydisDecodedInstruction zydis;
+	ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
+	bool is_valid;
+
+	return decode_with_zydis(decoder, mode, bytes, avail, start, out, &zydis, operands,
+				 &is_valid);
 }

@@ -31,6 +31,12 @@ struct decoder {
 	const struct insn_row *row[ZYDIS_MNEMONIC_MAX_VALUE + 1];
 };
 
+/* decode_insn, and what Zydis says, if *is_valid. Private to cpu/decode. */
+unsigned decode_with_zydis(const struct decoder *decoder, enum cpu_mode mode, const uint8_t *bytes,
+			   unsigned avail, unsigned start, struct insn *out,
+			   ZydisDecodedInstruction *zydis, ZydisDecodedOperand *operands,
+			   bool *is_valid);
+
 /* Fills decoder->row from the table. */
 void insn_rows_index(struct decoder *decoder);
 
