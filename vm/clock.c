@@ -23,9 +23,9 @@
 #define CPUID_HYPERVISOR      0x40000000u
 #define CPUID_HYPERVISOR_TIME 0x40000010u
 #define CPUID_1_ECX_GUEST     BIT(31)
-#define CALIBRATION_NS        (20 * NS_PER_SECOND / 1000)
-/* The TSC's rate is known to some 10 ppm: a long wait is taken in steps, so that errors stay small.
- */
+#define CALIBRATION_MAX_NS    (20 * NS_PER_SECOND / 1000)
+#define CALIBRATION_PPM       10 /* how far off the TSC's rate may be */
+/* A long wait is taken in steps, so that errors of the rate stay small. */
 #define LONGEST_WAIT_NS NS_PER_SECOND
 #define NEVER           UINT64_MAX
 #define BUS_KHZ         100000u /* about */
@@ -77,31 +77,42 @@ static uint64_t crystal_khz(void)
 	return (uint64_t)crystal_hz * numerator / denominator / 1000;
 }
 
-/* The TSC and the monotonic clock at one instant: the tightest of some tries. */
-static void sample(uint64_t *tsc, uint64_t *ns)
+/* The TSC and the monotonic clock at one instant, which lies within `gap` ticks. */
+struct instant {
+	uint64_t tsc, ns, gap;
+};
+
+/* The tightest of some tries. */
+static struct instant look(void)
 {
-	uint64_t best = UINT64_MAX;
+	struct instant best = { .gap = UINT64_MAX };
 
 	for (int i = 0; i < 10; i++) {
 		uint64_t before = __rdtsc(), now = monotonic_ns(), after = __rdtsc();
 
-		if (after - before < best) {
-			best = after - before;
-			*tsc = before + (after - before) / 2;
-			*ns = now;
-		}
+		if (after - before < best.gap)
+			best = (struct instant){ before + (after - before) / 2, now,
+						 after - before };
 	}
+	return best;
 }
 
+/* Whether either instant may be anywhere in its gap, and the rate between them is right still. */
+static bool is_precise(const struct instant *from, const struct instant *to)
+{
+	return (from->gap + to->gap) / 2 * (1000000 / CALIBRATION_PPM) <= to->tsc - from->tsc;
+}
+
+/* Takes some 2 ms where the clock is read without a system call. */
 static uint64_t calibrate_khz(void)
 {
-	uint64_t tsc0 = 0, tsc1 = 0, ns0 = 0, ns1 = 0;
+	struct instant from = look(), to;
 
-	sample(&tsc0, &ns0);
-	while (monotonic_ns() - ns0 < CALIBRATION_NS)
+	do {
 		_mm_pause();
-	sample(&tsc1, &ns1);
-	return (tsc1 - tsc0) * (NS_PER_SECOND / 1000) / (ns1 - ns0);
+		to = look();
+	} while (!is_precise(&from, &to) && to.ns - from.ns < CALIBRATION_MAX_NS);
+	return (to.tsc - from.tsc) * (NS_PER_SECOND / 1000) / (to.ns - from.ns);
 }
 
 static uint64_t host_tsc_khz(void)

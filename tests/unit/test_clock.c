@@ -80,6 +80,22 @@ static void time_runs_as_the_hosts(void **state)
 	assert_in_range(n1 - n0, host - host / 100, host + host / 100 + MS);
 }
 
+/* The rate is measured at each creation, in a few ms: how exact that is does not depend on luck. */
+static void clocks_agree_on_the_rate(void **state)
+{
+	struct clock *clock;
+	uint64_t least = UINT64_MAX, most = 0;
+
+	(void)state;
+	for (int i = 0; i < 10; i++) {
+		assert_int_equal(clock_create(&clock), 0);
+		least = MIN(least, clock_tsc_khz(clock));
+		most = MAX(most, clock_tsc_khz(clock));
+		clock_destroy(clock);
+	}
+	assert_true((most - least) * 1000000 / least <= 40);
+}
+
 static void tsc_and_nanoseconds_convert_both_ways(void **state)
 {
 	struct clock *clock = *state;
@@ -264,6 +280,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(time_runs_as_the_hosts),
+		cmocka_unit_test(clocks_agree_on_the_rate),
 		cmocka_unit_test(tsc_and_nanoseconds_convert_both_ways),
 		cmocka_unit_test(the_bus_clock_divides_the_tsc),
 		cmocka_unit_test(a_timer_fires_once_and_not_early),
