@@ -13,8 +13,7 @@
 #include "cpu/world.h"
 #include "lib/huge.h"
 
-#define SCRATCH_INSNS    2
-#define JUMP_CACHE_BYTES (sizeof(struct jump_cache) + SCRATCH_INSNS * sizeof(struct insn))
+#define JUMP_CACHE_BYTES (offsetof(struct jump_cache, scratch) + BLOCK_SCRATCH_BYTES)
 
 int block_cache_create(struct block_cache **out, struct soft *soft)
 {
@@ -101,13 +100,13 @@ static void publish(struct block_cache *cache, struct block *block)
 	struct block **bucket = &cache->bucket[block_hash(block->gpa, block->flavor)];
 
 	block->is_valid = true;
-	block->region = (uint8_t)cache->region;
+	block->region = cache->region % BLOCK_REGIONS;
 	link_to_page(cache, block, align_down(block->gpa, PAGE_BYTES));
 	if (block->second_page != NO_PAGE)
 		link_to_page(cache, block, block->second_page);
 	block->hash_next = *bucket;
 	__atomic_store_n(bucket, block, __ATOMIC_RELEASE);
-	cache->used_bytes[block->region] += block_bytes(block);
+	cache->used_bytes[block->region] += block->units * (size_t)BLOCK_ALIGN;
 }
 
 /* Makes sure that every write to the page is seen from now on. */

@@ -22,6 +22,7 @@
 #include "cpu/insn.h"
 
 #define BLOCK_MAX_INSNS 48
+#define BLOCK_MAX_BYTES (BLOCK_MAX_INSNS * INSN_MAX_BYTES) /* of its instructions */
 #define BLOCK_REGIONS   8
 
 /* How config.code_cache_bytes are divided: code takes less than half of what its blocks do. */
@@ -70,27 +71,50 @@ struct jit_code {
 	uint8_t samples;
 };
 
+/* Half a line of the host's cache has all that look-ups read. */
 struct block {
-	gpa_t gpa;         /* of the first byte */
-	gpa_t second_page; /* page of the tail of a crossing instruction, or NO_PAGE */
+	gpa_t gpa; /* of the first byte */
 	struct block *hash_next;
-	struct block *page_next[2]; /* the other blocks of the first and of the second page */
-	uint16_t count;             /* instructions, with the terminator where there is one */
-	uint16_t length;            /* bytes of code, with what folded jumps jump over */
-	uint8_t flavor;             /* block_flavor */
-	uint8_t region;             /* where its memory is */
-	bool is_chained; /* ends in a direct branch or none: what follows is known by its RIP */
-	bool is_valid;   /* atomic */
+	const uint8_t *code;    /* atomic: where host code for it is entered, or NULL */
+	uint8_t flavor;         /* block_flavor */
+	bool is_valid;          /* atomic */
+	uint8_t region : 3;     /* where its memory is */
+	uint8_t is_chained : 1; /* ends in a direct branch or none: what follows is known by RIP */
+	uint8_t check : 2;      /* --engine check: how it is compared, cpu/jit/check.c */
+	uint8_t runs;           /* as decoded, roughly, while there is no code */
+	uint8_t count;          /* instructions, with the terminator where there is one */
+	uint8_t units;          /* of BLOCK_ALIGN bytes: the memory that it takes */
+	uint16_t length;        /* bytes of code, with what folded jumps jump over */
+	struct jit_code *jit;   /* where there is code */
 	/* Blocks in the same page that were found to follow, not jumping and jumping; atomic. */
 	struct block *successor[2];
-	const uint8_t *code;  /* atomic: where host code for it is entered, or NULL */
-	uint16_t runs;        /* as decoded, roughly, while there is no code */
-	uint8_t check;        /* --engine check: how it is compared, cpu/jit/check.c */
-	struct jit_code *jit; /* where there is code */
-	struct insn insn[];
+	struct block *page_next[2]; /* the other blocks of the first and of the second page */
+	gpa_t second_page;          /* page of the tail of a crossing instruction, or NO_PAGE */
+	struct insn insn[];         /* and behind the last one, their encodings */
 };
 
 #define NO_PAGE (~0ull)
+
+#define BLOCK_ALIGN 32
+
+_Static_assert(offsetof(struct block, jit) <= BLOCK_ALIGN, "what look-ups read");
+_Static_assert(BLOCK_REGIONS <= 8, "struct block has 3 bits for them");
+
+/* The encodings of its instructions, one behind the other: what was decoded. */
+static inline const uint8_t *block_text(const struct block *block)
+{
+	return (const uint8_t *)&block->insn[block->count];
+}
+
+static inline struct block *block_of_insn(const struct insn *insn)
+{
+	while (insn->start)
+		insn--;
+	return container_of(insn, struct block, insn[0]);
+}
+
+/* The encoding of an instruction of a block. */
+const uint8_t *block_insn_bytes(const struct insn *insn);
 
 struct block_cache;
 

@@ -19,7 +19,6 @@
 #define BLOCK_HASH_BUCKETS  (1u << 17)
 #define BLOCK_JUMP_ENTRIES  16384u
 #define BLOCK_GRANULE_BYTES 64
-#define BLOCK_ALIGN         64
 
 struct code_page {
 	uint64_t granules; /* atomic: bit n covers bytes 64n to 64n+63 */
@@ -48,7 +47,7 @@ struct jump {
 
 struct jump_cache {
 	struct jump jump[BLOCK_JUMP_ENTRIES];
-	/* For code outside RAM, decoded anew each time: one instruction, allocated behind. */
+	/* For code outside RAM, decoded anew each time: BLOCK_SCRATCH_BYTES. */
 	struct block scratch;
 };
 
@@ -78,10 +77,17 @@ static inline uint8_t *block_region_start(const struct block_cache *cache, unsig
 	return cache->arena + region * cache->region_bytes;
 }
 
-static inline size_t block_bytes(const struct block *block)
+/* What a block of so many instructions takes, before it is aligned. */
+static inline size_t block_bytes(unsigned insns, unsigned text_bytes)
 {
-	return align_up(sizeof(*block) + block->count * sizeof(struct insn), BLOCK_ALIGN);
+	return sizeof(struct block) + insns * sizeof(struct insn) + text_bytes;
 }
+
+#define BLOCK_MOST_BYTES \
+	(sizeof(struct block) + (BLOCK_MAX_INSNS + 1) * sizeof(struct insn) + BLOCK_MAX_BYTES)
+#define BLOCK_SCRATCH_BYTES (sizeof(struct block) + 2 * sizeof(struct insn) + INSN_MAX_BYTES)
+
+_Static_assert(BLOCK_MOST_BYTES / BLOCK_ALIGN < UINT8_MAX, "struct block.units");
 
 /* Drops the block, as if its code had been written to. The lock is held. */
 void block_drop(struct block_cache *cache, struct block *block);

@@ -7,6 +7,7 @@
 
 #include <Zydis/Mnemonic.h>
 
+#include "cpu/block_cache.h"
 #include "cpu/decode/cache.h"
 #include "cpu/segment.h"
 #include "cpu/soft.h"
@@ -53,34 +54,67 @@ static unsigned fold_jump(const struct cpu *cpu, struct insn *insn, unsigned ava
 	return (unsigned)insn->imm;
 }
 
+/* At most this is read for an instruction: more than it may have, which is copied as one. */
+#define READ_BYTES 16u
+
+/* Encodings that are read once: another vCPU may be writing them. */
+struct text {
+	uint8_t bytes[BLOCK_MAX_BYTES + READ_BYTES];
+	unsigned used;
+};
+
+/* Copies the next instruction and decodes that. Returns its length, or 0. */
+static unsigned decode_next(struct cpu *cpu, struct block *block, struct text *text,
+			    const uint8_t *bytes, unsigned avail, unsigned start)
+{
+	struct insn *insn = &block->insn[block->count];
+	uint8_t *copy = text->bytes + text->used;
+	unsigned length;
+
+	if (avail >= READ_BYTES)
+		memcpy(copy, bytes, avail = READ_BYTES);
+	else
+		memcpy(copy, bytes, avail);
+	length = decode_cache_insn(cpu->soft->decodes, cpu->mode, copy, avail, start, insn);
+	insn->page_offset = (uint16_t)(block->gpa % PAGE_BYTES);
+	block->count += length != 0;
+	text->used += length;
+	return length;
+}
+
 /* Decodes instructions from `bytes` until one ends the block or the page ends. */
-static void decode_run(struct cpu *cpu, struct block *block, const uint8_t *bytes, unsigned avail)
+static void decode_run(struct cpu *cpu, struct block *block, struct text *text,
+		       const uint8_t *bytes, unsigned avail)
 {
 	unsigned done = 0;
 
-	block->count = 0;
 	while (block->count < BLOCK_MAX_INSNS) {
 		struct insn *insn = &block->insn[block->count];
-		unsigned length = decode_cache_insn(cpu->soft->decodes, cpu->mode, bytes + done,
-						    avail - done, done, insn);
+		unsigned length = decode_next(cpu, block, text, bytes + done, avail - done, done);
 
 		if (!length)
 			break;
-		insn->page_offset = (uint16_t)(block->gpa % PAGE_BYTES);
-		block->count++;
 		done += length;
 		done += fold_jump(cpu, insn, avail);
 		if (insn->flags & INSN_ENDS_BLOCK) {
-			block->length = done;
-			block->is_chained = insn->flags & INSN_DIRECT_BRANCH;
+			block->length = (uint16_t)done;
+			block->is_chained = !!(insn->flags & INSN_DIRECT_BRANCH);
 			return;
 		}
 	}
-	block->length = done;
+	block->length = (uint16_t)done;
 	block->is_chained = true;
 	if (!done)
 		return; /* the first instruction crosses into the next page */
 	end_block(block);
+}
+
+static void keep_text(struct block *block, const struct text *text)
+{
+	size_t bytes = block_bytes(block->count, text->used);
+
+	memcpy(&block->insn[block->count], text->bytes, text->used);
+	block->units = (uint8_t)(align_up(bytes, BLOCK_ALIGN) / BLOCK_ALIGN);
 }
 
 struct block *block_decode(struct cpu *cpu, struct block *block, gpa_t gpa, gpa_t second_page)
@@ -88,21 +122,35 @@ struct block *block_decode(struct cpu *cpu, struct block *block, gpa_t gpa, gpa_
 	const uint8_t *base = cpu->soft->config.memory->base;
 	unsigned avail = PAGE_BYTES - gpa % PAGE_BYTES;
 	uint8_t bytes[INSN_MAX_BYTES];
+	struct text text;
 
+	text.used = 0;
 	*block = (struct block){ .gpa = gpa,
 				 .second_page = second_page,
 				 .flavor = (uint8_t)block_flavor(cpu) };
 	if (second_page == NO_PAGE) {
-		decode_run(cpu, block, base + gpa, avail);
-		return block->count ? block : NULL;
+		decode_run(cpu, block, &text, base + gpa, avail);
+		if (!block->count)
+			return NULL;
+		keep_text(block, &text);
+		return block;
 	}
 	memcpy(bytes, base + gpa, avail);
 	memcpy(bytes + avail, base + second_page, sizeof(bytes) - avail);
-	decode_insn(cpu->soft->decoder, cpu->mode, bytes, sizeof(bytes), 0, &block->insn[0]);
-	block->insn[0].page_offset = (uint16_t)(gpa % PAGE_BYTES);
-	block->count = 1;
+	decode_next(cpu, block, &text, bytes, sizeof(bytes), 0);
 	block->length = block->insn[0].length;
 	if (!(block->insn[0].flags & INSN_ENDS_BLOCK))
 		end_block(block);
+	keep_text(block, &text);
 	return block;
+}
+
+const uint8_t *block_insn_bytes(const struct insn *insn)
+{
+	const struct block *block = block_of_insn(insn);
+	const uint8_t *at = block_text(block);
+
+	for (const struct insn *before = block->insn; before < insn; before++)
+		at += before->length;
+	return at;
 }

@@ -16,8 +16,7 @@ bool block_cache_has_room(const struct block_cache *cache)
 	size_t used = __atomic_load_n(&cache->used_bytes[region], __ATOMIC_RELAXED);
 
 	return jit_has_room(cache->soft->jit, region) &&
-	       cache->region_bytes - used >=
-		       sizeof(struct block) + (BLOCK_MAX_INSNS + 2) * sizeof(struct insn);
+	       cache->region_bytes - used >= align_up(BLOCK_MOST_BYTES, BLOCK_ALIGN);
 }
 
 static bool is_in(const struct block_cache *cache, const struct block *block, unsigned region)
@@ -78,7 +77,7 @@ static void forget_blocks(struct block_cache *cache, unsigned region)
 		clean_page(cache, align_down(block->gpa, PAGE_BYTES), region);
 		if (block->second_page != NO_PAGE)
 			clean_page(cache, block->second_page, region);
-		at += block_bytes(block);
+		at += block->units * (size_t)BLOCK_ALIGN;
 	}
 }
 

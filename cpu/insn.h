@@ -8,7 +8,7 @@
  *
  * Register operands are byte offsets into cpu->regs, so AH is RAX's offset + 1. base and index
  * are byte offsets too; REG_NONE has the zero register, REG_RIP the RIP of the block's start, whose
- * distance decode has folded into disp.
+ * distance decode has folded into disp. The encoding itself is kept by the block.
  *
  * A handler commits nothing before its last possible fault. It does not touch cpu->rip, except the
  * last instruction of a block (INSN_ENDS_BLOCK), which always sets it.
@@ -23,6 +23,8 @@ typedef void insn_fn(struct cpu *cpu, const struct insn *insn);
 #define REG_OFFSET(n) ((n)*8)
 #define REG_NONE      REG_OFFSET(16)
 #define REG_RIP       REG_OFFSET(17)
+
+#define INSN_MAX_BYTES 15
 
 enum insn_flags {
 	INSN_ENDS_BLOCK = BIT(0), /* may change RIP, mode or interruptibility: last of its block */
@@ -62,7 +64,6 @@ struct insn {
 	uint16_t page_offset; /* where the block starts in its page: cpu/block.c */
 	uint16_t flags;       /* enum insn_flags */
 	uint16_t mnemonic;    /* ZydisMnemonic, for dispatch among relatives and for messages */
-	uint8_t bytes[15];    /* the encoding, for host execution and messages */
 	uint8_t status_read, status_written; /* status flags as RFLAGS bits 7:0, OF as bit 3 */
 	uint16_t mem_bytes;                  /* size of the memory operand as accessed */
 	void *host; /* cpu/exec/host.c: the code that runs it on host registers, or NULL */

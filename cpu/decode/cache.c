@@ -338,7 +338,6 @@ unsigned decode_cache_insn(struct decode_cache *cache, enum cpu_mode mode, const
 	if (!entry)
 		return decode_anew(cache, mode, &code, start, out, NULL);
 	*out = entry->insn;
-	memcpy(out->bytes, code.bytes, sizeof(out->bytes));
 	set_fields(&code, entry, start, out);
 	return out->length;
 }

@@ -221,14 +221,14 @@ static bool is_sse_namesake(const ZydisDecodedInstruction *zydis)
 }
 
 static insn_fn *choose(const struct decoder *decoder, const ZydisDecodedInstruction *zydis,
-		       const ZydisDecodedOperand *operands, struct insn *insn)
+		       const ZydisDecodedOperand *operands, const uint8_t *bytes, struct insn *insn)
 {
 	const struct insn_row *row = insn_row_find(decoder, zydis->mnemonic);
 
 	if (!isa_is_offered(decoder->soft, zydis))
 		return NULL;
 	if (isa_class_of(zydis) != ISA_NOT_HOSTED)
-		insn->host = host_code_find(decoder->soft->host_code, zydis, operands, insn->bytes);
+		insn->host = host_code_find(decoder->soft->host_code, zydis, operands, bytes);
 	if (!row || is_sse_namesake(zydis))
 		return hosted_select(zydis, operands, insn);
 	insn->flags |= row->flags;
@@ -244,7 +244,7 @@ static void make_fault(struct insn *insn, insn_fn *raise, unsigned length)
 }
 
 static void fill(const struct decoder *decoder, const ZydisDecodedInstruction *zydis,
-		 const ZydisDecodedOperand *operands, struct insn *insn)
+		 const ZydisDecodedOperand *operands, const uint8_t *bytes, struct insn *insn)
 {
 	insn->length = zydis->length;
 	insn->next = (uint16_t)(insn->start + zydis->length);
@@ -255,7 +255,7 @@ static void fill(const struct decoder *decoder, const ZydisDecodedInstruction *z
 	set_operands(insn, zydis, operands);
 	set_hidden_segment(insn, zydis, operands);
 	set_status_use(insn, zydis->cpu_flags);
-	insn->exec = choose(decoder, zydis, operands, insn);
+	insn->exec = choose(decoder, zydis, operands, bytes, insn);
 	if (!insn->exec)
 		make_fault(insn, flag_undefined, zydis->length);
 }
@@ -269,15 +269,13 @@ unsigned decode_with_zydis(const struct decoder *decoder, enum cpu_mode mode, co
 
 	avail = MIN(avail, INSN_MAX_BYTES);
 	memset(out, 0, sizeof(*out));
-	/* One look at the bytes: another vCPU may be writing them, and stubs are made from them. */
-	memcpy(out->bytes, bytes, avail);
 	out->start = (uint16_t)start;
 	out->base = out->index = REG_NONE;
 	out->seg = DS;
-	status = ZydisDecoderDecodeFull(&decoder->zydis[mode], out->bytes, avail, zydis, operands);
+	status = ZydisDecoderDecodeFull(&decoder->zydis[mode], bytes, avail, zydis, operands);
 	*is_valid = ZYAN_SUCCESS(status);
 	if (*is_valid)
-		fill(decoder, zydis, operands, out);
+		fill(decoder, zydis, operands, bytes, out);
 	else if (status != ZYDIS_STATUS_NO_MORE_DATA && status != ZYDIS_STATUS_INSTRUCTION_TOO_LONG)
 		make_fault(out, flag_undefined, 1);
 	else if (avail < INSN_MAX_BYTES)

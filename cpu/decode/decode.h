@@ -10,8 +10,6 @@
 
 #include "cpu/insn.h"
 
-#define INSN_MAX_BYTES 15
-
 struct decoder; /* constant after creation; shared by all vCPUs */
 
 struct decoder *decoder_create(struct soft *soft); /* NULL: out of memory */
@@ -19,9 +17,10 @@ void decoder_destroy(struct decoder *decoder);     /* accepts NULL */
 
 /*
  * Decodes one instruction from `avail` bytes (at most 15 are looked at) for enum cpu_mode `mode`,
- * `start` bytes into its block. Fills *out and returns its length.
- * 0: more than `avail` bytes are needed (avail < 15). Bytes that are no instruction give an insn
- * that raises #UD (length at least 1); more than 15 bytes give one that raises #GP(0).
+ * `start` bytes into its block. Nobody may change the bytes meanwhile: of code, a copy is decoded.
+ * Fills *out and returns its length. 0: more than `avail` bytes are needed (avail < 15). Bytes that
+ * are no instruction give an insn that raises #UD (length at least 1); more than 15 bytes give one
+ * that raises #GP(0).
  */
 unsigned decode_insn(const struct decoder *decoder, enum cpu_mode mode, const uint8_t *bytes,
 		     unsigned avail, unsigned start, struct insn *out);

@@ -29,6 +29,7 @@ enum {
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "cpu/block.h"
 #include "cpu/exec/stub.h"
 #include "cpu/exec/vector.h"
 #include "cpu/jit/fault.h"
@@ -97,7 +98,7 @@ static void describe_and_abort(int signal_number, const struct cpu *cpu)
 			       signal_number);
 		for (unsigned i = 0; i < cpu->insn->length; i++)
 			len += snprintf(text + len, sizeof(text) - (size_t)len, "%02x ",
-					cpu->insn->bytes[i]);
+					block_insn_bytes(cpu->insn)[i]);
 		len += snprintf(text + len, sizeof(text) - (size_t)len, "at RIP %llx\n",
 				(unsigned long long)insn_rip(cpu, cpu->insn));
 	}
@@ -313,6 +314,7 @@ host_stub *host_code_find(struct host_code *code, const ZydisDecodedInstruction 
 
 host_stub *host_code_write_slot(struct cpu *cpu, const struct insn *insn)
 {
+	const uint8_t *bytes = block_insn_bytes(insn);
 	struct host_code *code = cpu->soft->host_code;
 	uint64_t offset = ARENA_BYTES - SLOTS_BYTES + cpu->index * SLOT_BYTES;
 	ZydisDecodedInstruction zydis;
@@ -320,10 +322,10 @@ host_stub *host_code_write_slot(struct cpu *cpu, const struct insn *insn)
 	struct stub_plan plan;
 	uint32_t eax = 0, ebx, ecx = 0, edx;
 
-	if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&code->zydis[cpu->mode], insn->bytes, insn->length,
+	if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&code->zydis[cpu->mode], bytes, insn->length,
 						 &zydis, operands)))
 		cpu_raise(cpu, EXC_UD);
-	if (!stub_plan(&zydis, operands, insn->bytes, &plan) ||
+	if (!stub_plan(&zydis, operands, bytes, &plan) ||
 	    !stub_emit(&code->zydis[MODE_64], &plan, code->writable + offset))
 		cpu_raise(cpu, EXC_UD);
 	/* Code changed at another linear address than it runs at: CPUID serialises. */

@@ -23,6 +23,8 @@
 #define SAVE32_BYTES    (ENV32_BYTES + REGISTERS_BYTES)
 
 #define FOP_MASK        0x7ffu
+#define MODRM_MOD_SHIFT 6
+#define MODRM_REG_SHIFT 3
 #define REAL_HIGH_SHIFT 12 /* where the real-mode formats have address bits 16 up */
 
 /* The 32-bit protected-mode environment: the one that 64-bit code reads and writes. */
@@ -92,7 +94,10 @@ static inline void check_waiting(struct cpu *cpu)
 /* The opcode as FOP has it, in insn->imm, which x87 instructions do not use. */
 void x87_set_opcode(const ZydisDecodedInstruction *zydis, struct insn *insn)
 {
-	insn->imm = (zydis->opcode << 8 | insn->bytes[zydis->raw.modrm.offset]) & FOP_MASK;
+	unsigned modrm = zydis->raw.modrm.mod << MODRM_MOD_SHIFT |
+			 zydis->raw.modrm.reg << MODRM_REG_SHIFT | zydis->raw.modrm.rm;
+
+	insn->imm = (zydis->opcode << 8 | modrm) & FOP_MASK;
 }
 
 static inline void note_instruction(struct cpu *cpu, const struct insn *insn)

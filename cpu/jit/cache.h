@@ -15,6 +15,7 @@
 struct decoded {
 	ZydisDecodedInstruction zydis;
 	ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
+	const uint8_t *bytes; /* its encoding */
 };
 
 /*

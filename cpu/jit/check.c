@@ -270,8 +270,8 @@ static bool touches_vectors(const ZydisDecoder *decoder, const struct insn *insn
 	ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
 	ZydisDecodedInstruction zydis;
 
-	if (!ZYAN_SUCCESS(
-		    ZydisDecoderDecodeFull(decoder, insn->bytes, insn->length, &zydis, operands)))
+	if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(decoder, block_insn_bytes(insn), insn->length,
+						 &zydis, operands)))
 		return true;
 	if (zydis.meta.category == ZYDIS_CATEGORY_X87_ALU ||
 	    zydis.meta.category == ZYDIS_CATEGORY_XSAVE ||
@@ -331,8 +331,9 @@ static uint64_t undefined_flags(const struct check *check, const struct block *b
 		ZydisDecodedInstruction zydis;
 		const ZydisAccessedFlags *flags;
 
-		if (!insn->length || !ZYAN_SUCCESS(ZydisDecoderDecodeFull(
-					     decoder, insn->bytes, insn->length, &zydis, operands)))
+		if (!insn->length ||
+		    !ZYAN_SUCCESS(ZydisDecoderDecodeFull(decoder, block_insn_bytes(insn),
+							 insn->length, &zydis, operands)))
 			continue;
 		flags = zydis.cpu_flags;
 		*is_used |= flags->tested & undefined;

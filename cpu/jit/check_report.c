@@ -69,15 +69,15 @@ static void print_insns(const struct check_report *report)
 	for (int i = 0; i < block->count; i++) {
 		const struct insn *insn = &block->insn[i];
 		uint64_t rip = report->start->regs[CHECK_RIP] + insn->start;
+		const uint8_t *bytes = block_insn_bytes(insn);
 
 		if (!insn->length)
 			continue;
 		fprintf(stderr, "  %c %16llx  ", i == report->blamed ? '>' : ' ',
 			(unsigned long long)rip);
 		for (unsigned k = 0; k < insn->length; k++)
-			fprintf(stderr, "%02x", insn->bytes[k]);
-		if (ZYAN_SUCCESS(
-			    ZydisDisassembleIntel(mode, rip, insn->bytes, insn->length, &text)))
+			fprintf(stderr, "%02x", bytes[k]);
+		if (ZYAN_SUCCESS(ZydisDisassembleIntel(mode, rip, bytes, insn->length, &text)))
 			fprintf(stderr, "  %s", text.text);
 		fputc('\n', stderr);
 	}

@@ -395,17 +395,10 @@ static bool find_stack(struct cpu *cpu, gva_t addr)
 	return true;
 }
 
-struct block *jit_block_of(const struct insn *insn)
-{
-	while (insn->start)
-		insn--;
-	return container_of(insn, struct block, insn[0]);
-}
-
 static void count_misfit(struct cpu *cpu, const struct insn *insn)
 {
 	uint32_t now = (uint32_t)(__builtin_ia32_rdtsc() >> MISFITS_TSC_SHIFT);
-	struct block *block = jit_block_of(insn);
+	struct block *block = block_of_insn(insn);
 
 	if (block->jit->misfits_since != now) {
 		block->jit->misfits_since = now;

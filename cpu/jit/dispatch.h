@@ -123,9 +123,6 @@ const struct jit_way *jit_take_way(struct cpu *cpu, const uint8_t *back, uint64_
 /* Shared code was called from before `back`, and it was the turn of this call to be looked at. */
 void jit_sample(struct cpu *cpu, const uint8_t *back);
 
-/* The block of an instruction. */
-struct block *jit_block_of(const struct insn *insn);
-
 /* From `insn`, at which cpu->jit.code_page is valid, to the end of its block. */
 void jit_interpret_rest(struct cpu *cpu, const struct insn *insn);
 

@@ -245,7 +245,7 @@ bool gen_general(struct gen *g)
 	struct stand_ins stand_ins;
 	struct encoding enc;
 
-	if (!encoding_take_apart(&g->zydis, g->operands, g->insn->bytes, &enc))
+	if (!encoding_take_apart(&g->zydis, g->operands, g->bytes, &enc))
 		return false;
 	place = operand_place(g, &enc);
 	if (place == NO_MEMORY)

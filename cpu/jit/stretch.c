@@ -176,7 +176,7 @@ const void *stretch_learn(struct cpu *cpu, const struct jit_fit *fit)
 
 	if (gives_up) {
 		stretch->bad = 0;
-		block_simplify(cpu, jit_block_of(fit->insn), BLOCK_NO_STRETCHES);
+		block_simplify(cpu, block_of_insn(fit->insn), BLOCK_NO_STRETCHES);
 	}
 	learn(cpu, stretch, cpu->gpr[group_register(fit->range)] + (uint64_t)(int32_t)fit->range,
 	      writes);

@@ -168,15 +168,18 @@ static void emit_poll_way_out(struct gen *g, const struct poll *poll)
 static void decode(struct gen *g)
 {
 	const ZydisDecoder *zydis = g->word == 8 ? &g->jit->zydis : &g->jit->zydis_32;
+	const uint8_t *bytes = block_text(g->block);
 	struct decoded *d = g->jit->decoded;
 
 	for (unsigned n = 0; n < g->block->count; n++, d++) {
 		const struct insn *insn = &g->block->insn[n];
 
 		if (!gen_row_of(g->jit, insn) ||
-		    !ZYAN_SUCCESS(ZydisDecoderDecodeFull(zydis, insn->bytes, insn->length,
-							 &d->zydis, d->operands)))
+		    !ZYAN_SUCCESS(ZydisDecoderDecodeFull(zydis, bytes, insn->length, &d->zydis,
+							 d->operands)))
 			memset(d, 0, sizeof(*d));
+		d->bytes = bytes;
+		bytes += insn->length;
 	}
 }
 
@@ -194,6 +197,7 @@ static bool emit_natively(struct gen *g)
 	if (g->row) {
 		g->zydis = g->jit->decoded[g->n].zydis;
 		memcpy(g->operands, g->jit->decoded[g->n].operands, sizeof(g->operands));
+		g->bytes = g->jit->decoded[g->n].bytes;
 		if (g->row->gen(g))
 			return true;
 	}

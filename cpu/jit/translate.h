@@ -92,6 +92,7 @@ struct gen {
 	unsigned n; /* its index */
 	const struct insn *insn;
 	const struct gen_row *row;       /* or NULL */
+	const uint8_t *bytes;            /* its encoding */
 	uint8_t live_before, live_after; /* status flags that somebody will read */
 	uint8_t where;                   /* enum flags_where */
 	bool is_last;                    /* the block ends with it */

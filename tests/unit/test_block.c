@@ -2,6 +2,7 @@
 /*
  * The block cache: code that another thread writes, or looks up, while it is decoded.
  */
+#include <Zydis/Mnemonic.h>
 #include <pthread.h>
 #include <sched.h>
 
@@ -78,6 +79,68 @@ static void no_write_is_lost_while_decoding(void **state)
 	vcpu_teardown(&v);
 }
 
+struct changing {
+	uint8_t *byte;
+	bool is_over; /* atomic */
+};
+
+static void *keep_changing(void *opaque)
+{
+	struct changing *c = opaque;
+	unsigned n = 0;
+
+	while (!__atomic_load_n(&c->is_over, __ATOMIC_RELAXED))
+		__atomic_store_n(c->byte, n++ & 1 ? 0x10 : 0x58, __ATOMIC_RELAXED);
+	return NULL;
+}
+
+/* Code is guest memory: what is decided by the bytes and what is kept of them must agree. */
+static void bytes_that_change_are_read_once(void **state)
+{
+	const uint8_t code[] = { 0x0f, 0x10, 0x00,
+				 0xc3 }; /* MOVUPS or ADDPS XMM0, [BX + SI]; RET */
+	struct changing c = { 0 };
+	pthread_t thread;
+	struct vcpu v;
+
+	(void)state;
+	vcpu_setup(&v, CPU_INTEL);
+	assert_int_equal(memory_write(v.config.memory, CODE, code, sizeof(code)), 0);
+	c.byte = memory_at(v.config.memory, CODE + 1, 1);
+	assert_int_equal(pthread_create(&thread, NULL, keep_changing, &c), 0);
+	for (unsigned n = 0; n < 50 * ROUNDS; n++) {
+		const struct block *block = look_up(v.cpu, CODE);
+
+		assert_int_equal(block->insn[0].mnemonic, block_text(block)[1] == 0x10
+								  ? ZYDIS_MNEMONIC_MOVUPS
+								  : ZYDIS_MNEMONIC_ADDPS);
+		memory_written(v.config.memory, CODE, 1);
+	}
+	__atomic_store_n(&c.is_over, true, __ATOMIC_RELAXED);
+	pthread_join(thread, NULL);
+	vcpu_teardown(&v);
+}
+
+/* The encodings of a block's instructions, with a jump in it that goes on in the block. */
+static void encodings_are_found_by_instruction(void **state)
+{
+	const uint8_t code[] = { 0x48, 0x01, 0xd8, 0xeb, 0x02, 0x90, 0x90, 0xb0, 0x05, 0xc3 };
+	const uint8_t *const encodings[] = { code, code + 3, code + 7, code + 9 };
+	const struct block *block;
+	struct vcpu v;
+
+	(void)state;
+	vcpu_setup(&v, CPU_INTEL);
+	assert_int_equal(memory_write(v.config.memory, CODE, code, sizeof(code)), 0);
+	v.cpu->mode = MODE_64;
+	block = look_up(v.cpu, CODE);
+	assert_int_equal(block->count, ARRAY_SIZE(encodings));
+	for (unsigned n = 0; n < block->count; n++)
+		assert_memory_equal(block_insn_bytes(&block->insn[n]), encodings[n],
+				    block->insn[n].length);
+	vcpu_teardown(&v);
+}
+
 struct second {
 	struct writer meeting;
 	struct cpu *cpu;
@@ -135,6 +198,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(no_write_is_lost_while_decoding),
 		cmocka_unit_test(no_block_is_built_twice),
+		cmocka_unit_test(bytes_that_change_are_read_once),
+		cmocka_unit_test(encodings_are_found_by_instruction),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

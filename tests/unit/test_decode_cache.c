@@ -109,8 +109,6 @@ static unsigned check(struct fixture *f, enum cpu_mode mode, const uint8_t *byte
 	assert_int_equal(decode_cache_insn(f->cache, mode, bytes, avail, start, &have), length);
 	if (!length)
 		return 0;
-	memset(want.bytes + length, 0, sizeof(want.bytes) - length);
-	memset(have.bytes + length, 0, sizeof(have.bytes) - length);
 	if (memcmp(&want, &have, sizeof(want)) != 0) {
 		print_bytes("instruction", mode, bytes, avail);
 		fail();

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "cpu/decode/decode.h"
+#include "cpu/block.h"
 #include "cpu/exec/host.h"
 #include "cpu/exec/vector.h"
 #include "cpu/feature.h"
@@ -402,24 +403,40 @@ static void xrstor_checks_the_header(void)
 /* --- the slot -----------------------------------------------------------------------------------
  */
 
+/* An instruction in a block of its own, which keeps its encoding. */
+struct lone {
+	struct block block;
+	struct insn insn;
+	uint8_t text[INSN_MAX_BYTES];
+};
+
+static const struct insn *make_without_stub(struct lone *lone, const uint8_t text[INSN_MAX_BYTES])
+{
+	*lone = (struct lone){ .block.count = 1 };
+	memcpy(lone->text, text, sizeof(lone->text));
+	decode_insn(guest_cpu(guest)->soft->decoder, MODE_64, text, INSN_MAX_BYTES, 0, &lone->insn);
+	lone->insn.host = NULL;
+	return &lone->insn;
+}
+
 static void without_room_for_stubs_the_slot_serves(void)
 {
 	static const uint8_t paddd[INSN_MAX_BYTES] = { 0x66, 0x0f, 0xfe, 0xc1 };
 	static const uint8_t pxor[INSN_MAX_BYTES] = { 0x66, 0x0f, 0xef, 0xc1 };
 	struct cpu *cpu = guest_cpu(guest);
-	struct insn add, exor;
+	const struct insn *add, *exor;
+	struct lone lone[2];
 
 	assert_int_equal(STEP(guest, ADDPS), NO_FAULT); /* selects the mode */
-	decode_insn(cpu->soft->decoder, MODE_64, paddd, sizeof(paddd), 0, &add);
-	decode_insn(cpu->soft->decoder, MODE_64, pxor, sizeof(pxor), 0, &exor);
-	add.host = exor.host = NULL;
+	add = make_without_stub(&lone[0], paddd);
+	exor = make_without_stub(&lone[1], pxor);
 	memset(cpu->vector.ymm, 0, sizeof(cpu->vector.ymm));
 	store_le(cpu->vector.ymm[0], 5, 4);
 	store_le(cpu->vector.ymm[1], 2, 4);
 	for (unsigned i = 0; i < 100; i++) {
-		add.exec(cpu, &add);
+		add->exec(cpu, add);
 		assert_int_equal(load_le(cpu->vector.ymm[0], 4), 7);
-		exor.exec(cpu, &exor);
+		exor->exec(cpu, exor);
 		assert_int_equal(load_le(cpu->vector.ymm[0], 4), 5);
 	}
 }
