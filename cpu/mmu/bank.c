@@ -138,19 +138,25 @@ static void drop_exec(struct bank *bank, unsigned slot, bool lost[2])
 	bitmap_clear(bank->exec_used, slot);
 }
 
-/* All but the look-ups of code. */
-static void flush_data(struct mmu *mmu, struct bank *bank, uint64_t keep)
+/* Everything but entries. */
+static void begin_flush(struct mmu *mmu, struct bank *bank, uint64_t keep)
 {
 	mmu->stats->count[STAT_TLB_FLUSHES]++;
 	bank->places++;
-	for (unsigned slot = 0; next_bit(bank->used, TLB_ENTRIES, &slot); slot++)
-		if (!(bank->entry[slot].gpa_flags & keep))
-			bank_drop_slot(bank, slot);
 	if (!keep) {
 		memset(bank->large_4m, 0, sizeof(bank->large_4m));
 		memset(bank->large_1g, 0, sizeof(bank->large_1g));
 		memset(bank->write_notes, 0, sizeof(bank->write_notes));
 	}
+}
+
+/* All but the look-ups of code. */
+static void flush_data(struct mmu *mmu, struct bank *bank, uint64_t keep)
+{
+	begin_flush(mmu, bank, keep);
+	for (unsigned slot = 0; next_bit(bank->used, TLB_ENTRIES, &slot); slot++)
+		if (!(bank->entry[slot].gpa_flags & keep))
+			bank_drop_slot(bank, slot);
 }
 
 void bank_flush(struct mmu *mmu, struct bank *bank, bool keep_global)
@@ -167,12 +173,13 @@ void bank_flush(struct mmu *mmu, struct bank *bank, bool keep_global)
 	settle(mmu, bank, lost);
 }
 
-/* ---- code that is the same after a flush ---- */
+/* ---- what is the same after a flush ---- */
 
 /*
  * A processor may fetch translations at any time that nobody asked for, so also just behind a
  * flush, all those of code again. Where none has changed, whoever caches look-ups goes on: kernels
- * flush for every page of their own that they protect.
+ * flush for every page of their own that they protect. The same goes for data that came back after
+ * flushes before this.
  */
 #define CONFIRMED_MAX 192
 
@@ -184,6 +191,38 @@ static bool is_same(struct cpu *cpu, const struct exec_entry *exec)
 	return mmu_walk_quietly(cpu, exec->addr & PAGE_MASK, rights, &walk) &&
 	       (walk.rights & RIGHTS_FETCH) == rights &&
 	       (walk.page | walk.flags) == exec->gpa_flags;
+}
+
+static bool is_same_data(struct cpu *cpu, const struct bank *bank, unsigned slot)
+{
+	uint64_t flags = bank->entry[slot].gpa_flags;
+	struct walk walk;
+
+	return (flags & PAGE_RAM) &&
+	       mmu_walk_quietly(cpu, bank->addr[slot] & PAGE_MASK, RIGHT_DATA(TLB_KERNEL_AC, 0),
+				&walk) &&
+	       walk.rights == (bank->addr[slot] & RIGHTS_ALL) &&
+	       (walk.page | walk.flags | PAGE_RAM) == flags;
+}
+
+/* What bank_flush_current leaves of a slot. */
+static void renew_slot(struct cpu *cpu, struct bank *bank, unsigned slot)
+{
+	uint64_t past = bank->addr[slot] & (PAGE_MASK | SLOT_RETURNS);
+
+	if (!bank->trust[slot]) {
+		bank_drop_slot(bank, slot);
+		bank->addr[slot] = past;
+		return;
+	}
+	bank->trust[slot]--;
+	if (!is_same_data(cpu, bank, slot)) {
+		bank_drop_slot(bank, slot);
+		return;
+	}
+	bank_note_large(bank, bank->addr[slot], bank->entry[slot].gpa_flags);
+	if (bank->write_page[slot] != NO_WRITE_PAGE)
+		bitmap_set(bank->write_notes, bank->write_page[slot] % WRITE_NOTES);
 }
 
 static bool is_too_much(const struct bank *bank, uint64_t keep)
@@ -202,7 +241,10 @@ void bank_flush_current(struct cpu *cpu, bool keep_global)
 	bool lost[2] = { any_ghost(bank, false), !keep_global && any_ghost(bank, true) };
 	bool gives_up = is_too_much(bank, keep);
 
-	flush_data(cpu->mmu, bank, keep);
+	begin_flush(cpu->mmu, bank, keep);
+	for (unsigned slot = 0; next_bit(bank->used, TLB_ENTRIES, &slot); slot++)
+		if (!(bank->entry[slot].gpa_flags & keep))
+			renew_slot(cpu, bank, slot);
 	for (unsigned slot = 0; next_bit(bank->exec_used, EXEC_ENTRIES, &slot); slot++) {
 		struct exec_entry *exec = &bank->exec[slot];
 
@@ -332,7 +374,7 @@ void bank_poison_writes(struct bank *bank, uint32_t page)
 {
 	if (!bank->is_live || !bitmap_has(bank->write_notes, page % WRITE_NOTES))
 		return;
-	for (unsigned slot = 0; slot < TLB_ENTRIES; slot++)
-		if (unlikely(bank->write_page[slot] == page))
+	for (unsigned slot = 0; next_bit(bank->used, TLB_ENTRIES, &slot); slot++)
+		if (bank->write_page[slot] == page)
 			poison_writes(bank, slot);
 }

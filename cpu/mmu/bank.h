@@ -24,7 +24,10 @@
 #define RIGHTS_WRITE                0x2aull
 #define RIGHTS_FETCH                (RIGHT_FETCH_USER | RIGHT_FETCH_KERNEL)
 #define RIGHTS_USER                 (RIGHT_DATA(TLB_USER, 0) | RIGHT_DATA(TLB_USER, 1) | RIGHT_FETCH_USER)
-#define SLOT_VALID                  BIT(11) /* beside the rights, in the low bits of `addr` */
+#define SLOT_VALID                  BIT(11)  /* beside the rights, in the low bits of `addr` */
+#define SLOT_RETURNS                0x700ull /* how often it came back after a flush, up to 7 */
+#define SLOT_RETURNS_SHIFT          8
+#define SLOT_RETURNS_MAX            5u
 
 /* The low bits of gpa_flags. */
 #define PAGE_GLOBAL     BIT(0)
@@ -89,8 +92,10 @@ struct place {
 struct bank {
 	struct tlb tlb;
 	struct tlb_entry entry[TLB_ENTRIES];
-	uint8_t tagged[TLB_ENTRIES];      /* the set of classes whose tags the slot may have */
-	uint64_t addr[TLB_ENTRIES];       /* linear page | SLOT_VALID | rights; 0: empty */
+	uint8_t tagged[TLB_ENTRIES]; /* the set of classes whose tags the slot may have */
+	/* Linear page | SLOT_VALID | rights | SLOT_RETURNS. Empty: without the former two. */
+	uint64_t addr[TLB_ENTRIES];
+	uint8_t trust[TLB_ENTRIES]; /* how many flushes it may still outlive, if it is the same */
 	uint32_t write_page[TLB_ENTRIES]; /* RAM page that has a live write tag, or NO_WRITE_PAGE */
 	/* Which pages may have a live write tag: guest-physical page numbers modulo the size. */
 	uint64_t write_notes[WRITE_NOTES / 64];

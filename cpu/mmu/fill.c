@@ -110,6 +110,7 @@ static bool take_victim(struct cpu *cpu, struct bank *bank, gva_t addr, uint64_t
 	keep_victim(bank, slot, addr);
 	bank->addr[slot] = victim.addr;
 	bank->entry[slot] = victim.entry;
+	bank->trust[slot] = 0;
 	bitmap_set(bank->used, slot);
 	set_tags(cpu, bank, slot, class_of(want));
 	return true;
@@ -133,17 +134,33 @@ void mmu_drop_faulting(struct cpu *cpu, gva_t addr)
 	jit_forget_page(cpu, addr & PAGE_MASK);
 }
 
+/*
+ * What is flushed again and again, and comes back each time, is looked at by the flush itself:
+ * twice as often with each time. Which of it is still in use, that must find out.
+ */
+static unsigned returns_of(uint64_t before, gva_t addr)
+{
+	unsigned returns = (before & SLOT_RETURNS) >> SLOT_RETURNS_SHIFT;
+
+	if (!before || ((before ^ addr) & PAGE_MASK))
+		return 0;
+	return before & SLOT_VALID ? returns : MIN(returns + 1, SLOT_RETURNS_MAX);
+}
+
 static void fill(struct cpu *cpu, struct bank *bank, gva_t addr, uint64_t want,
 		 const struct walk *walk)
 {
 	unsigned slot = (addr >> PAGE_BITS) % TLB_ENTRIES;
 	struct tlb_entry *entry = &bank->entry[slot];
+	unsigned returns = returns_of(bank->addr[slot], addr);
 	void *host = NULL;
 
 	keep_victim(bank, slot, addr);
 	entry->gpa_flags = walk->page | walk->flags | locate(cpu, walk->page, &host);
 	entry->host = (uint64_t)(uintptr_t)host;
-	bank->addr[slot] = (addr & PAGE_MASK) | SLOT_VALID | walk->rights;
+	bank->addr[slot] = (addr & PAGE_MASK) | SLOT_VALID | walk->rights |
+			   (uint64_t)returns << SLOT_RETURNS_SHIFT;
+	bank->trust[slot] = (uint8_t)((1u << returns) - 1);
 	bitmap_set(bank->used, slot);
 	cpu->mmu->has_keyed_pages |= walk->flags & PAGE_KEYED;
 	bank_note_large(bank, addr, walk->flags);

@@ -722,6 +722,47 @@ static void test_device(void **state)
 	assert_null(mmu_span(b->cpu, VA, 1, false, DS));
 }
 
+/* Whether the page is known behind a flush, after it has come back from an earlier one. */
+static bool outlives_flush(struct bench *b, gpa_t leaf, uint64_t before, uint64_t behind)
+{
+	*at(b, leaf) = before;
+	store(b, VA, 8, 1);
+	while (mmu_fast(b->cpu, VA, 8, true))
+		mmu_flush_all(b->cpu);
+	store(b, VA, 8, 1);
+	*at(b, leaf) = behind;
+	mmu_flush_all(b->cpu);
+	return mmu_fast(b->cpu, VA, 8, true);
+}
+
+static void test_what_returns(void **state)
+{
+	const uint64_t used = DATA | P | W | A | D;
+	struct bench *b = *state;
+	gpa_t leaf;
+
+	long_mode(b);
+	leaf = map_long(b, VA, 0, used);
+	store(b, VA, 8, 1);
+	mmu_flush_all(b->cpu);
+	assert_null(mmu_fast(b->cpu, VA, 8, true)); /* not yet */
+	assert_true(outlives_flush(b, leaf, used, used));
+	assert_false(outlives_flush(b, leaf, used, used + PAGE_BYTES));
+	assert_false(outlives_flush(b, leaf, used, used & ~P));
+	assert_false(outlives_flush(b, leaf, used, used & ~A)); /* the next access sets it */
+	assert_false(outlives_flush(b, leaf, used, used & ~D));
+	assert_false(outlives_flush(b, leaf, used, used & ~W));
+	assert_true(outlives_flush(b, leaf, used, used));
+	b->mem->watched[DATA / PAGE_BYTES] = 1;
+	mmu_poison_writes(b->cpu, DATA); /* the flush has kept the note that this goes by */
+	assert_null(mmu_fast(b->cpu, VA, 8, true));
+	b->mem->watched[DATA / PAGE_BYTES] = 0;
+	assert_true(outlives_flush(b, leaf, used, used));
+	for (unsigned i = 0; i < 64; i++) /* but who is not asked for goes in the end */
+		mmu_flush_all(b->cpu);
+	assert_null(mmu_fast(b->cpu, VA, 8, true));
+}
+
 static void test_watched(void **state)
 {
 	struct bench *b = *state;
@@ -906,6 +947,7 @@ int main(void)
 		TEST(second_level),
 		TEST(generation_by_half),
 		TEST(device),
+		TEST(what_returns),
 		TEST(watched),
 		TEST(watched_block),
 		TEST(rmw),
