@@ -217,10 +217,10 @@ static void copy(void *to, const void *from, unsigned len)
 static bool may_run_in(const struct cpu *cpu, gpa_t page)
 {
 	gva_t at = cpu->mode == MODE_64 ? cpu->rip : (uint32_t)(cpu->seg[CS].base + cpu->rip);
-	const struct exec_entry *exec = &cpu->mmu->current->exec[(at >> PAGE_BITS) % EXEC_ENTRIES];
+	const struct bank *bank = cpu->mmu->current;
+	unsigned exec = bank_find_exec(bank, at);
 
-	return !(exec->addr & SLOT_VALID) || ((exec->addr ^ at) & PAGE_MASK) ||
-	       (exec->gpa_flags & PAGE_MASK) == page;
+	return exec == EXEC_NONE || (bank->exec[exec].gpa_flags & PAGE_MASK) == page;
 }
 
 /*

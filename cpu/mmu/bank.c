@@ -102,7 +102,7 @@ void bank_add_ghost(struct bank *bank, const struct exec_entry *exec)
 {
 	bool is_global = exec_is_global(exec);
 	uint64_t generation = generation_of(bank, is_global);
-	struct ghost *ghost = &bank->ghost[is_global][(exec->addr >> PAGE_BITS) % EXEC_ENTRIES];
+	struct ghost *ghost = &bank->ghost[is_global][bank_exec_set(exec->addr)];
 
 	if (ghost->generation != generation)
 		*ghost = (struct ghost){ .generation = generation };
@@ -112,7 +112,7 @@ void bank_add_ghost(struct bank *bank, const struct exec_entry *exec)
 
 static bool has_ghost(const struct bank *bank, gva_t addr, bool is_global)
 {
-	const struct ghost *ghost = &bank->ghost[is_global][(addr >> PAGE_BITS) % EXEC_ENTRIES];
+	const struct ghost *ghost = &bank->ghost[is_global][bank_exec_set(addr)];
 
 	return ghost->generation == generation_of(bank, is_global) &&
 	       (ghost->pages & ghost_bit(addr));
@@ -258,9 +258,16 @@ void bank_flush_current(struct cpu *cpu, bool keep_global)
 	settle(cpu->mmu, bank, lost);
 }
 
+static bool has_exec(const struct bank *bank, const struct exec_entry *exec)
+{
+	unsigned n = bank_find_exec(bank, exec->addr);
+
+	return n != EXEC_NONE && exec->addr == bank->exec[n].addr &&
+	       exec->gpa_flags == bank->exec[n].gpa_flags;
+}
+
 void bank_flush_beside(struct mmu *mmu, struct bank *bank, bool keep_global)
 {
-	const struct exec_entry *kept = mmu->current->exec;
 	uint64_t keep = keep_global ? PAGE_GLOBAL : 0;
 	bool lost[2] = { any_ghost(bank, false), !keep_global && any_ghost(bank, true) };
 	bool unused[2];
@@ -268,8 +275,7 @@ void bank_flush_beside(struct mmu *mmu, struct bank *bank, bool keep_global)
 	flush_data(mmu, bank, keep);
 	for (unsigned slot = 0; next_bit(bank->exec_used, EXEC_ENTRIES, &slot); slot++) {
 		const struct exec_entry *exec = &bank->exec[slot];
-		bool is_kept = exec_is_global(exec) && exec->addr == kept[slot].addr &&
-			       exec->gpa_flags == kept[slot].gpa_flags;
+		bool is_kept = exec_is_global(exec) && has_exec(mmu->current, exec);
 
 		if (exec->gpa_flags & keep)
 			continue;
@@ -321,8 +327,7 @@ static void flush_large(struct mmu *mmu, struct bank *bank, gva_t addr)
 void bank_flush_address(struct mmu *mmu, struct bank *bank, gva_t addr)
 {
 	unsigned slot = (addr >> PAGE_BITS) % TLB_ENTRIES;
-	unsigned exec_slot = (addr >> PAGE_BITS) % EXEC_ENTRIES;
-	const struct exec_entry *exec = &bank->exec[exec_slot];
+	unsigned exec = bank_find_exec(bank, addr);
 	bool lost[2] = { has_ghost(bank, addr, false), has_ghost(bank, addr, true) };
 
 	if (!bank->is_live)
@@ -333,10 +338,10 @@ void bank_flush_address(struct mmu *mmu, struct bank *bank, gva_t addr)
 		flush_large(mmu, bank, addr);
 		return;
 	}
-	if ((bank->addr[slot] & SLOT_VALID) && !((bank->addr[slot] ^ addr) & PAGE_MASK))
+	if (bank_is_page_of(bank->addr[slot], addr))
 		bank_drop_slot(bank, slot);
-	if ((exec->addr & SLOT_VALID) && !((exec->addr ^ addr) & PAGE_MASK))
-		drop_exec(bank, exec_slot, lost);
+	if (exec != EXEC_NONE)
+		drop_exec(bank, exec, lost);
 	settle(mmu, bank, lost);
 }
 

@@ -40,7 +40,8 @@
 
 enum page_size { PAGE_4K, PAGE_2M, PAGE_4M, PAGE_1G };
 
-#define EXEC_ENTRIES    1024
+#define EXEC_SETS       1024 /* by page; of two entries, EXEC_SETS apart, the former filled last */
+#define EXEC_ENTRIES    (2 * EXEC_SETS)
 #define WRITE_NOTES     4096
 #define LARGE_NOTE_BITS 13
 #define LARGE_NOTES     (1 << LARGE_NOTE_BITS)
@@ -50,7 +51,7 @@ struct exec_entry {
 	uint64_t gpa_flags; /* as in struct tlb_entry */
 };
 
-/* What was replaced in an exec entry during one generation. */
+/* What was replaced in a set of exec entries during one generation. */
 struct ghost {
 	uint64_t generation;
 	uint64_t pages; /* a bit for each, by hash */
@@ -102,8 +103,8 @@ struct bank {
 	struct exec_entry exec[EXEC_ENTRIES];
 	uint64_t used[TLB_ENTRIES / 64];
 	uint64_t exec_used[EXEC_ENTRIES / 64];
-	struct ghost ghost[2][EXEC_ENTRIES]; /* [was a global page] */
-	uint64_t last_ghost[2];              /* the generation of the last one */
+	struct ghost ghost[2][EXEC_SETS]; /* [was a global page] */
+	uint64_t last_ghost[2];           /* the generation of the last one */
 	/* Where large pages were seen: linear address / 4 MiB and / 1 GiB, hashed. */
 	uint64_t large_4m[LARGE_NOTES / 64], large_1g[LARGE_NOTES / 64];
 	uint64_t places; /* which of those below hold; never 0 in a bank that is live */
@@ -122,6 +123,7 @@ _Static_assert(offsetof(struct bank, entry) == offsetof(struct bank, tlb) + size
 	       "TLB_GS_HOST");
 
 #define NO_WRITE_PAGE UINT32_MAX
+#define EXEC_NONE     UINT32_MAX
 
 /* The operand of a read-modify-write that the host cannot do in place: mmu_rmw_begin. */
 struct bounce {
@@ -177,6 +179,27 @@ static inline void bitmap_clear(uint64_t *map, unsigned n)
 static inline uint64_t bank_poison(unsigned slot)
 {
 	return (uint64_t)(slot ^ 1) << PAGE_BITS;
+}
+
+static inline bool bank_is_page_of(uint64_t slot_addr, gva_t addr)
+{
+	return (slot_addr & SLOT_VALID) && !((slot_addr ^ addr) & PAGE_MASK);
+}
+
+static inline unsigned bank_exec_set(gva_t addr)
+{
+	return (addr >> PAGE_BITS) % EXEC_SETS;
+}
+
+/* The number of the entry for code in the page of the address, or EXEC_NONE. */
+static inline unsigned bank_find_exec(const struct bank *bank, gva_t addr)
+{
+	unsigned n = bank_exec_set(addr);
+
+	if (likely(bank_is_page_of(bank->exec[n].addr, addr)))
+		return n;
+	n += EXEC_SETS;
+	return bank_is_page_of(bank->exec[n].addr, addr) ? n : EXEC_NONE;
 }
 
 static inline bool exec_is_global(const struct exec_entry *exec)

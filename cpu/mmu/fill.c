@@ -89,14 +89,9 @@ static void keep_victim(struct bank *bank, unsigned slot, gva_t addr)
 	bank_drop_slot(bank, slot);
 }
 
-static bool is_page_of(uint64_t slot_addr, gva_t addr)
-{
-	return (slot_addr & SLOT_VALID) && !((slot_addr ^ addr) & PAGE_MASK);
-}
-
 static bool slot_allows(uint64_t slot_addr, gva_t addr, uint64_t want)
 {
-	return is_page_of(slot_addr, addr) && (slot_addr & want);
+	return bank_is_page_of(slot_addr, addr) && (slot_addr & want);
 }
 
 /* Brings the page back to its slot. false: it is not here with that right. */
@@ -125,11 +120,11 @@ void mmu_drop_faulting(struct cpu *cpu, gva_t addr)
 	struct bank *bank = cpu->mmu->current;
 	unsigned slot = (addr >> PAGE_BITS) % TLB_ENTRIES;
 
-	if (is_page_of(victim_of(bank, addr)->addr, addr))
+	if (bank_is_page_of(victim_of(bank, addr)->addr, addr))
 		victim_of(bank, addr)->version = 0;
-	if (is_page_of(bank->addr[slot], addr))
+	if (bank_is_page_of(bank->addr[slot], addr))
 		bank_drop_slot(bank, slot);
-	if (is_page_of(bank->exec[(addr >> PAGE_BITS) % EXEC_ENTRIES].addr, addr))
+	if (bank_find_exec(bank, addr) != EXEC_NONE)
 		bank_flush_address(cpu->mmu, bank, addr);
 	jit_forget_page(cpu, addr & PAGE_MASK);
 }
@@ -242,37 +237,60 @@ void journal_close(struct cpu *cpu)
 
 /* ---- code ---- */
 
-static void fill_exec(struct cpu *cpu, struct bank *bank, gva_t addr, uint64_t want)
+/* Makes room for code of the page, which none of its set has: what was filled before goes. */
+static struct exec_entry *make_room(struct bank *bank, gva_t addr)
 {
-	unsigned slot = (addr >> PAGE_BITS) % EXEC_ENTRIES;
-	struct exec_entry *exec = &bank->exec[slot];
+	unsigned n = bank_exec_set(addr);
+	struct exec_entry *exec = &bank->exec[n], *older = exec + EXEC_SETS;
+
+	if (exec->addr & SLOT_VALID) {
+		if (older->addr & SLOT_VALID)
+			bank_add_ghost(bank, older);
+		*older = *exec;
+		bitmap_set(bank->exec_used, n + EXEC_SETS);
+	}
+	bitmap_set(bank->exec_used, n);
+	return exec;
+}
+
+static const struct exec_entry *fill_exec(struct cpu *cpu, struct bank *bank, gva_t addr,
+					  uint64_t want)
+{
+	struct exec_entry *exec;
 	struct walk walk;
-	bool was_global;
+	unsigned n;
 
 	cpu->stats.count[STAT_FETCH_WALKS]++;
 	mmu_walk(cpu, addr, want, &walk);
 	if (unlikely(cpu->in_guest) && walk.page == cpu->apic_access_page)
 		cpu->virt->apic_access(cpu, APIC_ACCESS_FETCH, addr % PAGE_BYTES, 1);
-	was_global = exec_is_global(exec);
-	if ((exec->addr & SLOT_VALID) &&
-	    (((exec->addr ^ addr) & PAGE_MASK) || was_global != !!(walk.flags & PAGE_GLOBAL)))
-		bank_add_ghost(bank, exec);
+	n = bank_find_exec(bank, addr);
+	if (n == EXEC_NONE) {
+		exec = make_room(bank, addr);
+	} else {
+		exec = &bank->exec[n];
+		if (exec_is_global(exec) != !!(walk.flags & PAGE_GLOBAL))
+			bank_add_ghost(bank, exec);
+	}
 	exec->addr = (addr & PAGE_MASK) | SLOT_VALID | (walk.rights & RIGHTS_FETCH);
 	exec->gpa_flags = walk.page | walk.flags;
-	bitmap_set(bank->exec_used, slot);
 	bank_note_large(bank, addr, walk.flags);
+	return exec;
 }
 
 gpa_t mmu_fetch(struct cpu *cpu, gva_t addr)
 {
 	struct bank *bank = cpu->mmu->current;
-	const struct exec_entry *exec = &bank->exec[(addr >> PAGE_BITS) % EXEC_ENTRIES];
 	uint64_t want = cpu->cpl == 3 ? RIGHT_FETCH_USER : RIGHT_FETCH_KERNEL;
+	unsigned n = bank_find_exec(bank, addr);
+	const struct exec_entry *exec;
 
-	if (unlikely(!slot_allows(exec->addr, addr, want))) {
+	if (likely(n != EXEC_NONE && (bank->exec[n].addr & want))) {
+		exec = &bank->exec[n];
+	} else {
 		if (cpu_in_long_mode(cpu) && !is_canonical(addr))
 			cpu_raise_code(cpu, EXC_GP, 0);
-		fill_exec(cpu, bank, addr, want);
+		exec = fill_exec(cpu, bank, addr, want);
 	}
 	return (exec->gpa_flags & PAGE_MASK) | (addr & ~PAGE_MASK);
 }
@@ -281,7 +299,8 @@ uint64_t mmu_fetch_generation(const struct cpu *cpu, gva_t addr)
 {
 	const struct bank *bank = cpu->mmu->current;
 
-	return exec_is_global(&bank->exec[(addr >> PAGE_BITS) % EXEC_ENTRIES])
-		       ? bank->tlb.global_generation
-		       : bank->tlb.generation;
+	unsigned n = bank_find_exec(bank, addr);
+
+	return n != EXEC_NONE && exec_is_global(&bank->exec[n]) ? bank->tlb.global_generation
+								: bank->tlb.generation;
 }

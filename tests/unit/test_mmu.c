@@ -722,6 +722,34 @@ static void test_device(void **state)
 	assert_null(mmu_span(b->cpu, VA, 1, false, DS));
 }
 
+/* Code in pages this far apart is in one set of the bank's. */
+#define SAME_SET (1024 * PAGE_BYTES)
+
+static void test_code_of_a_set(void **state)
+{
+	struct bench *b = *state;
+	uint64_t generation;
+
+	long_mode(b);
+	for (unsigned i = 0; i < 3; i++)
+		map_long(b, VA + i * SAME_SET, 0, DATA | P);
+	mmu_fetch(b->cpu, VA);
+	mmu_fetch(b->cpu, VA + SAME_SET);
+	generation = mmu_fetch_generation(b->cpu, VA);
+	for (unsigned i = 0; i < 3; i++) {
+		mmu_flush_all(b->cpu);
+		assert_int_equal(mmu_fetch_generation(b->cpu, VA), generation);
+	}
+	mmu_fetch(b->cpu, VA + 2 * SAME_SET); /* what has made room for this is not confirmed */
+	mmu_flush_all(b->cpu);
+	assert_int_not_equal(mmu_fetch_generation(b->cpu, VA), generation);
+	generation = mmu_fetch_generation(b->cpu, VA);
+	mmu_fetch(b->cpu, VA);
+	mmu_fetch(b->cpu, VA + SAME_SET);
+	mmu_flush_address(b->cpu, VA + SAME_SET);
+	assert_int_not_equal(mmu_fetch_generation(b->cpu, VA), generation);
+}
+
 /* Whether the page is known behind a flush, after it has come back from an earlier one. */
 static bool outlives_flush(struct bench *b, gpa_t leaf, uint64_t before, uint64_t behind)
 {
@@ -947,6 +975,7 @@ int main(void)
 		TEST(second_level),
 		TEST(generation_by_half),
 		TEST(device),
+		TEST(code_of_a_set),
 		TEST(what_returns),
 		TEST(watched),
 		TEST(watched_block),
