@@ -286,6 +286,11 @@ static inline bool is_hit(const struct cpu *cpu, const struct jump *jump, gva_t 
 	       __atomic_load_n(&jump->block->is_valid, __ATOMIC_ACQUIRE);
 }
 
+void block_expect(const struct cpu *cpu)
+{
+	__builtin_prefetch(jump_slot(cpu, cpu->rip));
+}
+
 struct block *block_find(struct cpu *cpu, uint64_t *generation)
 {
 	gva_t addr = cpu->rip;

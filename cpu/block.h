@@ -160,6 +160,9 @@ static inline uint64_t block_key_generation(uint64_t key)
  */
 struct block *block_find(struct cpu *cpu, uint64_t *generation);
 
+/* block_find may follow: has the host fetch what it looks at first. Where cpu_is_plain. */
+void block_expect(const struct cpu *cpu);
+
 static inline struct block *block_lookup(struct cpu *cpu)
 {
 	uint64_t generation;

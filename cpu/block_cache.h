@@ -16,7 +16,7 @@
 #include "cpu/block.h"
 #include "cpu/soft.h"
 
-#define BLOCK_HASH_BUCKETS  (1u << 17)
+#define BLOCK_HASH_BUCKETS  (1u << 18)
 #define BLOCK_JUMP_ENTRIES  16384u
 #define BLOCK_GRANULE_BYTES 64
 

@@ -20,6 +20,7 @@
 #include "vm/addr.h"
 #include "vm/engine.h"
 
+struct block;
 struct check;
 struct insn;
 struct journal;
@@ -211,6 +212,10 @@ struct cpu_jit {
 	struct jit_stretch stretch[2][JIT_STRETCHES]; /* [is_write]; forgotten with the stack */
 	bool has_stretches;                           /* some have been learned since */
 	uint64_t no_stack_page;
+	/* What translated code has been left for: the block at CS:RIP, to be interpreted, and
+	 * block_find's generation. NULL: not known. */
+	struct block *next;
+	uint64_t next_generation;
 	uint8_t *no_stack;     /* the page of no meaning */
 	uint8_t *signal_stack; /* cpu/jit/signal_stack.h */
 };

@@ -77,6 +77,13 @@ static uint64_t run_one_block(struct cpu *cpu, unsigned limit)
 	return next;
 }
 
+/* What translated code has been left for, if nothing else comes first. */
+static struct block *next_block(struct cpu *cpu, uint64_t *generation)
+{
+	*generation = cpu->jit.next_generation;
+	return cpu_attention_due(cpu) ? NULL : cpu->jit.next;
+}
+
 /* Runs blocks for as long as each leads to the next without a look-up. */
 static void run_chain(struct cpu *cpu)
 {
@@ -87,17 +94,18 @@ static void run_chain(struct cpu *cpu)
 		check_block(cpu, block_lookup(cpu));
 		return;
 	}
-	if (jit_resume(cpu))
-		return;
-	block = block_find(cpu, &generation);
+	block = jit_resume(cpu) ? next_block(cpu, &generation) : block_find(cpu, &generation);
 	while (block) {
 		uint64_t from = cpu->rip;
 		enum block_state state = jit_prepare(cpu, block);
 
-		if (state == BLOCK_TRANSLATED)
-			jit_run(cpu, block, generation);
-		if (state != BLOCK_INTERPRETED)
+		if (state == BLOCK_GONE)
 			return;
+		if (state == BLOCK_TRANSLATED) {
+			jit_run(cpu, block, generation);
+			block = next_block(cpu, &generation);
+			continue;
+		}
 		generation = 0;
 		if (!run_interpret(cpu, block, BLOCK_MAX_INSNS + 1) || cpu_attention_due(cpu))
 			return;

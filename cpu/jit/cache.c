@@ -271,7 +271,8 @@ static bool goes_to(const struct jit_link *link, const uint8_t *entry)
 void jit_relink(const struct jit_link *link, const struct jit_code *before,
 		const struct block *target)
 {
-	if (link->site && (goes_to(link, before->entry) || goes_to(link, before->flags_entry)))
+	if (link->site && link->target == target->gpa % PAGE_BYTES &&
+	    (goes_to(link, before->entry) || goes_to(link, before->flags_entry)))
 		jit_patch_link(link, target);
 }
 

@@ -125,11 +125,19 @@ static struct block *find_code(struct cpu *cpu, uint64_t *generation)
 {
 	struct block *block;
 
+	enum block_state state;
+
 	cpu->insn = NULL;
+	cpu->jit.next = NULL;
 	if (unlikely(is_due(cpu)) || unlikely(cpu->jit.is_single) || unlikely(!jit_can_run(cpu)))
 		return NULL;
 	block = block_find(cpu, generation);
-	return jit_prepare(cpu, block) == BLOCK_TRANSLATED ? block : NULL;
+	state = jit_prepare(cpu, block);
+	if (state == BLOCK_INTERPRETED) {
+		cpu->jit.next = block;
+		cpu->jit.next_generation = *generation;
+	}
+	return state == BLOCK_TRANSLATED ? block : NULL;
 }
 
 /* The block at RIP, which is gone to, without what the vCPU remembers; or NULL. */
@@ -188,6 +196,7 @@ const void *jit_next(struct cpu *cpu)
 	const struct branch_entry *entry;
 
 	cpu->stats.count[STAT_LEFT_NEXT]++;
+	block_expect(cpu);
 	jit_arrive(cpu);
 	if (unlikely(is_due(cpu)))
 		return NULL;
@@ -200,6 +209,7 @@ const void *jit_next(struct cpu *cpu)
 static void enter(struct cpu *cpu, const void *code)
 {
 	cpu->stats.count[STAT_ENTERED]++;
+	cpu->jit.next = NULL;
 	jit_enter(cpu, code);
 }
 
@@ -217,6 +227,7 @@ bool jit_resume(struct cpu *cpu)
 
 	if (!jit_can_run(cpu))
 		return false;
+	block_expect(cpu);
 	jit_arrive(cpu);
 	entry = find_branch(cpu);
 	if (!entry)
@@ -497,6 +508,7 @@ static struct block *find_ungrouped(struct cpu *cpu, uint64_t *generation)
 	/* If fetching raises something, the run loop takes it back. */
 	cpu->jit.wants_ungrouped = true;
 	block = find_code(cpu, generation);
+	cpu->jit.next = NULL;
 	cpu->jit.wants_ungrouped = false;
 	return block;
 }
