@@ -243,6 +243,8 @@ void mmu_walk(struct cpu *cpu, gva_t addr, uint64_t want, struct walk *out);
  * mmu_walk would, or it cannot be said. `rights` may lack what is wanted.
  */
 bool mmu_walk_quietly(struct cpu *cpu, gva_t addr, uint64_t want, struct walk *out);
+/* Where the tables are that map the address. */
+void mmu_forget_places(struct bank *bank, gva_t addr);
 void mmu_walk_mode_changed(struct cpu *cpu);
 
 /* --- fill.c, access.c --- */

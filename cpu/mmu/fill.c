@@ -126,6 +126,7 @@ void mmu_drop_faulting(struct cpu *cpu, gva_t addr)
 		bank_drop_slot(bank, slot);
 	if (bank_find_exec(bank, addr) != EXEC_NONE)
 		bank_flush_address(cpu->mmu, bank, addr);
+	mmu_forget_places(bank, addr);
 	jit_forget_page(cpu, addr & PAGE_MASK);
 }
 

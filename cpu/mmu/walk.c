@@ -300,6 +300,12 @@ static bool is_of(const struct bank *bank, const struct place *place, gva_t addr
 	return place->version == bank->places && place->region == addr >> place_bits[level];
 }
 
+void mmu_forget_places(struct bank *bank, gva_t addr)
+{
+	for (unsigned level = 0; level < ARRAY_SIZE(place_bits); level++)
+		place_of(bank, addr, level)->version = 0;
+}
+
 /* After a walk: where the table of its leaf is, and what the levels above it say. */
 static void remember_place(struct cpu *cpu, gva_t addr, const struct steps *steps)
 {

@@ -152,6 +152,34 @@ static void test_walk(uint64_t eptp_bits, uint64_t qualification)
 	      "one that can be written");
 }
 
+/*
+ * The page table moves when the accessed flag cannot be set in it: the guest's code has been
+ * translated by it where it was.
+ */
+static void test_moved_table(void)
+{
+	uint64_t *table = (uint64_t *)(ADDRESS(pte(data[0])) & ~0xfffull), *moved = page_alloc();
+	uint64_t *page = page_alloc(), n = ADDRESS(data[0]) >> 12 & 511;
+	static struct ept around;
+
+	ept_make(&around, table);
+	fresh(0);
+	vmx_set_proc(0, PROC2_EPT | PROC2_VPID);
+	vmwrite(EPT_POINTER, ept_pointer(&around));
+	*ept_entry(&around, table) = ADDRESS(table) | R | WB;
+	set_pte(data[0], 0, PTE_A | PTE_D);
+	invept(2, 0, 0);
+	guest.rsi = 0x7777;
+	check(vmx_enter_at(code_write) == EXIT_VIOLATION, "the flag cannot be set");
+	for (unsigned i = 0; i < 512; i++)
+		moved[i] = table[i];
+	moved[n] = (moved[n] & 0xfff) | ADDRESS(page);
+	*ept_entry(&around, table) = ADDRESS(moved) | R | W | WB;
+	check(vmx_enter() == EXIT_VMCALL && (moved[n] & PTE_D) && !(table[n] & PTE_D),
+	      "it is set in the table that has taken its place");
+	check(page[0x128 / 8] == 0x7777, "and what that says is done");
+}
+
 void test_main(void)
 {
 	if (!vmx_begin())
@@ -163,4 +191,5 @@ void test_main(void)
 	test_sizes();
 	test_walk(0, LINEAR_VALID | 1);
 	test_walk(EPTP_FLAGS, LINEAR_VALID | 1 | WRITES);
+	test_moved_table();
 }
