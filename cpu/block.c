@@ -137,7 +137,8 @@ static struct block *scratch_block(struct cpu *cpu)
 	struct block *block = &cpu->jumps->scratch;
 
 	*block = (struct block){ .count = 1, .length = 1, .is_valid = true };
-	block->insn[0] = (struct insn){ .exec = exec_fetch_ud, .length = 1, .next = 1 };
+	block->insn[0] =
+		(struct insn){ .exec = insn_exec_of(exec_fetch_ud), .length = 1, .next = 1 };
 	return block;
 }
 

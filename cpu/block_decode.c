@@ -21,7 +21,7 @@ static void exec_block_end(struct cpu *cpu, const struct insn *insn)
 static void end_block(struct block *block)
 {
 	block->insn[block->count++] = (struct insn){
-		.exec = exec_block_end,
+		.exec = insn_exec_of(exec_block_end),
 		.start = block->length,
 		.next = block->length,
 		.page_offset = (uint16_t)(block->gpa % PAGE_BYTES),
@@ -49,7 +49,7 @@ static unsigned fold_jump(const struct cpu *cpu, struct insn *insn, unsigned ava
 		return 0;
 	insn->flags &= (uint16_t) ~(INSN_ENDS_BLOCK | INSN_DIRECT_BRANCH);
 	insn->flags |= INSN_FOLDED;
-	insn->exec = exec_folded;
+	insn->exec = insn_exec_of(exec_folded);
 	insn->next += (uint16_t)insn->imm;
 	return (unsigned)insn->imm;
 }

@@ -310,6 +310,7 @@ struct cpu {
 	struct soft *soft;
 	struct mmu *mmu;          /* the banks: cpu/mmu */
 	struct jump_cache *jumps; /* cpu/block.c */
+	const uint8_t *stubs;     /* cpu/exec/host.h */
 	uint64_t apic_page;       /* gpa of the local APIC's page in xAPIC mode, or NO_APIC_PAGE */
 	uint8_t sipi_vector;      /* any thread, before ATTENTION_SIPI is set */
 	uint32_t pauses;          /* PAUSE instructions so far */

@@ -3,7 +3,7 @@
  * A decoded instruction, and what every handler in cpu/exec needs of it.
  *
  * Decode once, execute often: decode/ fills a struct insn, with `exec` already chosen for the
- * operand size and form; the interpreter calls exec(cpu, insn), the translator reads the same
+ * operand size and form; the interpreter calls that, the translator reads the same
  * fields.
  *
  * Register operands are byte offsets into cpu->regs, so AH is RAX's offset + 1. base and index
@@ -39,35 +39,59 @@ enum insn_flags {
 	/* A short jump forward in the middle of its block: does nothing, its `next` is its target
 	 */
 	INSN_FOLDED = BIT(9),
+	INSN_WIDE = BIT(10), /* its immediate does not fit into imm: it is in disp */
+	INSN_STUB = BIT(11), /* it may have a stub, and its immediate is in that */
 };
 
+/* Blocks are made of these, so each byte counts: what is rare has no room of its own. */
 struct insn {
-	insn_fn *exec;
-	/* As signed as the instruction has it; branch displacements are relative to the next
-	 * instruction. A far pointer has its selector from bit 32 up, a second immediate (ENTER)
-	 * lies from bit 16 up. */
-	int64_t imm;
-	int64_t disp; /* also moffs */
+	/* As signed as the instruction has it. Also moffs; with INSN_WIDE the immediate; a far
+	 * pointer, which has its selector from bit 32 up. */
+	int64_t disp;
+	union {
+		/* As signed as the instruction has it; branch displacements are relative to the
+		 * next instruction. A second immediate (ENTER) lies from bit 16 up. */
+		int32_t imm;
+		struct { /* with INSN_STUB */
+			/* cpu/exec/host.h: the code that runs it on host registers, or 0 */
+			uint32_t host : 21;
+			uint32_t fop : 11; /* of x87 instructions: the opcode as FOP has it */
+		};
+	};
+	uint32_t exec; /* insn_handler */
 	uint8_t base, index, scale_log2;
 	uint8_t seg; /* of the memory operand (string instructions: at rSI), after overrides */
 	/* Register operands 0, 1 and 2 in the manual's syntax, where they are registers: as
 	 * offsets; for control, debug, segment, vector and x87 registers the plain number. */
 	uint8_t dst, src, src2;
-	uint8_t mem_operand;  /* which operand (0, 1, 2) is the memory one; meaningful with INSN_MEM
-			       */
-	uint8_t size;         /* bytes of the first operand (operand size for those without one) */
-	uint8_t src_size;     /* bytes of the second: MOVZX, IN, vector ops */
-	uint8_t addr_size;    /* bytes: 2, 4, 8 */
-	uint8_t length;       /* bytes of the encoding */
-	uint16_t start, next; /* offsets of the first byte and of the next instruction from the
-				 block's start */
-	uint16_t page_offset; /* where the block starts in its page: cpu/block.c */
-	uint16_t flags;       /* enum insn_flags */
-	uint16_t mnemonic;    /* ZydisMnemonic, for dispatch among relatives and for messages */
+	uint8_t size;            /* bytes of the first operand (operand size where it has none) */
+	uint8_t src_size : 6;    /* bytes of the second: MOVZX, IN, vector ops */
+	uint8_t mem_operand : 2; /* which (0, 1, 2) is the memory one; meaningful with INSN_MEM */
+	uint8_t addr_size : 4;   /* bytes: 2, 4, 8 */
+	uint8_t length : 4;      /* bytes of the encoding */
+	uint16_t start, next;    /* offsets of the first byte and of the next instruction from the
+				    block's start */
+	uint16_t page_offset;    /* where the block starts in its page: cpu/block.c */
+	uint16_t flags;          /* enum insn_flags */
+	uint16_t mnemonic;       /* ZydisMnemonic, for dispatch among relatives and for messages */
+	uint16_t mem_bytes;      /* size of the memory operand as accessed */
 	uint8_t status_read, status_written; /* status flags as RFLAGS bits 7:0, OF as bit 3 */
-	uint16_t mem_bytes;                  /* size of the memory operand as accessed */
-	void *host; /* cpu/exec/host.c: the code that runs it on host registers, or NULL */
 };
+
+_Static_assert(sizeof(struct insn) == 40, "no more than it needs");
+
+extern const uint8_t __executable_start[]; /* of the program: the linker's */
+
+/* Handlers are named by how far they are from the program's start. */
+static inline uint32_t insn_exec_of(insn_fn *handler)
+{
+	return (uint32_t)((uintptr_t)handler - (uintptr_t)__executable_start);
+}
+
+static inline insn_fn *insn_handler(const struct insn *insn)
+{
+	return (insn_fn *)((uintptr_t)__executable_start + insn->exec);
+}
 
 /* RIP of the instruction being executed, and of the one after it; wrapped as the mode says. */
 static inline uint64_t cpu_wrap_rip(const struct cpu *cpu, uint64_t rip)

@@ -29,7 +29,7 @@ bool run_interpret(struct cpu *cpu, const struct block *block, unsigned limit)
 	cpu->block_end = insn + MIN(limit, block->count);
 	do {
 		cpu->insn = insn;
-		insn->exec(cpu, insn);
+		insn_handler(insn)(cpu, insn);
 	} while (++insn < cpu->block_end);
 	cpu->stats.count[STAT_INTERPRETED] += (uint64_t)(insn - block->insn);
 	if (unlikely(insn != end))

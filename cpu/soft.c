@@ -178,6 +178,7 @@ static int soft_vcpu_create(struct engine *engine, unsigned index, struct engine
 		return error_set(err, -ENOMEM, "vCPU %u: out of memory", index);
 	memset(cpu, 0, sizeof(*cpu));
 	cpu->soft = soft;
+	cpu->stubs = host_code_stubs(soft->host_code);
 	cpu->index = index;
 	cpu->is_between = true;
 	pmu_init(cpu);

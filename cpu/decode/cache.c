@@ -231,7 +231,8 @@ static struct field imm_field(const ZydisDecodedInstruction *zydis,
 
 	for (unsigned n = 0; n < zydis->operand_count_visible; n++)
 		is_operand |= operands[n].type == ZYDIS_OPERAND_TYPE_IMMEDIATE;
-	if (!is_operand || insn->host || !zydis->raw.imm[0].size || zydis->raw.imm[1].size ||
+	if (!is_operand || (insn->flags & INSN_STUB) || zydis->raw.imm[0].size > 32 ||
+	    !zydis->raw.imm[0].size || zydis->raw.imm[1].size ||
 	    zydis->encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY)
 		return (struct field){ 0 };
 	return (struct field){ zydis->raw.imm[0].offset, zydis->raw.imm[0].size / 8,
@@ -256,7 +257,7 @@ static void set_fields(const struct code *code, const struct entry *entry, unsig
 		insn->disp =
 			field_value(code, &entry->disp) + (insn->base == REG_RIP ? insn->next : 0);
 	if (entry->imm.bytes)
-		insn->imm = field_value(code, &entry->imm);
+		insn->imm = (int32_t)field_value(code, &entry->imm);
 }
 
 /* Whether what the bytes say becomes what it became by decoding. */

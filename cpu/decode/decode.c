@@ -115,6 +115,22 @@ static void set_memory(struct insn *insn, const ZydisDecodedInstruction *zydis,
 		insn->flags |= INSN_FLAT;
 }
 
+static void set_immediate(struct insn *insn, const ZydisDecodedOperand *operand,
+			  unsigned immediates)
+{
+	int64_t value = operand->imm.value.s;
+
+	if (immediates) {
+		insn->imm |= (int32_t)value << SECOND_IMMEDIATE_SHIFT;
+		return;
+	}
+	insn->imm = (int32_t)value;
+	if (operand->size == 64 && value != insn->imm) {
+		insn->disp = value;
+		insn->flags |= INSN_WIDE;
+	}
+}
+
 static void set_operand(struct insn *insn, const ZydisDecodedInstruction *zydis,
 			const ZydisDecodedOperand *operand, unsigned n, unsigned immediates)
 {
@@ -126,16 +142,16 @@ static void set_operand(struct insn *insn, const ZydisDecodedInstruction *zydis,
 			*regs[n] = register_operand(operand->reg.value);
 		break;
 	case ZYDIS_OPERAND_TYPE_MEMORY:
-		insn->mem_operand = (uint8_t)n;
+		insn->mem_operand = n & 3;
 		set_memory(insn, zydis, operand);
 		break;
 	case ZYDIS_OPERAND_TYPE_POINTER:
-		insn->imm = (int64_t)((uint64_t)operand->ptr.segment << FAR_POINTER_SELECTOR_SHIFT |
-				      operand->ptr.offset);
+		insn->disp =
+			(int64_t)((uint64_t)operand->ptr.segment << FAR_POINTER_SELECTOR_SHIFT |
+				  operand->ptr.offset);
 		break;
 	case ZYDIS_OPERAND_TYPE_IMMEDIATE:
-		insn->imm = immediates ? insn->imm | operand->imm.value.s << SECOND_IMMEDIATE_SHIFT
-				       : operand->imm.value.s;
+		set_immediate(insn, operand, immediates);
 		break;
 	default:
 		break;
@@ -177,7 +193,7 @@ static void set_sizes(struct insn *insn, const ZydisDecodedInstruction *zydis,
 
 	insn->size = (uint8_t)((has_first ? operands[0].size : zydis->operand_width) / 8);
 	if (zydis->operand_count_visible > 1)
-		insn->src_size = (uint8_t)(operands[1].size / 8);
+		insn->src_size = operands[1].size / 8 & 63;
 }
 
 static uint16_t prefix_flags(const ZydisDecodedInstruction *zydis)
@@ -227,8 +243,12 @@ static insn_fn *choose(const struct decoder *decoder, const ZydisDecodedInstruct
 
 	if (!isa_is_offered(decoder->soft, zydis))
 		return NULL;
-	if (isa_class_of(zydis) != ISA_NOT_HOSTED)
-		insn->host = host_code_find(decoder->soft->host_code, zydis, operands, bytes);
+	if (isa_class_of(zydis) != ISA_NOT_HOSTED) {
+		insn->flags |= INSN_STUB;
+		insn->fop = 0;
+		insn->host = host_code_find(decoder->soft->host_code, zydis, operands, bytes) &
+			     HOST_STUBS_MAX;
+	}
 	if (!row || is_sse_namesake(zydis))
 		return hosted_select(zydis, operands, insn);
 	insn->flags |= row->flags;
@@ -237,26 +257,30 @@ static insn_fn *choose(const struct decoder *decoder, const ZydisDecodedInstruct
 
 static void make_fault(struct insn *insn, insn_fn *raise, unsigned length)
 {
-	insn->exec = raise;
+	insn->exec = insn_exec_of(raise);
 	insn->flags = INSN_ENDS_BLOCK;
-	insn->length = (uint8_t)length;
+	insn->length = length & 15;
 	insn->next = (uint16_t)(insn->start + length);
 }
 
 static void fill(const struct decoder *decoder, const ZydisDecodedInstruction *zydis,
 		 const ZydisDecodedOperand *operands, const uint8_t *bytes, struct insn *insn)
 {
-	insn->length = zydis->length;
+	insn_fn *exec;
+
+	insn->length = zydis->length & 15;
 	insn->next = (uint16_t)(insn->start + zydis->length);
 	insn->mnemonic = (uint16_t)zydis->mnemonic;
-	insn->addr_size = zydis->address_width / 8;
+	insn->addr_size = zydis->address_width / 8 & 15;
 	insn->flags = prefix_flags(zydis);
 	set_sizes(insn, zydis, operands);
 	set_operands(insn, zydis, operands);
 	set_hidden_segment(insn, zydis, operands);
 	set_status_use(insn, zydis->cpu_flags);
-	insn->exec = choose(decoder, zydis, operands, bytes, insn);
-	if (!insn->exec)
+	exec = choose(decoder, zydis, operands, bytes, insn);
+	if (exec)
+		insn->exec = insn_exec_of(exec);
+	else
 		make_fault(insn, flag_undefined, zydis->length);
 }
 

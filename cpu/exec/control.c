@@ -231,7 +231,7 @@ insn_fn *control_select_load_table(const ZydisDecodedInstruction *zydis,
 			zydis->machine_mode != ZYDIS_MACHINE_MODE_LONG_64;
 
 	(void)operands;
-	insn->imm = is_short ? (int64_t)BASE_MASK_16 : -1;
+	insn->imm = is_short ? (int32_t)BASE_MASK_16 : -1;
 	return zydis->mnemonic == ZYDIS_MNEMONIC_LGDT ? lgdt : lidt;
 }
 

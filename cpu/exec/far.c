@@ -29,8 +29,8 @@ struct far_pointer {
 
 static struct far_pointer immediate_pointer(const struct insn *insn)
 {
-	return (struct far_pointer){ (uint32_t)insn->imm,
-				     (uint16_t)(insn->imm >> POINTER_SELECTOR_SHIFT) };
+	return (struct far_pointer){ (uint32_t)insn->disp,
+				     (uint16_t)(insn->disp >> POINTER_SELECTOR_SHIFT) };
 }
 
 /* A pointer in memory, its offset of `size` bytes. */

@@ -38,10 +38,10 @@ enum {
 #define ARENA_BYTES (16 * MIB)
 #define SLOT_BYTES  256ull
 #define SLOTS_BYTES (SLOT_BYTES * SOFT_MAX_VCPUS)
-#define STUB_ALIGN  16
 
 #define MIN_ENTRIES 1024u /* of the hash; a power of two */
 
+_Static_assert(ARENA_BYTES / HOST_STUB_UNIT <= HOST_STUBS_MAX + 1, "each stub has a number");
 _Static_assert(SLOT_BYTES >= STUB_MAX_BYTES, "a slot holds any stub");
 
 struct entry {
@@ -52,7 +52,7 @@ struct entry {
 
 struct host_code {
 	uint8_t *writable, *executable;
-	uint32_t used_bytes; /* the next stub goes here */
+	uint32_t used_bytes; /* the next stub goes here; not at the start, whose number is none */
 	struct entry *entries;
 	uint32_t capacity, count; /* of entries: open addressing, at most half full */
 	pthread_mutex_t lock;
@@ -204,6 +204,7 @@ struct host_code *host_code_create(void)
 		return NULL;
 	pthread_mutex_init(&code->lock, NULL);
 	code->writable = code->executable = MAP_FAILED;
+	code->used_bytes = HOST_STUB_UNIT;
 	code->capacity = MIN_ENTRIES;
 	code->entries = calloc(code->capacity, sizeof(*code->entries));
 	for (unsigned i = 0; i < ARRAY_SIZE(modes); i++)
@@ -277,35 +278,40 @@ static bool append(struct host_code *code, const struct stub_plan *plan, uint32_
 		return false;
 	memcpy(code->writable + code->used_bytes, stub, length);
 	*offset = code->used_bytes;
-	code->used_bytes = (uint32_t)align_up(code->used_bytes + length, STUB_ALIGN);
+	code->used_bytes = (uint32_t)align_up(code->used_bytes + length, HOST_STUB_UNIT);
 	return true;
 }
 
-static host_stub *find_or_append(struct host_code *code, const struct stub_plan *plan)
+static uint32_t find_or_append(struct host_code *code, const struct stub_plan *plan)
 {
 	struct entry *entry;
 
 	if (code->count * 2 >= code->capacity && !grow(code))
-		return NULL;
+		return 0;
 	entry = find_entry(code->entries, code->capacity, plan);
 	if (!entry->is_used) {
 		if (!append(code, plan, &entry->offset))
-			return NULL;
+			return 0;
 		entry->plan = *plan;
 		entry->is_used = true;
 		code->count++;
 	}
-	return (host_stub *)(code->executable + entry->offset);
+	return entry->offset / HOST_STUB_UNIT;
 }
 
-host_stub *host_code_find(struct host_code *code, const ZydisDecodedInstruction *zydis,
-			  const ZydisDecodedOperand *operands, const uint8_t *bytes)
+const uint8_t *host_code_stubs(const struct host_code *code)
+{
+	return code->executable;
+}
+
+uint32_t host_code_find(struct host_code *code, const ZydisDecodedInstruction *zydis,
+			const ZydisDecodedOperand *operands, const uint8_t *bytes)
 {
 	struct stub_plan plan;
-	host_stub *stub;
+	uint32_t stub;
 
 	if (!stub_plan(zydis, operands, bytes, &plan))
-		return NULL;
+		return 0;
 	pthread_mutex_lock(&code->lock);
 	stub = find_or_append(code, &plan);
 	pthread_mutex_unlock(&code->lock);

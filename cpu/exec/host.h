@@ -30,12 +30,18 @@ struct host_code;
 struct host_code *host_code_create(void);
 void host_code_destroy(struct host_code *code); /* accepts NULL */
 
+/* Stubs are numbered: how far they are from host_code_stubs, in units. 0 is none. */
+#define HOST_STUB_UNIT 16u
+#define HOST_STUBS_MAX 0xfffffu
+
+const uint8_t *host_code_stubs(const struct host_code *code);
+
 /*
- * The stub that runs a decoded instruction. Any thread. NULL: there is no room (host_stub_of finds
- * another way), or its operands are such that no stub can run it.
+ * The number of the stub that runs a decoded instruction. Any thread. 0: there is no room
+ * (host_stub_of finds another way), or its operands are such that no stub can run it.
  */
-host_stub *host_code_find(struct host_code *code, const ZydisDecodedInstruction *zydis,
-			  const ZydisDecodedOperand *operands, const uint8_t *bytes);
+uint32_t host_code_find(struct host_code *code, const ZydisDecodedInstruction *zydis,
+			const ZydisDecodedOperand *operands, const uint8_t *bytes);
 
 /* The same written to this vCPU's own slot; good until its next call. */
 host_stub *host_code_write_slot(struct cpu *cpu, const struct insn *insn);
@@ -43,8 +49,8 @@ host_stub *host_code_write_slot(struct cpu *cpu, const struct insn *insn);
 /* The stub of an instruction that cpu/exec runs on the host. */
 static inline host_stub *host_stub_of(struct cpu *cpu, const struct insn *insn)
 {
-	return likely(insn->host != NULL) ? (host_stub *)insn->host
-					  : host_code_write_slot(cpu, insn);
+	return likely(insn->host) ? (host_stub *)(cpu->stubs + insn->host * HOST_STUB_UNIT)
+				  : host_code_write_slot(cpu, insn);
 }
 
 /* --- running one -------------------------------------------------------------------------------

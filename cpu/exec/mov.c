@@ -34,6 +34,12 @@ MOV_HANDLERS(2)
 MOV_HANDLERS(4)
 MOV_HANDLERS(8)
 
+/* An immediate of 8 bytes. */
+static void mov_wide(struct cpu *cpu, const struct insn *insn)
+{
+	reg_write(cpu, insn->dst, 8, (uint64_t)insn->disp);
+}
+
 static bool is_general(const ZydisDecodedOperand *operand)
 {
 	ZydisRegisterClass class = operand->type == ZYDIS_OPERAND_TYPE_REGISTER
@@ -59,6 +65,8 @@ insn_fn *mov_select(const ZydisDecodedInstruction *zydis, const ZydisDecodedOper
 
 		return segment ? segment : control_select_mov(zydis, operands, insn);
 	}
+	if (insn->flags & INSN_WIDE)
+		return mov_wide;
 	return handlers[operands_form(operands)][size_index(insn->size)];
 }
 

@@ -91,18 +91,17 @@ static inline void check_waiting(struct cpu *cpu)
 /* --- instructions that the host runs ------------------------------------------------------------
  */
 
-/* The opcode as FOP has it, in insn->imm, which x87 instructions do not use. */
 void x87_set_opcode(const ZydisDecodedInstruction *zydis, struct insn *insn)
 {
 	unsigned modrm = zydis->raw.modrm.mod << MODRM_MOD_SHIFT |
 			 zydis->raw.modrm.reg << MODRM_REG_SHIFT | zydis->raw.modrm.rm;
 
-	insn->imm = (zydis->opcode << 8 | modrm) & FOP_MASK;
+	insn->fop = (zydis->opcode << 8 | modrm) & FOP_MASK;
 }
 
 static inline void note_instruction(struct cpu *cpu, const struct insn *insn)
 {
-	cpu->vector.fop = (uint16_t)insn->imm;
+	cpu->vector.fop = insn->fop;
 	cpu->vector.fip = insn_rip(cpu, insn);
 	cpu->vector.fcs = cpu->seg[CS].selector;
 }

@@ -244,7 +244,7 @@ void jit_interpret_rest(struct cpu *cpu, const struct insn *insn)
 	cpu->block_end = insn;
 	for (;;) {
 		cpu->insn = insn;
-		insn->exec(cpu, insn);
+		insn_handler(insn)(cpu, insn);
 		if ((insn->flags & INSN_ENDS_BLOCK) || !insn->length)
 			return;
 		if (!cpu->block_end)
@@ -296,7 +296,7 @@ static const void *do_again(struct cpu *cpu, const struct insn *insn)
 		cpu->gpr[RSP] += sizeof(uint64_t);
 	cpu->insn = insn;
 	cpu->rip = cpu->jit.code_page + insn->page_offset;
-	insn->exec(cpu, insn);
+	insn_handler(insn)(cpu, insn);
 	return jit_next(cpu);
 }
 

@@ -102,7 +102,10 @@ void jit_set_thunks(struct cpu *cpu)
 	"movzwl %c[insn_page_offset](%%r9), %%r10d\n\t" \
 	"add %c[code_page](%%rbx), %%r10\n\t"           \
 	"mov %%r10, %c[rip](%%rbx)\n\t"                 \
-	"mov %%r9, %%rsi\n\t" CPU_TO_RDI "call *%c[insn_exec](%%r9)\n\t"
+	"mov %c[insn_exec](%%r9), %%eax\n\t"            \
+	"lea __executable_start(%%rip), %%r10\n\t"      \
+	"add %%r10, %%rax\n\t"                          \
+	"mov %%r9, %%rsi\n\t" CPU_TO_RDI "call *%%rax\n\t"
 
 /* An asm has 30 operands at most. */
 #define POLL "15"

@@ -318,10 +318,10 @@ bool gen_test(struct gen *g)
 static bool move_home(struct gen *g)
 {
 	const ZydisDecodedOperand *dst = &g->operands[0];
-	int64_t value = dst->size == 32 ? (uint32_t)g->insn->imm : g->insn->imm;
+	int64_t imm = g->insn->imm, value = dst->size == 32 ? (uint32_t)imm : imm;
 
 	if (dst->type != ZYDIS_OPERAND_TYPE_REGISTER || dst->size < 32 ||
-	    g->operands[1].type != ZYDIS_OPERAND_TYPE_IMMEDIATE ||
+	    (g->insn->flags & INSN_WIDE) || g->operands[1].type != ZYDIS_OPERAND_TYPE_IMMEDIATE ||
 	    !gen_is_homed(gen_register_number(dst->reg.value)) || (int64_t)value != (int32_t)value)
 		return false;
 	emit_mov_mi(&g->e, 8, gen_home(gen_register_number(dst->reg.value)), (int32_t)value);

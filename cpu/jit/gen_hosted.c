@@ -75,8 +75,7 @@ static void note_x87(struct gen *g)
 {
 	struct host_mem ea;
 
-	emit_mov_mi(&g->e, 2, vector_field(offsetof(struct vector_state, fop)),
-		    (int32_t)g->insn->imm);
+	emit_mov_mi(&g->e, 2, vector_field(offsetof(struct vector_state, fop)), g->insn->fop);
 	gen_linear(g, R9, (int64_t)g->page_offset + g->insn->start);
 	emit_mov_mr(&g->e, 8, vector_field(offsetof(struct vector_state, fip)), R9);
 	copy_selector(g, offsetof(struct vector_state, fcs), CS);

@@ -163,7 +163,7 @@ static int execute(struct cpu *cpu, const struct insn *insn)
 	}
 	cpu->insn = insn;
 	cpu->block_end = insn + 1;
-	insn->exec(cpu, insn);
+	insn_handler(insn)(cpu, insn);
 	if (!(insn->flags & INSN_ENDS_BLOCK))
 		insn_advance(cpu, insn);
 	return NO_FAULT;

@@ -29,7 +29,7 @@ static inline int step_bytes(struct cpu *cpu, const uint8_t *bytes, unsigned n)
 	unwound = setjmp(cpu->unwind);
 	if (unwound)
 		return unwound == UNWIND_RESUME ? STEP_RESUMED : cpu->fault.vector;
-	insn.exec(cpu, &insn);
+	insn_handler (&insn)(cpu, &insn);
 	if (!(insn.flags & INSN_ENDS_BLOCK))
 		insn_advance(cpu, &insn);
 	return STEP_DONE;

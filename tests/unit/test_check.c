@@ -211,7 +211,7 @@ static void a_fault(void **state)
 
 	/* Before the check of the stack, whose page is not known: from there on it is interpreted.
 	 */
-	insns_of_block(f)[MOV_IMM].exec = raise_gp;
+	insns_of_block(f)[MOV_IMM].exec = insn_exec_of(raise_gp);
 	assert_finds(f, "it ends otherwise", "unwound (1): vector 13");
 }
 

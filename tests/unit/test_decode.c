@@ -66,7 +66,7 @@ static struct insn decode(struct fixture *f, enum cpu_mode mode, const uint8_t *
 	assert_int_equal(insn.length, n);
 	assert_int_equal(insn.start, START);
 	assert_int_equal(insn.next, START + n);
-	assert_non_null(insn.exec);
+	assert_int_not_equal(insn.exec, 0);
 	return insn;
 }
 
@@ -79,7 +79,7 @@ static insn_fn *handler(struct fixture *f, enum cpu_mode mode, const uint8_t *by
 	memset(padded, 0x90, sizeof(padded));
 	memcpy(padded, bytes, n);
 	assert_true(decode_insn(f->decoder, mode, padded, INSN_MAX_BYTES, 0, &insn) > 0);
-	return insn.exec;
+	return insn_handler(&insn);
 }
 
 #define HANDLER(f, mode, ...) \
@@ -185,6 +185,17 @@ static void immediates(void **state)
 	assert_int_equal(insn.imm, 0x51234);
 	insn = DECODE(*state, MODE_64, 0x48, 0xa1, 8, 7, 6, 5, 4, 3, 2, 1); /* mov rax, [moffs] */
 	assert_int_equal(insn.disp, 0x0102030405060708);
+	insn = DECODE(*state, MODE_64, 0x48, 0xb8, 8, 7, 6, 5, 4, 3, 2, 1); /* mov rax, imm64 */
+	assert_true(insn.flags & INSN_WIDE);
+	assert_int_equal(insn.disp, 0x0102030405060708);
+	insn = DECODE(*state, MODE_64, 0x48, 0xb8, 0, 0, 0, 0x80, 0, 0, 0, 0); /* 31 bits and one */
+	assert_true(insn.flags & INSN_WIDE);
+	assert_int_equal(insn.disp, 0x80000000);
+	insn = DECODE(*state, MODE_64, 0x48, 0xc7, 0xc0, 0, 0, 0, 0x80); /* mov rax, -2**31 */
+	assert_false(insn.flags & INSN_WIDE);
+	assert_int_equal(insn.imm, INT32_MIN);
+	insn = DECODE(*state, MODE_32, 0xea, 4, 3, 2, 1, 6, 5); /* jmp 0506:01020304 */
+	assert_int_equal(insn.disp, 0x050601020304);
 	insn = DECODE(*state, MODE_64, 0x6a, 0x80); /* push -128 */
 	assert_int_equal(insn.imm, -128);
 	assert_int_equal(insn.size, 8);
@@ -255,11 +266,11 @@ static void lengths_at_the_edges(void **state)
 	memset(bytes, 0x2e, sizeof(bytes));
 	bytes[14] = 0x90;
 	assert_int_equal(decode_insn(f->decoder, MODE_64, bytes, 15, 0, &insn), 15);
-	assert_ptr_equal(insn.exec, flag_nop);
+	assert_ptr_equal(insn_handler(&insn), flag_nop);
 	bytes[14] = 0x00; /* add [rax], al would be the 16th byte */
 	bytes[15] = 0x00;
 	assert_int_equal(decode_insn(f->decoder, MODE_64, bytes, 16, 0, &insn), 15);
-	assert_ptr_equal(insn.exec, flag_too_long);
+	assert_ptr_equal(insn_handler(&insn), flag_too_long);
 	for (unsigned avail = 1; avail < 15; avail++)
 		assert_int_equal(decode_insn(f->decoder, MODE_64, bytes, avail, 0, &insn), 0);
 }
@@ -278,7 +289,7 @@ static void pause_with_rex_b_is_an_exchange(void **state)
 {
 	struct insn insn = DECODE(*state, MODE_64, 0xf3, 0x49, 0x90); /* xchg r8, rax */
 
-	assert_ptr_equal(insn.exec, atomic_xchg);
+	assert_ptr_equal(insn_handler(&insn), atomic_xchg);
 	assert_int_equal(insn.dst, REG_OFFSET(R8));
 	assert_int_equal(insn.src, REG_OFFSET(RAX));
 	assert_int_equal(insn.size, 8);
@@ -303,7 +314,8 @@ static void any_bytes_decode(void **state)
 		assert_true(length <= avail);
 		assert_true(length > 0 || avail < INSN_MAX_BYTES);
 		if (length)
-			assert_non_null(insn.exec);
+			assert_int_not_equal(insn.exec, 0);
+		assert_in_range(insn.seg, 0, SEGMENTS - 1);
 	}
 }
 

@@ -21,7 +21,7 @@
 #define RANDOM_INSNS 400000
 #define CODE_BYTES   200000 /* of this program */
 
-extern const uint8_t __executable_start[], etext[];
+extern const uint8_t etext[];
 
 struct fixture {
 	struct soft soft;

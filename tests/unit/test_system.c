@@ -49,7 +49,7 @@ static int run(struct cpu *cpu, const uint8_t *code, unsigned length)
 	cpu->block_end = &insn + 1;
 	how = setjmp(cpu->unwind);
 	if (how == 0)
-		insn.exec(cpu, &insn);
+		insn_handler (&insn)(cpu, &insn);
 	else
 		vector = how == 1 ? cpu->fault.vector : UNWIND_END;
 	cpu->insn = NULL;
