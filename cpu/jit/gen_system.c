@@ -50,11 +50,14 @@ bool gen_cli(struct gen *g)
 }
 
 /*
- * The instruction behind an STI may still see its shadow in a nested guest, if it exits. A NOP is
- * what mostly follows.
+ * The instruction behind an STI may still see its shadow in a nested guest, if it exits. What
+ * mostly follows is a NOP, or a JMP to where a kernel returns: what its target has to fetch is no
+ * longer in the shadow.
  */
 static bool may_exit(const struct insn *insn)
 {
+	if (insn->mnemonic == ZYDIS_MNEMONIC_JMP)
+		return !(insn->flags & INSN_DIRECT_BRANCH);
 	return insn->mnemonic != ZYDIS_MNEMONIC_NOP;
 }
 
