@@ -5,8 +5,8 @@
  *
  * None of them can be intercepted by a hypervisor.
  */
+#include "cpu/jit/cache.h"
 #include "cpu/jit/gen.h"
-
 #include "cpu/jit/group.h"
 #include "cpu/mmu/mmu.h"
 
@@ -61,20 +61,36 @@ static bool may_exit(const struct insn *insn)
 	return insn->mnemonic != ZYDIS_MNEMONIC_NOP;
 }
 
+static bool is_next_return(const struct gen *g)
+{
+	const ZydisDecodedInstruction *next = &g->jit->decoded[g->n + 1].zydis;
+
+	return next->mnemonic == ZYDIS_MNEMONIC_RET &&
+	       next->meta.branch_type == ZYDIS_BRANCH_TYPE_NEAR;
+}
+
+/* The slow way if the shadow of the STI may be seen; a RET may exit for its stack only. */
+static void rule_out_exit(struct gen *g)
+{
+	if (is_next_return(g)) {
+		/* What the TLB has causes no exit. */
+		emit_lea(&g->e, g->word, R9, mem_at(HOST_RSP_HOME, 0));
+		gen_check(g, g->word, false);
+	} else if (may_exit(g->insn + 1)) {
+		emit_alu_mi(&g->e, ALU_CMP, 1, field(offsetof(struct cpu, in_guest)), 0);
+		gen_slow_if(g, COND_NE);
+	}
+}
+
 /*
  * While nothing asks for attention, no shadow is needed: attention is looked for between blocks
  * only, and another instruction of this one follows.
  */
 bool gen_sti(struct gen *g)
 {
-	const struct insn *next = g->insn + 1;
-
-	if (g->is_last || !next->length || !begin(g))
+	if (g->is_last || !g->insn[1].length || !begin(g))
 		return false;
-	if (may_exit(next)) {
-		emit_alu_mi(&g->e, ALU_CMP, 1, field(offsetof(struct cpu, in_guest)), 0);
-		gen_slow_if(g, COND_NE);
-	}
+	rule_out_exit(g);
 	emit_alu_mi(&g->e, ALU_CMP, 4, field(offsetof(struct cpu, attention)), 0);
 	gen_slow_if(g, COND_NE);
 	set_rflag(g, RFLAGS_IF);

@@ -5,6 +5,8 @@
  */
 #include "tests/bare/vmx/ept.h"
 
+#define WARM 200
+
 static uint8_t stack[4096] __attribute__((aligned(4096)));
 static struct ept ept;
 
@@ -14,6 +16,10 @@ GUEST_CODE(code_ud2, "ud2");
 GUEST_CODE(code_sti_ud2, "sti; ud2");
 GUEST_CODE(code_mov_ss_ud2, "mov %ss, %eax; mov %eax, %ss; ud2");
 GUEST_CODE(code_sti_nop_ud2, "sti; nop; ud2");
+/* To what is at RDI, in hot code. */
+GUEST_CODE(code_sti_ret, "mov %rsp, %rdx; cli; mov %rdi, %rsp; sti; ret");
+GUEST_CODE(code_sti_jmp, "mov %rsp, %rdx; cli; mov %rdi, %rsp; sti; jmp 1f; .skip 160; 1: ret");
+GUEST_CODE(code_landed, "mov %rdx, %rsp; pushf; pop %rax");
 
 static void fresh(uint32_t pin, uint32_t blocking)
 {
@@ -104,6 +110,32 @@ static void test_shadows(void)
 	set_handler(UD, NULL);
 }
 
+/* At times the stack that is returned by is not mapped. */
+static void test_hot_return(const char *code, uint32_t blocking, const char *name)
+{
+	unsigned good = 0;
+
+	vmx_fresh();
+	vmx_set_proc(0, PROC2_EPT);
+	vmwrite(EPT_POINTER, ept_pointer(&ept));
+	*(uint64_t *)stack = ADDRESS(code_landed);
+	for (unsigned i = 0; i < WARM; i++) {
+		bool is_mapped = i % 8 != 7;
+
+		*ept_entry(&ept, stack) = is_mapped ? ADDRESS(stack) | R | W | X | WB : 0;
+		invept(2, 0, 0);
+		vmwrite(GUEST_INTERRUPTIBILITY, 0);
+		guest.rdi = ADDRESS(stack);
+		good += is_mapped ? vmx_enter_at(code) == EXIT_VMCALL && (guest.rax & RFLAGS_IF) &&
+					    !vmread(GUEST_INTERRUPTIBILITY)
+				  : vmx_enter_at(code) == EXIT_VIOLATION &&
+					    vmread(GUEST_LINEAR) == ADDRESS(stack) &&
+					    vmread(GUEST_INTERRUPTIBILITY) == blocking;
+		vmwrite(GUEST_RSP, ADDRESS(guest_stack) + sizeof(guest_stack) - 64);
+	}
+	check(good == WARM, "hot %s: %u", name, good);
+}
+
 void test_main(void)
 {
 	if (!vmx_begin())
@@ -112,4 +144,6 @@ void test_main(void)
 	test_iret_faults();
 	test_iret_violations();
 	test_shadows();
+	test_hot_return(code_sti_ret, BLOCKED_STI, "STI, and RET whose stack is not mapped");
+	test_hot_return(code_sti_jmp, 0, "STI, JMP, and such a RET");
 }
