@@ -95,10 +95,15 @@ bool gen_read_selector(struct gen *g)
 {
 	unsigned n = g->insn->dst / REG_OFFSET(1);
 
-	if ((g->insn->flags & INSN_MEM) || g->insn->size < 4)
+	if (g->insn->flags & INSN_MEM)
 		return false;
 	emit_movzx_rm(&g->e, 2, R9, field(offsetof(struct cpu, seg[g->insn->src].selector)));
-	gen_write(g, n, R9);
+	if (g->insn->size != 2)
+		gen_write(g, n, R9);
+	else if (gen_is_homed(n))
+		emit_mov_mr(&g->e, 2, gen_home(n), R9);
+	else
+		emit_mov_rr(&g->e, 2, gen_pinned(n), R9);
 	return true;
 }
 

@@ -174,7 +174,7 @@ static void test_tsc_disabled(void)
 /* ---- selectors ---- */
 
 CODE(selectors, "mov $-1, %rax; mov %rax, %rdx; mov %rax, %rsi; mov %rax, %r9; mov %ds, (%rdi)\n"
-		"mov %cs, %rcx; mov %ss, %eax; mov %fs, %dx; mov %fs, %esi; mov %gs, %r9; ud2");
+		"mov %cs, %rcx; mov %ss, %eax; mov %fs, %dx; mov %fs, %esi; mov %gs, %r9w; ud2");
 
 static void test_selectors(void)
 {
@@ -192,8 +192,8 @@ static void test_selectors(void)
 		frame = frame_at(code);
 		frame.rdi = (uintptr_t)data;
 		good += run() == UD && frame.rcx == cs && frame.rax == ss &&
-			frame.rdx == (~0xffffull | fs) && frame.rsi == fs && frame.r9 == gs &&
-			*(uint64_t *)data == ds;
+			frame.rdx == (~0xffffull | fs) && frame.rsi == fs &&
+			frame.r9 == (~0xffffull | gs) && *(uint64_t *)data == ds;
 	}
 	check(good == WARM, "selectors are read: %u", good);
 }
