@@ -123,10 +123,42 @@ static bool any_ghost(const struct bank *bank, bool is_global)
 	return bank->last_ghost[is_global] == generation_of(bank, is_global);
 }
 
+/* ---- what can be written ---- */
+
+void bank_note_write(struct bank *bank, unsigned slot, uint32_t page)
+{
+	uint16_t *first = &bank->write_first[page % WRITE_LISTS];
+
+	if (bank->write_page[slot] != NO_WRITE_PAGE)
+		return;
+	bank->write_page[slot] = page;
+	bank->write_next[slot] = *first;
+	bank->write_before[slot] = 0;
+	if (*first)
+		bank->write_before[*first - 1] = (uint16_t)(slot + 1);
+	*first = (uint16_t)(slot + 1);
+}
+
+static void forget_write(struct bank *bank, unsigned slot)
+{
+	uint32_t page = bank->write_page[slot];
+	uint16_t before = bank->write_before[slot], next = bank->write_next[slot];
+
+	if (page == NO_WRITE_PAGE)
+		return;
+	bank->write_page[slot] = NO_WRITE_PAGE;
+	if (before)
+		bank->write_next[before - 1] = next;
+	else
+		bank->write_first[page % WRITE_LISTS] = next;
+	if (next)
+		bank->write_before[next - 1] = before;
+}
+
 void bank_drop_slot(struct bank *bank, unsigned slot)
 {
 	bank->addr[slot] = 0;
-	bank->write_page[slot] = NO_WRITE_PAGE;
+	forget_write(bank, slot);
 	poison_tags(bank, slot);
 	bitmap_clear(bank->used, slot);
 }
@@ -146,7 +178,6 @@ static void begin_flush(struct mmu *mmu, struct bank *bank, uint64_t keep)
 	if (!keep) {
 		memset(bank->large_4m, 0, sizeof(bank->large_4m));
 		memset(bank->large_1g, 0, sizeof(bank->large_1g));
-		memset(bank->write_notes, 0, sizeof(bank->write_notes));
 	}
 }
 
@@ -182,6 +213,11 @@ void bank_flush(struct mmu *mmu, struct bank *bank, bool keep_global)
  * flushes before this.
  */
 #define CONFIRMED_MAX 192
+/*
+ * After so many, all code is looked up anew once: nothing else tells what is not run any more, and
+ * that would be confirmed for ever.
+ */
+#define CONFIRMED_SUM_MAX 4096
 
 static bool is_same(struct cpu *cpu, const struct exec_entry *exec)
 {
@@ -221,17 +257,19 @@ static void renew_slot(struct cpu *cpu, struct bank *bank, unsigned slot)
 		return;
 	}
 	bank_note_large(bank, bank->addr[slot], bank->entry[slot].gpa_flags);
-	if (bank->write_page[slot] != NO_WRITE_PAGE)
-		bitmap_set(bank->write_notes, bank->write_page[slot] % WRITE_NOTES);
 }
 
-static bool is_too_much(const struct bank *bank, uint64_t keep)
+static bool is_too_much(struct bank *bank, uint64_t keep)
 {
 	unsigned count = 0;
 
 	for (unsigned slot = 0; next_bit(bank->exec_used, EXEC_ENTRIES, &slot); slot++)
 		count += !(bank->exec[slot].gpa_flags & keep);
-	return count > CONFIRMED_MAX;
+	bank->confirmed += count;
+	if (count <= CONFIRMED_MAX && bank->confirmed <= CONFIRMED_SUM_MAX)
+		return false;
+	bank->confirmed = 0;
+	return true;
 }
 
 void bank_flush_current(struct cpu *cpu, bool keep_global)
@@ -372,14 +410,16 @@ static void poison_writes(struct bank *bank, unsigned slot)
 	for (unsigned who = 0; who < TLB_CLASSES; who++)
 		if (bank->tagged[slot] & BIT(who))
 			bank->tlb.way[who][true][slot].tag = bank_poison(slot);
-	bank->write_page[slot] = NO_WRITE_PAGE;
+	forget_write(bank, slot);
 }
 
 void bank_poison_writes(struct bank *bank, uint32_t page)
 {
-	if (!bank->is_live || !bitmap_has(bank->write_notes, page % WRITE_NOTES))
-		return;
-	for (unsigned slot = 0; next_bit(bank->used, TLB_ENTRIES, &slot); slot++)
-		if (bank->write_page[slot] == page)
-			poison_writes(bank, slot);
+	unsigned next;
+
+	for (unsigned n = bank->write_first[page % WRITE_LISTS]; n; n = next) {
+		next = bank->write_next[n - 1];
+		if (bank->write_page[n - 1] == page)
+			poison_writes(bank, n - 1);
+	}
 }

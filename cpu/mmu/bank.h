@@ -42,7 +42,7 @@ enum page_size { PAGE_4K, PAGE_2M, PAGE_4M, PAGE_1G };
 
 #define EXEC_SETS       1024 /* by page; of two entries, EXEC_SETS apart, the former filled last */
 #define EXEC_ENTRIES    (2 * EXEC_SETS)
-#define WRITE_NOTES     4096
+#define WRITE_LISTS     4096
 #define LARGE_NOTE_BITS 13
 #define LARGE_NOTES     (1 << LARGE_NOTE_BITS)
 
@@ -98,12 +98,14 @@ struct bank {
 	uint64_t addr[TLB_ENTRIES];
 	uint8_t trust[TLB_ENTRIES]; /* how many flushes it may still outlive, if it is the same */
 	uint32_t write_page[TLB_ENTRIES]; /* RAM page that has a live write tag, or NO_WRITE_PAGE */
-	/* Which pages may have a live write tag: guest-physical page numbers modulo the size. */
-	uint64_t write_notes[WRITE_NOTES / 64];
+	/* The slots with a live write tag, in lists by guest-physical page number: slot + 1, or 0.
+	 */
+	uint16_t write_first[WRITE_LISTS], write_next[TLB_ENTRIES], write_before[TLB_ENTRIES];
 	struct exec_entry exec[EXEC_ENTRIES];
 	uint64_t used[TLB_ENTRIES / 64];
 	uint64_t exec_used[EXEC_ENTRIES / 64];
 	struct ghost ghost[2][EXEC_SETS]; /* [was a global page] */
+	unsigned confirmed;               /* exec entries, since all were dropped */
 	uint64_t last_ghost[2];           /* the generation of the last one */
 	/* Where large pages were seen: linear address / 4 MiB and / 1 GiB, hashed. */
 	uint64_t large_4m[LARGE_NOTES / 64], large_1g[LARGE_NOTES / 64];
@@ -225,7 +227,9 @@ void bank_flush_beside(struct mmu *mmu, struct bank *bank, bool keep_global);
 void bank_flush_address(struct mmu *mmu, struct bank *bank, gva_t addr);
 /* Drops the pages whose protection key has a bit in `pkru`. */
 void bank_drop_keys(struct bank *bank, uint32_t pkru);
-/* Poisons the write tags of a guest-physical page, given by its number. */
+/* For who sets a write tag of a RAM page, given by its number. */
+void bank_note_write(struct bank *bank, unsigned slot, uint32_t page);
+/* Poisons the write tags of such a page. */
 void bank_poison_writes(struct bank *bank, uint32_t page);
 /* For who fills: the page of `addr` has these flags; what is in `exec` is about to be replaced. */
 void bank_note_large(struct bank *bank, gva_t addr, uint64_t flags);

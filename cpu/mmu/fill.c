@@ -52,10 +52,8 @@ static void set_tags(struct cpu *cpu, struct bank *bank, unsigned slot, enum tlb
 									     : bank_poison(slot),
 					  entry->host - page };
 	bank->tagged[slot] |= (uint8_t)BIT(who);
-	if (rights & RIGHT_DATA(who, true)) {
-		bank->write_page[slot] = (uint32_t)(entry->gpa_flags >> PAGE_BITS);
-		bitmap_set(bank->write_notes, bank->write_page[slot] % WRITE_NOTES);
-	}
+	if (rights & RIGHT_DATA(who, true))
+		bank_note_write(bank, slot, (uint32_t)(entry->gpa_flags >> PAGE_BITS));
 }
 
 /* What else there is to know of the page: where it is. Host address in *host where it is RAM. */

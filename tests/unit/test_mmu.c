@@ -797,12 +797,16 @@ static void test_watched(void **state)
 	uint32_t *p;
 
 	long_mode(b);
-	map_long(b, VA, 0, DATA | P | W);
-	store(b, VA, 8, 1);
+	for (unsigned i = 0; i < 4; i++) {
+		map_long(b, VA + i * PAGE_BYTES, 0, DATA | P | W);
+		store(b, VA + i * PAGE_BYTES, 8, 1);
+	}
+	mmu_flush_address(b->cpu, VA + 2 * PAGE_BYTES);
 	assert_non_null(mmu_fast(b->cpu, VA, 8, true));
 	b->mem->watched[DATA / PAGE_BYTES] = 1;
 	mmu_poison_writes(b->cpu, DATA);
-	assert_null(mmu_fast(b->cpu, VA, 8, true));
+	for (unsigned i = 0; i < 4; i++)
+		assert_null(mmu_fast(b->cpu, VA + i * PAGE_BYTES, 8, true));
 	assert_non_null(mmu_fast(b->cpu, VA, 8, false));
 	store(b, VA + 4, 4, 2);
 	assert_int_equal(b->written.calls, 1);
