@@ -77,7 +77,7 @@ static int create_parts(struct soft *soft, bool is_translating)
 	soft->decodes = decode_cache_create(soft->decoder);
 	if (!soft->decodes)
 		return -ENOMEM;
-	ret = is_translating ? jit_create(&soft->jit, config) : 0;
+	ret = is_translating ? jit_create(&soft->jit, config, soft->decodes) : 0;
 	return ret ? ret : block_cache_create(&soft->blocks, soft);
 }
 

@@ -28,10 +28,16 @@ static bool is_rsp(ZydisRegister reg)
 
 static enum operand_kind kind_of_register(ZydisRegister reg)
 {
-	if (is_general(reg))
+	switch (ZydisRegisterGetClass(reg)) {
+	case ZYDIS_REGCLASS_GPR8 ... ZYDIS_REGCLASS_GPR64:
 		return OPERAND_GENERAL;
-	return ZydisRegisterGetClass(reg) == ZYDIS_REGCLASS_CONTROL ? OPERAND_CONTROL
-								    : OPERAND_SPECIAL;
+	case ZYDIS_REGCLASS_CONTROL:
+		return OPERAND_CONTROL;
+	case ZYDIS_REGCLASS_SEGMENT:
+		return OPERAND_SEGMENT;
+	default:
+		return OPERAND_SPECIAL;
+	}
 }
 
 static enum operand_kind kind_of(const ZydisDecodedOperand *operand)

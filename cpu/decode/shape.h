@@ -15,6 +15,7 @@ enum operand_kind {
 	OPERAND_NONE,
 	OPERAND_GENERAL, /* a general register or a part of one */
 	OPERAND_CONTROL, /* a control register */
+	OPERAND_SEGMENT, /* a segment register */
 	OPERAND_SPECIAL, /* any other register */
 	OPERAND_MEMORY,
 	OPERAND_IMMEDIATE, /* relative ones of branches are, too */

@@ -29,14 +29,6 @@ static bool is_plain_operand(const struct gen *g, const struct insn *insn)
 	       insn->disp <= GROUP_REACH_MAX_BYTES;
 }
 
-static bool writes_memory(const struct decoded *d)
-{
-	for (unsigned i = 0; i < d->zydis.operand_count; i++)
-		if (d->operands[i].type == ZYDIS_OPERAND_TYPE_MEMORY)
-			return d->operands[i].actions & ZYDIS_OPERAND_ACTION_MASK_WRITE;
-	return false;
-}
-
 static struct base_group *begin_group(struct finder *f, unsigned reg)
 {
 	struct bases *bases = &f->g->bases;
@@ -50,7 +42,7 @@ static struct base_group *begin_group(struct finder *f, unsigned reg)
 	return &bases->group[bases->count++];
 }
 
-static void join(struct finder *f, unsigned n, const struct insn *insn, const struct decoded *d)
+static void join(struct finder *f, unsigned n, const struct insn *insn, const struct shape *shape)
 {
 	struct bases *bases = &f->g->bases;
 	unsigned reg = insn->base / REG_OFFSET(1);
@@ -71,7 +63,7 @@ static void join(struct finder *f, unsigned n, const struct insn *insn, const st
 	}
 	group->low = (int32_t)MIN(group->low, low);
 	group->high = (int32_t)MAX(group->high, high);
-	group->writes |= writes_memory(d);
+	group->writes |= (shape->flags & SHAPE_WRITES) != 0;
 	group->uses++;
 	group->last = (uint8_t)n;
 	bases->of[n] = f->active[reg];
@@ -79,11 +71,12 @@ static void join(struct finder *f, unsigned n, const struct insn *insn, const st
 }
 
 /* A register moves by a constant: its first operand. 0: it does not, or by anything. */
-static int64_t constant_move(const struct gen *g, const struct insn *insn, const struct decoded *d)
+static int64_t constant_move(const struct gen *g, const struct insn *insn,
+			     const struct shape *shape)
 {
-	bool has_immediate = d->operands[1].type == ZYDIS_OPERAND_TYPE_IMMEDIATE;
+	bool has_immediate = shape->kind[1] == OPERAND_IMMEDIATE;
 
-	if (insn->size != g->word || !gen_is_register(&d->operands[0]))
+	if (insn->size != g->word || shape->kind[0] != OPERAND_GENERAL)
 		return 0;
 	switch (insn->mnemonic) {
 	case ZYDIS_MNEMONIC_ADD:
@@ -104,18 +97,13 @@ static int64_t constant_move(const struct gen *g, const struct insn *insn, const
 	}
 }
 
-static void note_writes(struct finder *f, const struct insn *insn, const struct decoded *d)
+static void note_writes(struct finder *f, const struct insn *insn, const struct shape *shape)
 {
-	int64_t by = constant_move(f->g, insn, d);
+	int64_t by = constant_move(f->g, insn, shape);
 
-	for (unsigned i = 0; i < d->zydis.operand_count; i++) {
-		unsigned reg;
+	for (unsigned set = shape->written; set; set &= set - 1) {
+		unsigned reg = (unsigned)__builtin_ctz(set);
 
-		if (!gen_is_register(&d->operands[i]) ||
-		    !(d->operands[i].actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) ||
-		    !gen_is_general(d->operands[i].reg.value))
-			continue;
-		reg = gen_register_number(d->operands[i].reg.value);
 		if (by && by >= -GROUP_MOVE_MAX_BYTES && by <= GROUP_MOVE_MAX_BYTES)
 			f->moved[reg] += (int32_t)by;
 		else
@@ -142,15 +130,15 @@ void base_find(struct gen *g)
 		return;
 	for (unsigned n = 0; n < g->block->count; n++) {
 		const struct insn *insn = &g->block->insn[n];
-		const struct decoded *d = &g->jit->decoded[n];
+		const struct shape *shape = &g->jit->shapes[n];
 
 		if (ends_all(g, insn)) {
 			memset(f.active, BASE_NONE, sizeof(f.active));
 			continue;
 		}
 		if (is_plain_operand(g, insn))
-			join(&f, n, insn, d);
-		note_writes(&f, insn, d);
+			join(&f, n, insn, shape);
+		note_writes(&f, insn, shape);
 	}
 }
 
@@ -224,7 +212,7 @@ void base_take(struct gen *g, bool is_by_address, bool writes)
 /* From the register as it is now: group_pack. */
 static uint64_t range_of(const struct gen *g, const struct base_group *group, unsigned bytes)
 {
-	bool writes_first = writes_memory(&g->jit->decoded[g->n]);
+	bool writes_first = g->shape->flags & SHAPE_WRITES;
 
 	return group_pack(group->low - g->bases.moved[g->n], bytes, group->reg,
 			  (group->writes ? GROUP_WRITES : 0) |

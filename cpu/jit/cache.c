@@ -33,19 +33,19 @@ static bool host_has_bmi2(void)
 	return __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) && (ebx & CPUID7_BMI2);
 }
 
-int jit_create(struct jit **out, const struct engine_config *config)
+int jit_create(struct jit **out, const struct engine_config *config, struct decode_cache *decodes)
 {
 	struct jit *jit = calloc(1, sizeof(*jit));
 
 	if (!jit)
 		return -ENOMEM;
 	jit->has_bmi2 = host_has_bmi2();
+	jit->decodes = decodes;
 	jit->counts = config->stats;
 	jit->has_exact_flags = config->exact_flags;
 	jit->is_amd = config->vendor == CPU_AMD;
 	jit->tier = config->tier;
 	ZydisDecoderInit(&jit->zydis, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
-	ZydisDecoderInit(&jit->zydis_32, ZYDIS_MACHINE_MODE_LEGACY_32, ZYDIS_STACK_WIDTH_32);
 	gen_rows_index(jit);
 	if (!region_create(jit, block_code_bytes(config))) {
 		jit_destroy(jit);

@@ -5,18 +5,13 @@
 #ifndef CPU_JIT_CACHE_H
 #define CPU_JIT_CACHE_H
 
+#include "cpu/decode/cache.h"
 #include "cpu/jit/compact.h"
 #include "cpu/jit/dispatch.h"
 #include "cpu/jit/fault.h"
 #include "cpu/jit/jit.h"
 #include "cpu/jit/region.h"
 #include "cpu/jit/translate.h"
-
-struct decoded {
-	ZydisDecodedInstruction zydis;
-	ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
-	const uint8_t *bytes; /* its encoding */
-};
 
 /*
  * What a call of shared code belongs to, for where that fails (cpu/jit/compact.h), in the order of
@@ -92,12 +87,13 @@ struct jit {
 	uint32_t *first_way; /* by WAY_CHUNK_BYTES of code: the first call that returns there */
 	uint32_t next_fit, next_far; /* where the block that is being translated puts its own */
 	uint32_t next_way;
-	ZydisDecoder zydis, zydis_32; /* of 64-bit code, of 32-bit code */
-	unsigned stretches[2];        /* [is_write]: checks that use them */
+	struct decode_cache *decodes;
+	ZydisDecoder zydis;    /* of 64-bit code, for gen_count_insns */
+	unsigned stretches[2]; /* [is_write]: checks that use them */
 	const struct gen_row *row[ZYDIS_MNEMONIC_MAX_VALUE + 1];
 	/* For the one translation that there is at a time. */
 	struct gen gen;
-	struct decoded decoded[BLOCK_MAX_INSNS + 1];
+	struct shape shapes[BLOCK_MAX_INSNS + 1]; /* of the block's instructions */
 };
 
 #define START_CHUNK_BYTES 64

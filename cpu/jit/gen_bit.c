@@ -81,8 +81,7 @@ static bool gen_bit_string(struct gen *g)
 
 bool gen_bit(struct gen *g)
 {
-	bool is_string =
-		(g->insn->flags & INSN_MEM) && g->operands[1].type == ZYDIS_OPERAND_TYPE_REGISTER;
+	bool is_string = (g->insn->flags & INSN_MEM) && g->shape->kind[1] == OPERAND_GENERAL;
 
 	return is_string ? gen_bit_string(g) : gen_general(g);
 }

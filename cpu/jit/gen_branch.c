@@ -31,7 +31,7 @@ static bool is_direct(const struct gen *g)
 /* Near and of the mode's own size; and no displacement that the arithmetic here cannot do. */
 static bool is_plain(const struct gen *g)
 {
-	if (g->insn->size != g->word || g->zydis.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR)
+	if (g->insn->size != g->word || (g->shape->flags & SHAPE_FAR))
 		return false;
 	return !is_direct(g) || target_offset(g) == (int32_t)target_offset(g);
 }
@@ -41,7 +41,7 @@ bool gen_jcc(struct gen *g)
 	if (!is_plain(g))
 		return false;
 	gen_flags_load(g);
-	gen_jump_if(g, g->zydis.opcode & 15, target_offset(g));
+	gen_jump_if(g, g->shape->opcode & 15, target_offset(g));
 	gen_jump_else(g, next_offset(g));
 	return true;
 }
@@ -158,12 +158,11 @@ bool gen_call(struct gen *g)
 
 bool gen_ret(struct gen *g)
 {
-	int32_t released = word(g) + (g->operands[0].type == ZYDIS_OPERAND_TYPE_IMMEDIATE
-					      ? (int32_t)(g->insn->imm & 0xffff)
-					      : 0);
+	int32_t released =
+		word(g) +
+		(g->shape->kind[0] == OPERAND_IMMEDIATE ? (int32_t)(g->insn->imm & 0xffff) : 0);
 
-	if (g->zydis.operand_width != 8 * g->word ||
-	    g->zydis.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR)
+	if (g->shape->operand_bytes != g->word || (g->shape->flags & SHAPE_FAR))
 		return false;
 	gen_flags_spare(g);
 	reach_stack(g, 0, false);

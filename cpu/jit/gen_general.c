@@ -61,15 +61,13 @@ static bool is_zeroed(const struct gen *g)
 {
 	return (g->insn->mnemonic == ZYDIS_MNEMONIC_XOR ||
 		g->insn->mnemonic == ZYDIS_MNEMONIC_SUB) &&
-	       g->operands[1].type == ZYDIS_OPERAND_TYPE_REGISTER &&
-	       g->operands[0].type == ZYDIS_OPERAND_TYPE_REGISTER &&
-	       g->operands[0].reg.value == g->operands[1].reg.value;
+	       (g->shape->flags & SHAPE_SAME);
 }
 
 /* The register that is written as a whole, whatever was in it; 0: there is none. */
 static unsigned overwritten(const struct gen *g)
 {
-	if (g->operands[0].type != ZYDIS_OPERAND_TYPE_REGISTER || g->operands[0].size < 32)
+	if (g->shape->kind[0] != OPERAND_GENERAL || g->shape->first_bytes < 4)
 		return 0;
 	switch (g->insn->mnemonic) {
 	case ZYDIS_MNEMONIC_MOV:
@@ -81,19 +79,13 @@ static unsigned overwritten(const struct gen *g)
 		if (!is_zeroed(g))
 			return 0;
 	}
-	return 1u << gen_register_number(g->operands[0].reg.value);
+	return 1u << g->shape->first;
 }
 
 /* The registers among the operands that are also read have their value. */
 static unsigned read_besides(const struct gen *g)
 {
-	unsigned set = 0;
-
-	for (unsigned i = 1; i < g->zydis.operand_count_visible && !is_zeroed(g); i++)
-		if (g->operands[i].type == ZYDIS_OPERAND_TYPE_REGISTER &&
-		    gen_is_general(g->operands[i].reg.value))
-			set |= 1u << gen_register_number(g->operands[i].reg.value);
-	return set;
+	return is_zeroed(g) ? 0 : g->shape->sources;
 }
 
 static void load_stand_ins(struct gen *g, const struct stand_ins *s)
@@ -108,17 +100,8 @@ static void load_stand_ins(struct gen *g, const struct stand_ins *s)
 /* Writes back those of R8 to R11 that the instruction may have written. */
 static void store_stand_ins(struct gen *g, const struct stand_ins *s)
 {
-	unsigned written = 0;
-
-	for (unsigned i = 0; i < g->zydis.operand_count; i++) {
-		const ZydisDecodedOperand *operand = &g->operands[i];
-
-		if (operand->type == ZYDIS_OPERAND_TYPE_REGISTER &&
-		    (operand->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE))
-			written |= 1u << gen_register_number(operand->reg.value) % 32;
-	}
 	for (unsigned n = R8; n <= R11; n++)
-		if (s->used & written & (1u << n))
+		if (s->used & g->shape->written & (1u << n))
 			emit_mov_mr(&g->e, 8, gen_home(n), s->to[n]);
 }
 
@@ -130,10 +113,7 @@ static bool needs_flags(const struct gen *g, unsigned set)
 
 static bool writes_memory(const struct gen *g)
 {
-	for (unsigned i = 0; i < g->zydis.operand_count; i++)
-		if (g->operands[i].type == ZYDIS_OPERAND_TYPE_MEMORY)
-			return g->operands[i].actions & ZYDIS_OPERAND_ACTION_MASK_WRITE;
-	return false;
+	return g->shape->flags & SHAPE_WRITES;
 }
 
 /* The copy, which comes next, may fault. */
@@ -179,7 +159,7 @@ static bool reach_operand(struct gen *g, enum operand_place place, struct host_m
 
 static bool is_bit_string(const struct gen *g)
 {
-	return g->row->gen == gen_bit && g->operands[1].type == ZYDIS_OPERAND_TYPE_REGISTER;
+	return g->row->gen == gen_bit && g->shape->kind[1] == OPERAND_GENERAL;
 }
 
 /* Whether the instruction means the same with its r/m operand in memory: XCHG would lock. */
@@ -191,21 +171,6 @@ static bool may_have_memory(const struct gen *g, const struct encoding *enc)
 	       !(enc->flags & (ENCODING_MEM | ENCODING_IN_OPCODE)) &&
 	       !(g->insn->flags & INSN_HOSTED) && g->insn->mnemonic != ZYDIS_MNEMONIC_XCHG &&
 	       !is_bit_string(g);
-}
-
-static bool may_stay_home(const struct gen *g, ZydisOperandEncoding field)
-{
-	for (unsigned i = 0; i < g->zydis.operand_count; i++) {
-		const ZydisDecodedOperand *operand = &g->operands[i];
-
-		if (operand->encoding != field || operand->type != ZYDIS_OPERAND_TYPE_REGISTER ||
-		    !gen_is_general(operand->reg.value))
-			continue;
-		return gen_is_homed(gen_register_number(operand->reg.value)) &&
-		       (operand->size == 64 ||
-			!(operand->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE));
-	}
-	return false;
 }
 
 /* Opcodes of one byte whose operands may change places; both are of the same size. */
@@ -229,8 +194,8 @@ static void stay_home(const struct gen *g, struct encoding *enc, struct host_mem
 {
 	if (!may_have_memory(g, enc))
 		return;
-	if (!may_stay_home(g, ZYDIS_OPERAND_ENCODING_MODRM_RM) &&
-	    !(may_stay_home(g, ZYDIS_OPERAND_ENCODING_MODRM_REG) && swap_operands(enc)))
+	if (!(g->shape->flags & SHAPE_HOME_RM) &&
+	    !((g->shape->flags & SHAPE_HOME_REG) && swap_operands(enc)))
 		return;
 	*mem = gen_home(enc->rm);
 	enc->flags =
@@ -243,9 +208,9 @@ bool gen_general(struct gen *g)
 	struct host_mem mem = mem_at(R9, 0);
 	enum operand_place place;
 	struct stand_ins stand_ins;
-	struct encoding enc;
+	struct encoding enc = g->shape->encoding;
 
-	if (!encoding_take_apart(&g->zydis, g->operands, g->bytes, &enc))
+	if (!(g->shape->flags & SHAPE_MOVABLE))
 		return false;
 	place = operand_place(g, &enc);
 	if (place == NO_MEMORY)
@@ -282,7 +247,7 @@ static bool move_stack(struct gen *g)
 {
 	int32_t by;
 
-	if (!gen_is_stack_move(g) || !group_is_move(g, g->insn, &g->jit->decoded[g->n], &by))
+	if (!gen_is_stack_move(g) || !group_is_move(g, g->insn, g->shape, &by))
 		return false;
 	gen_move_stack(g, by);
 	return true;
@@ -298,13 +263,10 @@ bool gen_add(struct gen *g)
  */
 static bool test_home(struct gen *g)
 {
-	ZydisRegister reg = g->operands[0].reg.value;
-
-	if (g->operands[0].type != ZYDIS_OPERAND_TYPE_REGISTER ||
-	    g->operands[1].type != ZYDIS_OPERAND_TYPE_REGISTER || reg != g->operands[1].reg.value ||
-	    !gen_is_homed(gen_register_number(reg)))
+	if (g->shape->kind[0] != OPERAND_GENERAL || !(g->shape->flags & SHAPE_SAME) ||
+	    !gen_is_homed(g->shape->first))
 		return false;
-	emit_alu_mi(&g->e, ALU_CMP, g->insn->size, gen_home(gen_register_number(reg)), 0);
+	emit_alu_mi(&g->e, ALU_CMP, g->insn->size, gen_home(g->shape->first), 0);
 	gen_flags_written(g);
 	return true;
 }
@@ -317,38 +279,31 @@ bool gen_test(struct gen *g)
 /* A constant for one of R8 to R11, if it is one that memory can be given. */
 static bool move_home(struct gen *g)
 {
-	const ZydisDecodedOperand *dst = &g->operands[0];
-	int64_t imm = g->insn->imm, value = dst->size == 32 ? (uint32_t)imm : imm;
+	const struct shape *shape = g->shape;
+	int64_t imm = g->insn->imm, value = shape->first_bytes == 4 ? (uint32_t)imm : imm;
 
-	if (dst->type != ZYDIS_OPERAND_TYPE_REGISTER || dst->size < 32 ||
-	    (g->insn->flags & INSN_WIDE) || g->operands[1].type != ZYDIS_OPERAND_TYPE_IMMEDIATE ||
-	    !gen_is_homed(gen_register_number(dst->reg.value)) || (int64_t)value != (int32_t)value)
+	if (shape->kind[0] != OPERAND_GENERAL || shape->first_bytes < 4 ||
+	    (g->insn->flags & INSN_WIDE) || shape->kind[1] != OPERAND_IMMEDIATE ||
+	    !gen_is_homed(shape->first) || (int64_t)value != (int32_t)value)
 		return false;
-	emit_mov_mi(&g->e, 8, gen_home(gen_register_number(dst->reg.value)), (int32_t)value);
+	emit_mov_mi(&g->e, 8, gen_home(shape->first), (int32_t)value);
 	return true;
 }
 
-static ZydisRegisterClass source_class(const struct gen *g)
+static bool is_special(const struct gen *g, unsigned operand)
 {
-	return g->operands[1].type == ZYDIS_OPERAND_TYPE_REGISTER
-		       ? ZydisRegisterGetClass(g->operands[1].reg.value)
-		       : ZYDIS_REGCLASS_INVALID;
+	return shape_is_register(g->shape, operand) && g->shape->kind[operand] != OPERAND_GENERAL;
 }
 
 /* Between general registers and memory, and from control and segment registers. */
 bool gen_mov(struct gen *g)
 {
-	if (source_class(g) == ZYDIS_REGCLASS_CONTROL)
+	if (g->shape->kind[1] == OPERAND_CONTROL)
 		return gen_read_control(g);
-	if (source_class(g) == ZYDIS_REGCLASS_SEGMENT)
+	if (g->shape->kind[1] == OPERAND_SEGMENT)
 		return gen_read_selector(g);
-	for (unsigned i = 0; i < 2; i++) {
-		ZydisRegisterClass class = ZydisRegisterGetClass(g->operands[i].reg.value);
-
-		if (g->operands[i].type == ZYDIS_OPERAND_TYPE_REGISTER &&
-		    (class < ZYDIS_REGCLASS_GPR8 || class > ZYDIS_REGCLASS_GPR64))
-			return false;
-	}
+	if (is_special(g, 0) || is_special(g, 1))
+		return false;
 	return move_home(g) || gen_general(g);
 }
 

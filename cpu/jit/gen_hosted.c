@@ -16,9 +16,9 @@
 #include "cpu/exec/vector.h"
 #include "cpu/jit/cache.h"
 
-static unsigned needs(const ZydisDecodedInstruction *zydis)
+static unsigned needs(const struct shape *shape)
 {
-	switch (isa_class_of(zydis)) {
+	switch (shape->isa_class) {
 	case ISA_X87:
 	case ISA_MMX:
 		return READY_X87;
@@ -88,10 +88,10 @@ static void note_x87(struct gen *g)
 
 bool gen_hosted(struct gen *g)
 {
-	check_ready(g, needs(&g->zydis));
+	check_ready(g, needs(g->shape));
 	if (!gen_general(g))
 		return false;
-	if (isa_class_of(&g->zydis) == ISA_X87)
+	if (g->shape->isa_class == ISA_X87)
 		note_x87(g);
 	return true;
 }

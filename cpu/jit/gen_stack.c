@@ -15,7 +15,7 @@ static int32_t word(const struct gen *g)
 /* Not of the operand size that is not the mode's. */
 static bool is_of_words(const struct gen *g)
 {
-	return g->zydis.operand_width == 8 * g->word;
+	return g->shape->operand_bytes == g->word;
 }
 
 static unsigned operand_register(const struct gen *g)
@@ -25,13 +25,12 @@ static unsigned operand_register(const struct gen *g)
 
 static bool is_register(const struct gen *g)
 {
-	return g->operands[0].type == ZYDIS_OPERAND_TYPE_REGISTER &&
-	       gen_is_general(g->operands[0].reg.value);
+	return g->shape->kind[0] == OPERAND_GENERAL;
 }
 
 static bool is_immediate(const struct gen *g)
 {
-	return g->operands[0].type == ZYDIS_OPERAND_TYPE_IMMEDIATE;
+	return g->shape->kind[0] == OPERAND_IMMEDIATE;
 }
 
 /* *mem = the word at RSP + offset, after its check. */

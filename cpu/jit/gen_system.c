@@ -63,10 +63,8 @@ static bool may_exit(const struct insn *insn)
 
 static bool is_next_return(const struct gen *g)
 {
-	const ZydisDecodedInstruction *next = &g->jit->decoded[g->n + 1].zydis;
-
-	return next->mnemonic == ZYDIS_MNEMONIC_RET &&
-	       next->meta.branch_type == ZYDIS_BRANCH_TYPE_NEAR;
+	return g->insn[1].mnemonic == ZYDIS_MNEMONIC_RET &&
+	       !(g->jit->shapes[g->n + 1].flags & SHAPE_FAR);
 }
 
 /* The slow way if the shadow of the STI may be seen; a RET may exit for its stack only. */
@@ -177,7 +175,7 @@ void gen_status_set(struct gen *g)
 
 bool gen_popf(struct gen *g)
 {
-	if (g->zydis.operand_width != 8 * g->word || !gen_is_grouped(g) || g->tlb_class == TLB_USER)
+	if (g->shape->operand_bytes != g->word || !gen_is_grouped(g) || g->tlb_class == TLB_USER)
 		return false;
 	gen_reach_stack(g);
 	begin(g);

@@ -17,14 +17,9 @@ struct use {
 	int32_t by;        /* RSP moves so far */
 };
 
-static bool writes_rsp(const struct decoded *d)
+static bool writes_rsp(const struct shape *shape)
 {
-	for (unsigned i = 0; i < d->zydis.operand_count; i++)
-		if (gen_is_register(&d->operands[i]) &&
-		    (d->operands[i].actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) &&
-		    gen_register_number(d->operands[i].reg.value) == RSP)
-			return true;
-	return false;
+	return shape->written & 1u << RSP;
 }
 
 static int64_t reach_max(const struct gen *g)
@@ -54,11 +49,12 @@ static void add_operand(const struct gen *g, struct use *use, const struct insn 
 		add_access(g, use, insn->disp, insn->disp + insn->mem_bytes);
 }
 
-static bool is_immediate_add(const struct gen *g, const struct insn *insn, const struct decoded *d)
+static bool is_immediate_add(const struct gen *g, const struct insn *insn,
+			     const struct shape *shape)
 {
 	return (insn->mnemonic == ZYDIS_MNEMONIC_ADD || insn->mnemonic == ZYDIS_MNEMONIC_SUB) &&
-	       insn->size == g->word && gen_is_register(&d->operands[0]) &&
-	       d->operands[1].type == ZYDIS_OPERAND_TYPE_IMMEDIATE;
+	       insn->size == g->word && shape->kind[0] == OPERAND_GENERAL &&
+	       shape->kind[1] == OPERAND_IMMEDIATE;
 }
 
 static bool is_lea_of_rsp(const struct gen *g, const struct insn *insn)
@@ -68,14 +64,14 @@ static bool is_lea_of_rsp(const struct gen *g, const struct insn *insn)
 	       insn->addr_size == g->word;
 }
 
-bool group_is_move(const struct gen *g, const struct insn *insn, const struct decoded *d,
+bool group_is_move(const struct gen *g, const struct insn *insn, const struct shape *shape,
 		   int32_t *by)
 {
 	int64_t bytes;
 
 	if (insn->dst != REG_OFFSET(RSP))
 		return false;
-	if (is_immediate_add(g, insn, d))
+	if (is_immediate_add(g, insn, shape))
 		bytes = insn->mnemonic == ZYDIS_MNEMONIC_ADD ? insn->imm : -insn->imm;
 	else if (is_lea_of_rsp(g, insn))
 		bytes = insn->disp;
@@ -86,7 +82,7 @@ bool group_is_move(const struct gen *g, const struct insn *insn, const struct de
 }
 
 /* Pushes and pops of words; other sizes end the group like anything that writes RSP. */
-static void use_of_word(const struct gen *g, const struct insn *insn, const struct decoded *d,
+static void use_of_word(const struct gen *g, const struct insn *insn, const struct shape *shape,
 			struct use *use)
 {
 	int64_t word = g->word;
@@ -100,7 +96,7 @@ static void use_of_word(const struct gen *g, const struct insn *insn, const stru
 		use->by = -word;
 		break;
 	case ZYDIS_MNEMONIC_POP:
-		if (gen_is_register(&d->operands[0]) && insn->dst == REG_OFFSET(RSP))
+		if (shape->kind[0] == OPERAND_GENERAL && insn->dst == REG_OFFSET(RSP))
 			break;
 		add_access(g, use, 0, word);
 		use->by = word;
@@ -121,18 +117,18 @@ static void use_of_word(const struct gen *g, const struct insn *insn, const stru
 static struct use use_of(const struct gen *g, unsigned n)
 {
 	const struct insn *insn = &g->block->insn[n];
-	const struct decoded *d = &g->jit->decoded[n];
+	const struct shape *shape = &g->jit->shapes[n];
 	struct use use = { .ends = !insn->length || !gen_row_of(g->jit, insn) };
 	int32_t by;
 
 	if (use.ends)
 		return use;
 	add_operand(g, &use, insn);
-	if (d->zydis.operand_width == 8 * g->word)
-		use_of_word(g, insn, d, &use);
-	if (group_is_move(g, insn, d, &by))
+	if (shape->operand_bytes == g->word)
+		use_of_word(g, insn, shape, &use);
+	if (group_is_move(g, insn, shape, &by))
 		use.by = by;
-	use.ends = (writes_rsp(d) && !use.by) || gen_selects_class(insn);
+	use.ends = (writes_rsp(shape) && !use.by) || gen_selects_class(insn);
 	return use;
 }
 

@@ -17,7 +17,7 @@
 #include "cpu/jit/emit.h"
 
 struct gen;
-struct decoded;
+struct shape;
 
 #define GROUP_NONE      0xff
 #define GROUP_MAX_BYTES 512 /* of the stack, so that few ranges cross pages */
@@ -62,7 +62,7 @@ void group_find(struct gen *g, const uint8_t *live);
 
 /* Whether the instruction moves RSP by a constant, of no more than GROUP_MOVE_MAX_BYTES, and does
  * nothing else but set flags: *by. */
-bool group_is_move(const struct gen *g, const struct insn *insn, const struct decoded *d,
+bool group_is_move(const struct gen *g, const struct insn *insn, const struct shape *shape,
 		   int32_t *by);
 
 /* The check of a range alone: R9, its address, becomes nothing of meaning. Jumps if it fails. */

@@ -15,6 +15,7 @@
 
 #include "cpu/block.h"
 
+struct decode_cache; /* cpu/decode/cache.h */
 struct jit;
 
 /* What translations were made, and what they have executed. */
@@ -24,8 +25,9 @@ struct jit_stats {
 	uint64_t bytes_hot;     /* of bytes_out, in main paths */
 };
 
-/* `config` is read here only. -ENOMEM; -EPERM where the host gives no executable memory. */
-int jit_create(struct jit **out, const struct engine_config *config);
+/* `config` is read here only, `decodes` used under the lock of blocks. -ENOMEM; -EPERM where the
+ * host gives no executable memory. */
+int jit_create(struct jit **out, const struct engine_config *config, struct decode_cache *decodes);
 const struct jit_stats *jit_get_stats(const struct jit *jit);
 void jit_destroy(struct jit *jit); /* accepts NULL */
 

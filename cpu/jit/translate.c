@@ -167,18 +167,17 @@ static void emit_poll_way_out(struct gen *g, const struct poll *poll)
 /* Of instructions that may be translated; what cannot be decoded never comes to be executed. */
 static void decode(struct gen *g)
 {
-	const ZydisDecoder *zydis = g->word == 8 ? &g->jit->zydis : &g->jit->zydis_32;
 	const uint8_t *bytes = block_text(g->block);
-	struct decoded *d = g->jit->decoded;
+	struct shape *shape = g->jit->shapes;
 
-	for (unsigned n = 0; n < g->block->count; n++, d++) {
+	for (unsigned n = 0; n < g->block->count; n++, shape++) {
 		const struct insn *insn = &g->block->insn[n];
 
-		if (!gen_row_of(g->jit, insn) ||
-		    !ZYAN_SUCCESS(ZydisDecoderDecodeFull(zydis, bytes, insn->length, &d->zydis,
-							 d->operands)))
-			memset(d, 0, sizeof(*d));
-		d->bytes = bytes;
+		if (gen_row_of(g->jit, insn))
+			decode_cache_shape(g->jit->decodes, gen_mode(g->block), bytes, insn->length,
+					   shape);
+		else
+			memset(shape, 0, sizeof(*shape));
 		bytes += insn->length;
 	}
 }
@@ -194,13 +193,8 @@ static bool emit_natively(struct gen *g)
 	int32_t ahead = g->groups.ahead;
 
 	g->row = gen_row_of(g->jit, g->insn);
-	if (g->row) {
-		g->zydis = g->jit->decoded[g->n].zydis;
-		memcpy(g->operands, g->jit->decoded[g->n].operands, sizeof(g->operands));
-		g->bytes = g->jit->decoded[g->n].bytes;
-		if (g->row->gen(g))
-			return true;
-	}
+	if (g->row && g->row->gen(g))
+		return true;
 	g->e.at = at;
 	g->colds = colds;
 	g->links = links;
@@ -222,6 +216,7 @@ static void emit_insn(struct gen *g, unsigned n, const uint8_t *live)
 	g->first_cold = g->colds;
 	g->n = n;
 	g->insn = &g->block->insn[n];
+	g->shape = &g->jit->shapes[n];
 	g->is_last = n + 1u == g->block->count;
 	g->live_before = live[n];
 	g->live_after = live[n + 1];
@@ -311,7 +306,7 @@ static void emit_insns(struct gen *g, const uint8_t *live)
 
 static void begin(struct gen *g, struct jit *jit, struct block *block)
 {
-	memset(g, 0, offsetof(struct gen, zydis));
+	memset(g, 0, offsetof(struct gen, cold));
 	g->jit = jit;
 	g->block = block;
 	g->is_compact = block->jit->is_compact;

@@ -23,6 +23,7 @@
 #include <Zydis/Zydis.h>
 
 #include "cpu/block.h"
+#include "cpu/decode/shape.h"
 #include "cpu/jit/base.h"
 #include "cpu/jit/emit.h"
 #include "cpu/jit/fault.h"
@@ -92,7 +93,7 @@ struct gen {
 	unsigned n; /* its index */
 	const struct insn *insn;
 	const struct gen_row *row;       /* or NULL */
-	const uint8_t *bytes;            /* its encoding */
+	const struct shape *shape;       /* all zeros without a row */
 	uint8_t live_before, live_after; /* status flags that somebody will read */
 	uint8_t where;                   /* enum flags_where */
 	bool is_last;                    /* the block ends with it */
@@ -108,8 +109,6 @@ struct gen {
 	unsigned shared_insns;   /* on the main path, of code that all blocks share */
 	unsigned apart_insns;    /* of the block's, counted where they are run */
 	/* What is written before it is read: gen_block clears all that is above. */
-	ZydisDecodedInstruction zydis; /* of the instruction */
-	ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
 	struct cold cold[COLD_MAX];
 	struct fault_site site[BLOCK_MAX_INSNS]; /* offsets from the start of the block's code */
 };
@@ -284,29 +283,10 @@ void gen_load_delta_to(struct gen *g, unsigned reg);
 /* R11 is about to be used for something else. Called by whoever does so. Spares the flags. */
 void gen_take_r11(struct gen *g);
 
-static inline bool gen_is_register(const ZydisDecodedOperand *operand)
-{
-	return operand->type == ZYDIS_OPERAND_TYPE_REGISTER;
-}
-
 /* From there on other tags count: another page may be that of the stack. */
 static inline bool gen_selects_class(const struct insn *insn)
 {
 	return insn->mnemonic == ZYDIS_MNEMONIC_STAC || insn->mnemonic == ZYDIS_MNEMONIC_CLAC;
-}
-
-static inline bool gen_is_general(ZydisRegister reg)
-{
-	ZydisRegisterClass class = ZydisRegisterGetClass(reg);
-
-	return class >= ZYDIS_REGCLASS_GPR8 && class <= ZYDIS_REGCLASS_GPR64;
-}
-
-/* The number of a general register or of one that is part of it. */
-static inline unsigned gen_register_number(ZydisRegister reg)
-{
-	return (unsigned)ZydisRegisterGetId(
-		ZydisRegisterGetLargestEnclosing(ZYDIS_MACHINE_MODE_LONG_64, reg));
 }
 
 /* --- ways out -----------------------------------------------------------------------------------
