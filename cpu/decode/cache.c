@@ -11,45 +11,59 @@
  */
 #include "cpu/decode/cache.h"
 
-#include <stdlib.h>
-
 #include "cpu/decode/table.h"
+#include "lib/huge.h"
 
 #define SETS 2048u
 #define WAYS 4u
 
-#define HEAD_MAX_BYTES 7u /* longer ones are not kept */
-#define TAIL_BYTES     8u /* what can be behind a head: displacement and immediate */
+#define HEAD_MAX_BYTES 7u  /* longer ones are not kept */
+#define TAIL_BYTES     8u  /* what can be behind a head: displacement and immediate */
+#define CODE_BYTES     16u /* of an instruction, and one more */
 #define KEY_MODE_SHIFT (8 * HEAD_MAX_BYTES)
 
 #define SIB_RM  4u /* ModRM.rm that SIB follows, in addresses of 4 and 8 bytes */
 #define REX_MIN 0x40u
 #define REX_MAX 0x4fu
 
-/* A field of the tail: `bytes` is 0 where it is none, or compared like all else. */
+/* A field of the tail, of 2^(log2 - 1) bytes; log2 is 0 where it is none or compared like all else.
+ */
 struct field {
-	uint8_t at, bytes; /* at: from the instruction's first byte */
-	bool is_signed;
+	uint8_t at : 4; /* from the instruction's first byte */
+	uint8_t log2 : 3;
+	uint8_t is_signed : 1;
 };
 
+static unsigned field_bytes(const struct field *field)
+{
+	return 1u << field->log2 >> 1;
+}
+
+/* One line of the host's caches, which have lost it more often than not. */
 struct entry {
-	uint64_t tail, tail_mask; /* what is compared of the bytes behind the head */
-	struct field disp, imm;
+	uint64_t key;
+	uint64_t tail; /* what is compared of the bytes behind the head */
 	struct insn insn;
-	struct shape shape;
-};
+	struct field disp, imm;
+} __attribute__((aligned(64)));
 
-/* A key is the head's bytes, and above them mode + 1; so 0 is none. */
+_Static_assert(sizeof(struct entry) == 64, "one line");
+
+/*
+ * A key is the head's bytes, and above them mode + 1. Entries are found by a byte that is made of
+ * theirs, since those bytes together stay in the host's caches.
+ */
 struct decode_cache {
 	const struct decoder *decoder;
-	uint64_t key[SETS][WAYS];
-	struct entry entry[SETS][WAYS];
+	uint8_t tag[SETS * WAYS];
 	uint8_t recent[SETS]; /* ways, a bit each, that are not to be replaced next */
+	struct entry entry[SETS * WAYS];
+	struct shape shape[SETS * WAYS]; /* of the entries */
 };
 
 struct decode_cache *decode_cache_create(const struct decoder *decoder)
 {
-	struct decode_cache *cache = calloc(1, sizeof(*cache));
+	struct decode_cache *cache = huge_map(sizeof(*cache));
 
 	if (cache)
 		cache->decoder = decoder;
@@ -58,7 +72,7 @@ struct decode_cache *decode_cache_create(const struct decoder *decoder)
 
 void decode_cache_destroy(struct decode_cache *cache)
 {
-	free(cache);
+	huge_unmap(cache, sizeof(*cache));
 }
 
 /* --- heads --------------------------------------------------------------------------------------
@@ -154,20 +168,23 @@ static unsigned head_bytes(enum cpu_mode mode, const uint8_t bytes[16])
 
 /* The bytes of one instruction, read once, and zeros or what comes next behind them. */
 struct code {
-	uint8_t bytes[2 * TAIL_BYTES];
+	uint8_t bytes[CODE_BYTES + TAIL_BYTES]; /* so that a tail can be read anywhere */
 	unsigned avail;
 	unsigned head_bytes;
 	uint64_t key; /* 0: it is not kept */
 	unsigned set;
+	uint8_t tag;
 };
 
 static void read_code(struct code *code, enum cpu_mode mode, const uint8_t *bytes, unsigned avail)
 {
+	uint64_t hash;
+
 	code->avail = MIN(avail, INSN_MAX_BYTES);
-	if (avail >= sizeof(code->bytes)) {
-		memcpy(code->bytes, bytes, sizeof(code->bytes));
+	if (avail >= CODE_BYTES) {
+		memcpy(code->bytes, bytes, CODE_BYTES);
 	} else {
-		memset(code->bytes, 0, sizeof(code->bytes));
+		memset(code->bytes, 0, CODE_BYTES);
 		memcpy(code->bytes, bytes, avail);
 	}
 	code->head_bytes = head_bytes(mode, code->bytes);
@@ -176,12 +193,25 @@ static void read_code(struct code *code, enum cpu_mode mode, const uint8_t *byte
 		return;
 	code->key = (load_le(code->bytes, 8) & size_mask(code->head_bytes)) |
 		    (mode + 1ull) << KEY_MODE_SHIFT;
-	code->set = (unsigned)(code->key * 0x9e3779b97f4a7c15ull >> 40) % SETS;
+	hash = code->key * 0x9e3779b97f4a7c15ull;
+	code->set = (unsigned)(hash >> 40) % SETS;
+	code->tag = (uint8_t)(hash >> 56);
 }
 
-static uint64_t tail_of(const struct code *code)
+static uint64_t field_mask(const struct field *field, unsigned head_bytes)
 {
-	return load_le(code->bytes + code->head_bytes, TAIL_BYTES);
+	return field->log2 ? size_mask(field_bytes(field)) << 8 * (field->at - head_bytes) : 0;
+}
+
+/* What is compared of the bytes behind the head. */
+static uint64_t tail_of(const struct code *code, const struct entry *entry)
+{
+	unsigned bytes = entry->insn.length - code->head_bytes;
+	uint64_t mask = bytes ? size_mask(bytes) : 0;
+
+	mask &= ~(field_mask(&entry->disp, code->head_bytes) |
+		  field_mask(&entry->imm, code->head_bytes));
+	return load_le(code->bytes + code->head_bytes, TAIL_BYTES) & mask;
 }
 
 static void note_use(struct decode_cache *cache, unsigned set, unsigned way)
@@ -191,18 +221,22 @@ static void note_use(struct decode_cache *cache, unsigned set, unsigned way)
 		cache->recent[set] = (uint8_t)(1u << way);
 }
 
+static bool is_same(const struct code *code, const struct entry *entry)
+{
+	return entry->key == code->key && entry->insn.length <= code->avail &&
+	       entry->tail == tail_of(code, entry);
+}
+
 static const struct entry *find(struct decode_cache *cache, const struct code *code)
 {
 	if (!code->key)
 		return NULL;
 	for (unsigned way = 0; way < WAYS; way++) {
-		const struct entry *entry = &cache->entry[code->set][way];
+		unsigned i = code->set * WAYS + way;
 
-		if (cache->key[code->set][way] == code->key &&
-		    (tail_of(code) & entry->tail_mask) == entry->tail &&
-		    entry->insn.length <= code->avail) {
+		if (cache->tag[i] == code->tag && is_same(code, &cache->entry[i])) {
 			note_use(cache, code->set, way);
-			return entry;
+			return &cache->entry[i];
 		}
 	}
 	return NULL;
@@ -211,16 +245,16 @@ static const struct entry *find(struct decode_cache *cache, const struct code *c
 /* --- keeping ------------------------------------------------------------------------------------
  */
 
-static uint64_t field_mask(const struct code *code, const struct field *field)
+static struct field make_field(unsigned at, unsigned size_bits, bool is_signed)
 {
-	return field->bytes ? size_mask(field->bytes) << 8 * (field->at - code->head_bytes) : 0;
+	return (struct field){ at & 0xf, ((unsigned)__builtin_ctz(size_bits) - 2) & 7, is_signed };
 }
 
 static struct field disp_field(const ZydisDecodedInstruction *zydis, const struct insn *insn)
 {
 	if (!zydis->raw.disp.size || !(insn->flags & INSN_MEM))
 		return (struct field){ 0 };
-	return (struct field){ zydis->raw.disp.offset, zydis->raw.disp.size / 8, true };
+	return make_field(zydis->raw.disp.offset, zydis->raw.disp.size, true);
 }
 
 /* What has a stub has the immediate in it. */
@@ -235,16 +269,16 @@ static struct field imm_field(const ZydisDecodedInstruction *zydis,
 	    !zydis->raw.imm[0].size || zydis->raw.imm[1].size ||
 	    zydis->encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY)
 		return (struct field){ 0 };
-	return (struct field){ zydis->raw.imm[0].offset, zydis->raw.imm[0].size / 8,
-			       zydis->raw.imm[0].is_signed };
+	return make_field(zydis->raw.imm[0].offset, zydis->raw.imm[0].size,
+			  zydis->raw.imm[0].is_signed);
 }
 
 static int64_t field_value(const struct code *code, const struct field *field)
 {
-	unsigned shift = 64 - 8 * field->bytes;
-	uint64_t value = load_le(code->bytes + field->at, field->bytes);
+	unsigned shift = 64 - 8 * field_bytes(field);
+	uint64_t value = load_le(code->bytes + field->at, TAIL_BYTES) << shift;
 
-	return field->is_signed ? (int64_t)(value << shift) >> shift : (int64_t)value;
+	return field->is_signed ? (int64_t)value >> shift : (int64_t)(value >> shift);
 }
 
 /* What is not compared, and where the instruction lies. */
@@ -253,10 +287,10 @@ static void set_fields(const struct code *code, const struct entry *entry, unsig
 {
 	insn->start = (uint16_t)start;
 	insn->next = (uint16_t)(start + insn->length);
-	if (entry->disp.bytes)
+	if (entry->disp.log2)
 		insn->disp =
 			field_value(code, &entry->disp) + (insn->base == REG_RIP ? insn->next : 0);
-	if (entry->imm.bytes)
+	if (entry->imm.log2)
 		insn->imm = (int32_t)field_value(code, &entry->imm);
 }
 
@@ -267,12 +301,12 @@ static bool is_restored(const struct code *code, const struct entry *entry)
 
 	set_fields(code, entry, insn.start, &insn);
 	return insn.disp == entry->insn.disp && insn.imm == entry->insn.imm &&
-	       (insn.base != REG_RIP || entry->disp.bytes);
+	       (insn.base != REG_RIP || entry->disp.log2);
 }
 
 static bool is_in_tail(const struct code *code, const struct field *field)
 {
-	return !field->bytes || field->at >= code->head_bytes;
+	return !field->log2 || field->at >= code->head_bytes;
 }
 
 /* Whether the bytes behind the head say all that there is to say of the instruction. */
@@ -290,21 +324,20 @@ static void keep(struct decode_cache *cache, const struct code *code,
 		 const ZydisDecodedInstruction *zydis, const ZydisDecodedOperand *operands,
 		 const struct insn *insn)
 {
-	struct entry entry = { .disp = disp_field(zydis, insn),
-			       .imm = imm_field(zydis, operands, insn),
-			       .insn = *insn };
-	unsigned tail_bytes = zydis->length - code->head_bytes, way;
+	struct entry entry = { .key = code->key,
+			       .insn = *insn,
+			       .disp = disp_field(zydis, insn),
+			       .imm = imm_field(zydis, operands, insn) };
+	unsigned way = (unsigned)__builtin_ctz(~(unsigned)cache->recent[code->set]);
+	unsigned i = code->set * WAYS + way;
 
 	if (!may_be_kept(code, zydis, &entry))
 		return;
-	entry.tail_mask = (tail_bytes ? size_mask(tail_bytes) : 0) &
-			  ~(field_mask(code, &entry.disp) | field_mask(code, &entry.imm));
-	entry.tail = tail_of(code) & entry.tail_mask;
-	shape_take(zydis, operands, code->bytes, &entry.shape);
-	way = (unsigned)__builtin_ctz(~(unsigned)cache->recent[code->set]);
+	entry.tail = tail_of(code, &entry);
 	note_use(cache, code->set, way);
-	cache->key[code->set][way] = code->key;
-	cache->entry[code->set][way] = entry;
+	cache->tag[i] = code->tag;
+	cache->entry[i] = entry;
+	shape_take(zydis, operands, code->bytes, &cache->shape[i]);
 }
 
 /* --- decoding -----------------------------------------------------------------------------------
@@ -357,7 +390,7 @@ void decode_cache_shape(struct decode_cache *cache, enum cpu_mode mode, const ui
 		decode_anew(cache, mode, &code, 0, &insn, out);
 		return;
 	}
-	*out = entry->shape;
-	if (out->encoding.imm_bytes && entry->imm.bytes)
-		memcpy(out->encoding.imm, code.bytes + entry->imm.at, entry->imm.bytes);
+	*out = cache->shape[entry - cache->entry];
+	if (out->encoding.imm_bytes && entry->imm.log2)
+		memcpy(out->encoding.imm, code.bytes + entry->imm.at, out->encoding.imm_bytes);
 }
