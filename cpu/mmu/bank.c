@@ -27,9 +27,9 @@ void tlb_poison(struct tlb *tlb)
 static void poison_tags(struct bank *bank, unsigned slot)
 {
 	for (unsigned who = 0; who < TLB_CLASSES; who++)
-		if (bank->tagged[slot] & BIT(who))
+		if (bank->slot[slot].tagged & BIT(who))
 			poison_class(&bank->tlb, who, slot);
-	bank->tagged[slot] = 0;
+	bank->slot[slot].tagged = 0;
 }
 
 /* The slots of a map, one after the other: for (n = 0; next_bit(map, size, &n); n++) */
@@ -125,40 +125,43 @@ static bool any_ghost(const struct bank *bank, bool is_global)
 
 /* ---- what can be written ---- */
 
-void bank_note_write(struct bank *bank, unsigned slot, uint32_t page)
+static uint16_t *write_list(struct bank *bank, uint32_t page)
 {
-	uint16_t *first = &bank->write_first[page % WRITE_LISTS];
-
-	if (bank->write_page[slot] != NO_WRITE_PAGE)
-		return;
-	bank->write_page[slot] = page;
-	bank->write_next[slot] = *first;
-	bank->write_before[slot] = 0;
-	if (*first)
-		bank->write_before[*first - 1] = (uint16_t)(slot + 1);
-	*first = (uint16_t)(slot + 1);
+	return &bank->write_first[page % WRITE_LISTS];
 }
 
-static void forget_write(struct bank *bank, unsigned slot)
+void bank_note_write(struct bank *bank, unsigned n, uint32_t page)
 {
-	uint32_t page = bank->write_page[slot];
-	uint16_t before = bank->write_before[slot], next = bank->write_next[slot];
+	uint16_t *first = write_list(bank, page);
+	struct slot *slot = &bank->slot[n];
 
-	if (page == NO_WRITE_PAGE)
+	if (slot->write_page)
 		return;
-	bank->write_page[slot] = NO_WRITE_PAGE;
-	if (before)
-		bank->write_next[before - 1] = next;
+	slot->write_page = page + 1;
+	slot->write_next = *first;
+	slot->write_before = 0;
+	if (*first)
+		bank->slot[*first - 1].write_before = (uint16_t)(n + 1);
+	*first = (uint16_t)(n + 1);
+}
+
+static void forget_write(struct bank *bank, struct slot *slot)
+{
+	if (!slot->write_page)
+		return;
+	if (slot->write_before)
+		bank->slot[slot->write_before - 1].write_next = slot->write_next;
 	else
-		bank->write_first[page % WRITE_LISTS] = next;
-	if (next)
-		bank->write_before[next - 1] = before;
+		*write_list(bank, slot->write_page - 1) = slot->write_next;
+	if (slot->write_next)
+		bank->slot[slot->write_next - 1].write_before = slot->write_before;
+	slot->write_page = 0;
 }
 
 void bank_drop_slot(struct bank *bank, unsigned slot)
 {
-	bank->addr[slot] = 0;
-	forget_write(bank, slot);
+	bank->slot[slot].addr = 0;
+	forget_write(bank, &bank->slot[slot]);
 	poison_tags(bank, slot);
 	bitmap_clear(bank->used, slot);
 }
@@ -235,28 +238,28 @@ static bool is_same_data(struct cpu *cpu, const struct bank *bank, unsigned slot
 	struct walk walk;
 
 	return (flags & PAGE_RAM) &&
-	       mmu_walk_quietly(cpu, bank->addr[slot] & PAGE_MASK, RIGHT_DATA(TLB_KERNEL_AC, 0),
-				&walk) &&
-	       walk.rights == (bank->addr[slot] & RIGHTS_ALL) &&
+	       mmu_walk_quietly(cpu, bank->slot[slot].addr & PAGE_MASK,
+				RIGHT_DATA(TLB_KERNEL_AC, 0), &walk) &&
+	       walk.rights == (bank->slot[slot].addr & RIGHTS_ALL) &&
 	       (walk.page | walk.flags | PAGE_RAM) == flags;
 }
 
 /* What bank_flush_current leaves of a slot. */
 static void renew_slot(struct cpu *cpu, struct bank *bank, unsigned slot)
 {
-	uint64_t past = bank->addr[slot] & (PAGE_MASK | SLOT_RETURNS);
+	uint64_t past = bank->slot[slot].addr & (PAGE_MASK | SLOT_RETURNS);
 
-	if (!bank->trust[slot]) {
+	if (!bank->slot[slot].trust) {
 		bank_drop_slot(bank, slot);
-		bank->addr[slot] = past;
+		bank->slot[slot].addr = past;
 		return;
 	}
-	bank->trust[slot]--;
+	bank->slot[slot].trust--;
 	if (!is_same_data(cpu, bank, slot)) {
 		bank_drop_slot(bank, slot);
 		return;
 	}
-	bank_note_large(bank, bank->addr[slot], bank->entry[slot].gpa_flags);
+	bank_note_large(bank, bank->slot[slot].addr, bank->entry[slot].gpa_flags);
 }
 
 static bool is_too_much(struct bank *bank, uint64_t keep)
@@ -354,7 +357,7 @@ static void flush_large(struct mmu *mmu, struct bank *bank, gva_t addr)
 	unsigned first = (unsigned)align_down(addr >> PAGE_BITS, pieces) % TLB_ENTRIES;
 
 	for (unsigned slot = first; next_bit(bank->used, first + pieces, &slot); slot++)
-		if (is_piece(bank->addr[slot], bank->entry[slot].gpa_flags, addr))
+		if (is_piece(bank->slot[slot].addr, bank->entry[slot].gpa_flags, addr))
 			bank_drop_slot(bank, slot);
 	for (unsigned slot = 0; next_bit(bank->exec_used, EXEC_ENTRIES, &slot); slot++)
 		if (is_piece(bank->exec[slot].addr, bank->exec[slot].gpa_flags, addr))
@@ -376,7 +379,7 @@ void bank_flush_address(struct mmu *mmu, struct bank *bank, gva_t addr)
 		flush_large(mmu, bank, addr);
 		return;
 	}
-	if (bank_is_page_of(bank->addr[slot], addr))
+	if (bank_is_page_of(bank->slot[slot].addr, addr))
 		bank_drop_slot(bank, slot);
 	if (exec != EXEC_NONE)
 		drop_exec(bank, exec, lost);
@@ -408,18 +411,20 @@ void bank_drop_keys(struct bank *bank, uint32_t pkru)
 static void poison_writes(struct bank *bank, unsigned slot)
 {
 	for (unsigned who = 0; who < TLB_CLASSES; who++)
-		if (bank->tagged[slot] & BIT(who))
+		if (bank->slot[slot].tagged & BIT(who))
 			bank->tlb.way[who][true][slot].tag = bank_poison(slot);
-	forget_write(bank, slot);
+	forget_write(bank, &bank->slot[slot]);
 }
 
 void bank_poison_writes(struct bank *bank, uint32_t page)
 {
 	unsigned next;
 
-	for (unsigned n = bank->write_first[page % WRITE_LISTS]; n; n = next) {
-		next = bank->write_next[n - 1];
-		if (bank->write_page[n - 1] == page)
+	for (unsigned n = *write_list(bank, page); n; n = next) {
+		const struct slot *slot = &bank->slot[n - 1];
+
+		next = slot->write_next;
+		if (slot->write_page == page + 1)
 			poison_writes(bank, n - 1);
 	}
 }

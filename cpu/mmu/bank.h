@@ -90,17 +90,22 @@ struct place {
 #define PLACED_TABLES      128
 #define PLACED_DIRECTORIES 16
 
+/* What is filled and emptied together. */
+struct slot {
+	/* Linear page | SLOT_VALID | rights | SLOT_RETURNS. Empty: without the former two. */
+	uint64_t addr;
+	uint32_t write_page; /* number of the RAM page that has a live write tag, + 1; or 0 */
+	/* The other slots of its list that have one: their number + 1, or 0. */
+	uint16_t write_next, write_before;
+	uint8_t tagged; /* the set of classes whose tags the slot may have */
+	uint8_t trust;  /* how many flushes it may still outlive, if it is the same */
+};
+
 struct bank {
 	struct tlb tlb;
 	struct tlb_entry entry[TLB_ENTRIES];
-	uint8_t tagged[TLB_ENTRIES]; /* the set of classes whose tags the slot may have */
-	/* Linear page | SLOT_VALID | rights | SLOT_RETURNS. Empty: without the former two. */
-	uint64_t addr[TLB_ENTRIES];
-	uint8_t trust[TLB_ENTRIES]; /* how many flushes it may still outlive, if it is the same */
-	uint32_t write_page[TLB_ENTRIES]; /* RAM page that has a live write tag, or NO_WRITE_PAGE */
-	/* The slots with a live write tag, in lists by guest-physical page number: slot + 1, or 0.
-	 */
-	uint16_t write_first[WRITE_LISTS], write_next[TLB_ENTRIES], write_before[TLB_ENTRIES];
+	struct slot slot[TLB_ENTRIES];
+	uint16_t write_first[WRITE_LISTS]; /* by guest-physical page number: struct slot */
 	struct exec_entry exec[EXEC_ENTRIES];
 	uint64_t used[TLB_ENTRIES / 64];
 	uint64_t exec_used[EXEC_ENTRIES / 64];
@@ -124,8 +129,7 @@ _Static_assert(offsetof(struct bank, entry) == offsetof(struct bank, tlb) + size
 		       !offsetof(struct tlb_entry, host),
 	       "TLB_GS_HOST");
 
-#define NO_WRITE_PAGE UINT32_MAX
-#define EXEC_NONE     UINT32_MAX
+#define EXEC_NONE UINT32_MAX
 
 /* The operand of a read-modify-write that the host cannot do in place: mmu_rmw_begin. */
 struct bounce {
@@ -228,7 +232,7 @@ void bank_flush_address(struct mmu *mmu, struct bank *bank, gva_t addr);
 /* Drops the pages whose protection key has a bit in `pkru`. */
 void bank_drop_keys(struct bank *bank, uint32_t pkru);
 /* For who sets a write tag of a RAM page, given by its number. */
-void bank_note_write(struct bank *bank, unsigned slot, uint32_t page);
+void bank_note_write(struct bank *bank, unsigned n, uint32_t page);
 /* Poisons the write tags of such a page. */
 void bank_poison_writes(struct bank *bank, uint32_t page);
 /* For who fills: the page of `addr` has these flags; what is in `exec` is about to be replaced. */

@@ -23,9 +23,9 @@ static enum tlb_class class_of(uint64_t want)
 /* The rights of the slot that may be used without looking. */
 static uint64_t direct_rights(const struct cpu *cpu, const struct bank *bank, unsigned slot)
 {
-	gva_t page = bank->addr[slot] & PAGE_MASK;
+	gva_t page = bank->slot[slot].addr & PAGE_MASK;
 	uint64_t flags = bank->entry[slot].gpa_flags;
-	uint64_t rights = flags & PAGE_RAM ? bank->addr[slot] & RIGHTS_ALL : 0;
+	uint64_t rights = flags & PAGE_RAM ? bank->slot[slot].addr & RIGHTS_ALL : 0;
 
 	if (unlikely(cpu->dr7 & DR7_ENABLED)) {
 		if (mmu_breakpoint_hits(cpu, page, PAGE_BYTES, false))
@@ -44,14 +44,14 @@ static void set_tags(struct cpu *cpu, struct bank *bank, unsigned slot, enum tlb
 {
 	uint64_t rights = direct_rights(cpu, bank, slot);
 	const struct tlb_entry *entry = &bank->entry[slot];
-	gva_t page = bank->addr[slot] & PAGE_MASK;
+	gva_t page = bank->slot[slot].addr & PAGE_MASK;
 
 	for (unsigned is_write = 0; is_write < 2; is_write++)
 		bank->tlb.way[who][is_write][slot] =
 			(struct tlb_way){ rights & RIGHT_DATA(who, is_write) ? page
 									     : bank_poison(slot),
 					  entry->host - page };
-	bank->tagged[slot] |= (uint8_t)BIT(who);
+	bank->slot[slot].tagged |= (uint8_t)BIT(who);
 	if (rights & RIGHT_DATA(who, true))
 		bank_note_write(bank, slot, (uint32_t)(entry->gpa_flags >> PAGE_BITS));
 }
@@ -79,7 +79,7 @@ static struct victim *victim_of(struct bank *bank, gva_t addr)
 /* What is in the slot makes room for another page. */
 static void keep_victim(struct bank *bank, unsigned slot, gva_t addr)
 {
-	uint64_t slot_addr = bank->addr[slot];
+	uint64_t slot_addr = bank->slot[slot].addr;
 
 	if ((slot_addr & SLOT_VALID) && ((slot_addr ^ addr) & PAGE_MASK))
 		*victim_of(bank, slot_addr) =
@@ -101,9 +101,9 @@ static bool take_victim(struct cpu *cpu, struct bank *bank, gva_t addr, uint64_t
 	if (victim.version != bank->places || !slot_allows(victim.addr, addr, want))
 		return false;
 	keep_victim(bank, slot, addr);
-	bank->addr[slot] = victim.addr;
+	bank->slot[slot].addr = victim.addr;
 	bank->entry[slot] = victim.entry;
-	bank->trust[slot] = 0;
+	bank->slot[slot].trust = 0;
 	bitmap_set(bank->used, slot);
 	set_tags(cpu, bank, slot, class_of(want));
 	return true;
@@ -120,7 +120,7 @@ void mmu_drop_faulting(struct cpu *cpu, gva_t addr)
 
 	if (bank_is_page_of(victim_of(bank, addr)->addr, addr))
 		victim_of(bank, addr)->version = 0;
-	if (bank_is_page_of(bank->addr[slot], addr))
+	if (bank_is_page_of(bank->slot[slot].addr, addr))
 		bank_drop_slot(bank, slot);
 	if (bank_find_exec(bank, addr) != EXEC_NONE)
 		bank_flush_address(cpu->mmu, bank, addr);
@@ -146,15 +146,15 @@ static void fill(struct cpu *cpu, struct bank *bank, gva_t addr, uint64_t want,
 {
 	unsigned slot = (addr >> PAGE_BITS) % TLB_ENTRIES;
 	struct tlb_entry *entry = &bank->entry[slot];
-	unsigned returns = returns_of(bank->addr[slot], addr);
+	unsigned returns = returns_of(bank->slot[slot].addr, addr);
 	void *host = NULL;
 
 	keep_victim(bank, slot, addr);
 	entry->gpa_flags = walk->page | walk->flags | locate(cpu, walk->page, &host);
 	entry->host = (uint64_t)(uintptr_t)host;
-	bank->addr[slot] = (addr & PAGE_MASK) | SLOT_VALID | walk->rights |
-			   (uint64_t)returns << SLOT_RETURNS_SHIFT;
-	bank->trust[slot] = (uint8_t)((1u << returns) - 1);
+	bank->slot[slot].addr = (addr & PAGE_MASK) | SLOT_VALID | walk->rights |
+				(uint64_t)returns << SLOT_RETURNS_SHIFT;
+	bank->slot[slot].trust = (uint8_t)((1u << returns) - 1);
 	bitmap_set(bank->used, slot);
 	cpu->mmu->has_keyed_pages |= walk->flags & PAGE_KEYED;
 	bank_note_large(bank, addr, walk->flags);
@@ -174,7 +174,7 @@ const struct tlb_entry *mmu_translate(struct cpu *cpu, gva_t addr, uint64_t want
 	unsigned slot = (addr >> PAGE_BITS) % TLB_ENTRIES;
 	struct walk walk;
 
-	if (slot_allows(bank->addr[slot], addr, want)) {
+	if (slot_allows(bank->slot[slot].addr, addr, want)) {
 		/* Known, but its tag may not be set yet, or for a reason that has gone. */
 		if (!has_tag(bank, slot, addr, want))
 			set_tags(cpu, bank, slot, class_of(want));
@@ -196,9 +196,9 @@ static void set_page(struct cpu *cpu, gva_t addr)
 	struct bank *bank = cpu->mmu->current;
 	unsigned slot = (addr >> PAGE_BITS) % TLB_ENTRIES;
 
-	unsigned classes = bank->tagged[slot] | 1u << cpu->tlb_class;
+	unsigned classes = bank->slot[slot].tagged | 1u << cpu->tlb_class;
 
-	if (!(bank->addr[slot] & SLOT_VALID) || ((bank->addr[slot] ^ addr) & PAGE_MASK))
+	if (!(bank->slot[slot].addr & SLOT_VALID) || ((bank->slot[slot].addr ^ addr) & PAGE_MASK))
 		return;
 	for (unsigned who = 0; who < TLB_CLASSES; who++)
 		if (classes & 1u << who)

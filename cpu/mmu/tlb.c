@@ -52,7 +52,6 @@ static void make_live(struct mmu *mmu, struct bank *bank, unsigned pcid, uint64_
 		bank->is_live = false;
 	} else {
 		tlb_poison(&bank->tlb);
-		memset(bank->write_page, 0xff, sizeof(bank->write_page));
 		bank_change_generation(mmu, bank);
 		bank->places++;
 	}
