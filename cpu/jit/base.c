@@ -17,7 +17,7 @@ struct finder {
 	int32_t moved[16];
 };
 
-/* Whether gen_general does the memory operand, and how. */
+/* Whether gen_general does the memory operand. CMPXCHG16B looks at the address before the page. */
 static bool is_plain_operand(const struct gen *g, const struct insn *insn)
 {
 	const struct gen_row *row = gen_row_of(g->jit, insn);
@@ -26,7 +26,7 @@ static bool is_plain_operand(const struct gen *g, const struct insn *insn)
 	       insn->index == REG_NONE && insn->base < REG_OFFSET(16) &&
 	       insn->base != REG_OFFSET(RSP) && insn->mem_bytes &&
 	       insn->mem_bytes <= BASE_MAX_BYTES && insn->disp >= -GROUP_REACH_MAX_BYTES &&
-	       insn->disp <= GROUP_REACH_MAX_BYTES;
+	       insn->disp <= GROUP_REACH_MAX_BYTES && insn->mnemonic != ZYDIS_MNEMONIC_CMPXCHG16B;
 }
 
 static struct base_group *begin_group(struct finder *f, unsigned reg)
