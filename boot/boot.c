@@ -53,30 +53,47 @@ int image_load(struct boot_image *image, struct memory *memory, struct engine_re
 			 image->name);
 }
 
+/* The whole file in memory of ours, for loaders that look all over it. */
+static int load_read(struct boot_image *image, const struct boot_file *kernel,
+		     struct memory *memory, struct engine_registers *out, struct error *err)
+{
+	uint8_t *bytes = malloc(kernel->size_bytes);
+	int ret;
+
+	if (!bytes)
+		return error_set(err, -ENOMEM, "kernel '%s': out of memory", kernel->name);
+	image->bytes = bytes;
+	ret = boot_file_read(kernel, 0, bytes, kernel->size_bytes, err);
+	if (!ret)
+		ret = image_load(image, memory, out, err);
+	free(bytes);
+	return ret;
+}
+
+/* Linux goes from its file to guest memory at once: it is large, and its header is in front. */
 int boot_load(const struct boot_source *source, struct memory *memory, gpa_t rsdp,
 	      struct engine_registers *out, struct error *err)
 {
 	const struct boot_file *kernel = &source->kernel;
+	uint8_t head[IMAGE_HEAD_BYTES];
 	struct boot_image image = {
 		.name = kernel->name,
+		.bytes = head,
 		.size_bytes = kernel->size_bytes,
 		.initrd = source->initrd.fd >= 0 ? &source->initrd : NULL,
 		.cmdline = source->cmdline,
 		.rsdp = rsdp,
 	};
-	uint8_t *bytes;
 	int ret;
 
 	if (!kernel->size_bytes || kernel->size_bytes > KERNEL_MAX_BYTES)
 		return error_set(err, -ENOEXEC, "kernel '%s': not a kernel: the file is %s",
 				 kernel->name, kernel->size_bytes ? "too large" : "empty");
-	bytes = malloc(kernel->size_bytes);
-	if (!bytes)
-		return error_set(err, -ENOMEM, "kernel '%s': out of memory", kernel->name);
-	image.bytes = bytes;
-	ret = boot_file_read(kernel, bytes, err);
-	if (!ret)
-		ret = image_load(&image, memory, out, err);
-	free(bytes);
-	return ret;
+	ret = boot_file_read(kernel, 0, head, MIN(kernel->size_bytes, sizeof(head)), err);
+	if (ret)
+		return ret;
+	if (!linux_probe(&image))
+		return load_read(&image, kernel, memory, out, err);
+	image.file = kernel;
+	return linux_load(&image, memory, out, err);
 }

@@ -32,11 +32,12 @@ void boot_file_close(struct boot_file *file)
 	file->fd = -1;
 }
 
-int boot_file_read(const struct boot_file *file, void *buf, struct error *err)
+int boot_file_read(const struct boot_file *file, uint64_t offset, void *buf, uint64_t bytes,
+		   struct error *err)
 {
-	for (uint64_t done = 0; done < file->size_bytes;) {
-		ssize_t n = pread(file->fd, (uint8_t *)buf + done, file->size_bytes - done,
-				  (off_t)done);
+	for (uint64_t done = 0; done < bytes;) {
+		ssize_t n = pread(file->fd, (uint8_t *)buf + done, bytes - done,
+				  (off_t)(offset + done));
 
 		if (n < 0 && errno == EINTR)
 			continue;

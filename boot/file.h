@@ -18,7 +18,8 @@ struct boot_file {
 int boot_file_open(struct boot_file *file, const char *what, const char *name, struct error *err);
 void boot_file_close(struct boot_file *file);
 
-/* Reads all size_bytes of it, however often it is called. */
-int boot_file_read(const struct boot_file *file, void *buf, struct error *err);
+/* Reads `bytes` of it from `offset` on, all of which were there when it was opened. */
+int boot_file_read(const struct boot_file *file, uint64_t offset, void *buf, uint64_t bytes,
+		   struct error *err);
 
 #endif

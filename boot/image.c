@@ -25,6 +25,7 @@ int image_place(const struct boot_image *image, struct memory *memory, uint64_t 
 		uint64_t file_bytes, gpa_t gpa, uint64_t memory_bytes, struct error *err)
 {
 	uint8_t *p;
+	int ret = 0;
 
 	if (!image_has(image, offset, file_bytes))
 		return error_set(err, -ENOEXEC,
@@ -40,10 +41,13 @@ int image_place(const struct boot_image *image, struct memory *memory, uint64_t 
 	p = memory_at(memory, gpa, memory_bytes);
 	if (!p)
 		return does_not_fit(image, memory, gpa, memory_bytes, err);
-	memcpy(p, image->bytes + offset, file_bytes);
+	if (image->file)
+		ret = boot_file_read(image->file, offset, p, file_bytes, err);
+	else
+		memcpy(p, image->bytes + offset, file_bytes);
 	memset(p + file_bytes, 0, memory_bytes - file_bytes);
 	memory_written(memory, gpa, memory_bytes);
-	return 0;
+	return ret;
 }
 
 int image_claim(struct boot_image *image, gpa_t base, gpa_t end, struct error *err)
@@ -90,7 +94,7 @@ int image_place_initrd(const struct boot_image *image, struct memory *memory, gp
 				 "into %llu MiB of memory",
 				 initrd->name, (unsigned long long)initrd->size_bytes,
 				 (unsigned long long)(memory->size_bytes / MIB));
-	ret = boot_file_read(initrd, p, err);
+	ret = boot_file_read(initrd, 0, p, initrd->size_bytes, err);
 	if (!ret)
 		memory_written(memory, *gpa, initrd->size_bytes);
 	return ret;

@@ -8,10 +8,14 @@
 
 #include "boot/boot.h"
 
+#define IMAGE_HEAD_BYTES 4096u /* loaders that take no more of `bytes` need not have it all read \
+				*/
+
 struct boot_image {
-	const char *name;     /* of the kernel file, for messages */
-	const uint8_t *bytes; /* the whole file */
-	uint64_t size_bytes;
+	const char *name;               /* of the kernel file, for messages */
+	const uint8_t *bytes;           /* the whole file, or IMAGE_HEAD_BYTES of it */
+	uint64_t size_bytes;            /* of the file */
+	const struct boot_file *file;   /* what image_place reads, if not `bytes` */
 	const struct boot_file *initrd; /* NULL: none */
 	const char *cmdline;
 	gpa_t rsdp;

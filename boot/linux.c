@@ -57,6 +57,8 @@ enum {
 #define FALLBACK_ADDRESS     (1 * MIB)
 #define GPR_RSI              6
 
+_Static_assert(HEADER_END_MAX <= IMAGE_HEAD_BYTES, "no more of the file is looked at");
+
 static uint64_t field(const struct boot_image *image, unsigned offset, unsigned bytes)
 {
 	return load_le(image->bytes + offset, bytes);

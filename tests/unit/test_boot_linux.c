@@ -6,6 +6,7 @@
 #include "boot_fixture.h"
 
 #include <errno.h>
+#include <unistd.h>
 
 #define SETUP_BYTES   1024 /* one setup sector and the boot sector */
 #define PAYLOAD_BYTES 8192
@@ -65,6 +66,27 @@ static void loads(void **state)
 	assert_int_equal(guest_number(f, page + 0x2d0 + 16, 4), 1);
 	assert_int_equal(guest_number(f, page + 0x2d0 + 3 * 20, 8), MIB);
 	assert_int_equal(guest_number(f, page + 0x2d0 + 3 * 20 + 8, 8), FIXTURE_MEMORY - MIB);
+}
+
+/* From its file, which is read piece by piece, and may be shorter then than it was at first. */
+static void loads_from_its_file(void **state)
+{
+	struct fixture *f = *state;
+	FILE *file = tmpfile();
+	struct boot_source source = { .initrd = { .fd = -1 }, .cmdline = "a=b c" };
+
+	assert_non_null(file);
+	make_kernel(f);
+	assert_int_equal(fwrite(f->bytes, 1, f->image.size_bytes, file), f->image.size_bytes);
+	fflush(file);
+	source.kernel =
+		(struct boot_file){ "kernel", "dir/kernel", fileno(file), f->image.size_bytes };
+	assert_int_equal(boot_load(&source, f->memory, 0, &f->regs, &f->err), 0);
+	assert_guest_bytes(f, PREFERRED, f->bytes + SETUP_BYTES, PAYLOAD_BYTES);
+	assert_int_equal(ftruncate(fileno(file), SETUP_BYTES + PAYLOAD_BYTES / 2), 0);
+	assert_int_equal(boot_load(&source, f->memory, 0, &f->regs, &f->err), -EIO);
+	assert_non_null(strstr(f->err.text, "became shorter"));
+	fclose(file);
 }
 
 static void starts_in_64_bit_mode(void **state)
@@ -184,6 +206,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(loads, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(loads_from_its_file, fixture_setup,
+						fixture_teardown),
 		cmocka_unit_test_setup_teardown(starts_in_64_bit_mode, fixture_setup,
 						fixture_teardown),
 		cmocka_unit_test_setup_teardown(falls_back_to_1_mib, fixture_setup,
