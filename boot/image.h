@@ -8,8 +8,9 @@
 
 #include "boot/boot.h"
 
-#define IMAGE_HEAD_BYTES 4096u /* loaders that take no more of `bytes` need not have it all read \
-				*/
+#define IMAGE_HEAD_BYTES                                                        \
+	4096u /* loaders that take no more of `bytes` need not have it all read \
+	       */
 
 struct boot_image {
 	const char *name;               /* of the kernel file, for messages */
