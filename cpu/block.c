@@ -312,10 +312,18 @@ struct block *block_find(struct cpu *cpu, uint64_t *generation)
 	return block;
 }
 
-struct block *block_link_successor(struct cpu *cpu, struct block **link)
+struct block *block_find_near(struct cpu *cpu, const struct block *from)
+{
+	gpa_t gpa = align_down(from->gpa, PAGE_BYTES) + cpu->rip % PAGE_BYTES;
+	struct block *block = find(cpu, cpu->rip, gpa);
+
+	return block ? block : build(cpu, cpu->rip, gpa);
+}
+
+struct block *block_link_successor(struct cpu *cpu, const struct block *block, struct block **link)
 {
 	uint64_t epoch = block_epoch(cpu);
-	struct block *next = block_lookup(cpu);
+	struct block *next = block_find_near(cpu, block);
 
 	/* Looking up may have evicted the block, and the link with it; and what the next page is
 	 * differs between address spaces. */

@@ -170,8 +170,14 @@ static inline struct block *block_lookup(struct cpu *cpu)
 	return block_find(cpu, &generation);
 }
 
+/*
+ * The same where CS:RIP is in the first page of `from`, which the vCPU is running or has just run:
+ * without asking what the page is. Where cpu_is_plain.
+ */
+struct block *block_find_near(struct cpu *cpu, const struct block *from);
+
 /* block_successor where the link is not there yet: looks up and links. */
-struct block *block_link_successor(struct cpu *cpu, struct block **link);
+struct block *block_link_successor(struct cpu *cpu, const struct block *block, struct block **link);
 
 /*
  * The block that follows `block`, all of which this vCPU has just run from RIP `from`; NULL where
@@ -187,7 +193,7 @@ static inline struct block *block_successor(struct cpu *cpu, struct block *block
 		return NULL;
 	if (likely(next && __atomic_load_n(&next->is_valid, __ATOMIC_ACQUIRE)))
 		return next;
-	return block_link_successor(cpu, link);
+	return block_link_successor(cpu, block, link);
 }
 
 /* What block_translate says. */

@@ -120,24 +120,35 @@ static bool is_due(struct cpu *cpu)
 	return true;
 }
 
+/* Whether the block at RIP is to be run as host code at all. */
+static bool may_find_code(struct cpu *cpu)
+{
+	cpu->insn = NULL;
+	cpu->jit.next = NULL;
+	return likely(!is_due(cpu)) && likely(!cpu->jit.is_single) && likely(jit_can_run(cpu));
+}
+
+/* The block, which is at RIP, if it has code; if not, it is what the run loop goes on with. */
+static struct block *with_code(struct cpu *cpu, struct block *block, uint64_t generation)
+{
+	enum block_state state = jit_prepare(cpu, block);
+
+	if (state == BLOCK_INTERPRETED) {
+		cpu->jit.next = block;
+		cpu->jit.next_generation = generation;
+	}
+	return state == BLOCK_TRANSLATED ? block : NULL;
+}
+
 /* The block at RIP if it has code; *generation: see block_find. */
 static struct block *find_code(struct cpu *cpu, uint64_t *generation)
 {
 	struct block *block;
 
-	enum block_state state;
-
-	cpu->insn = NULL;
-	cpu->jit.next = NULL;
-	if (unlikely(is_due(cpu)) || unlikely(cpu->jit.is_single) || unlikely(!jit_can_run(cpu)))
+	if (!may_find_code(cpu))
 		return NULL;
 	block = block_find(cpu, generation);
-	state = jit_prepare(cpu, block);
-	if (state == BLOCK_INTERPRETED) {
-		cpu->jit.next = block;
-		cpu->jit.next_generation = *generation;
-	}
-	return state == BLOCK_TRANSLATED ? block : NULL;
+	return with_code(cpu, block, *generation);
 }
 
 /* The block at RIP, which is gone to, without what the vCPU remembers; or NULL. */
@@ -339,16 +350,18 @@ void jit_stop_nowhere(struct cpu *cpu)
 const void *jit_link(struct cpu *cpu, const uint8_t *from)
 {
 	const struct block *source = jit_caller(cpu->soft->jit, from);
-	uint64_t generation, epoch = block_epoch(cpu);
+	uint64_t epoch = block_epoch(cpu);
 	struct block *block;
 
 	cpu->stats.count[STAT_LEFT_LINK]++;
 	cpu->rip = cpu->jit.code_page + block_link_target(cpu, source, from);
-	block = find_code(cpu, &generation);
+	if (!may_find_code(cpu))
+		return NULL;
+	block = with_code(cpu, block_find_near(cpu, source), 0);
 	if (!block)
 		return NULL;
 	jit_arrive(cpu);
-	if (generation && block->second_page == NO_PAGE)
+	if (block->second_page == NO_PAGE)
 		block_patch_link(cpu, epoch, source, from, block);
 	return block->code;
 }
