@@ -257,8 +257,9 @@ void bank_add_ghost(struct bank *bank, const struct exec_entry *exec);
  */
 void mmu_walk(struct cpu *cpu, gva_t addr, uint64_t want, struct walk *out);
 /*
- * The same in 4-level paging, for a fetch that is not made: it sets and raises nothing. false where
- * mmu_walk would, or it cannot be said. `rights` may lack what is wanted.
+ * The same in 4-level paging, for an access that is not made: it sets and raises nothing. false
+ * where mmu_walk would, or it cannot be said, as of the virtual APIC's page. `rights` may lack what
+ * is wanted.
  */
 bool mmu_walk_quietly(struct cpu *cpu, gva_t addr, uint64_t want, struct walk *out);
 /* Where the tables are that map the address. */

@@ -488,7 +488,7 @@ bool mmu_walk_quietly(struct cpu *cpu, gva_t addr, uint64_t want, struct walk *o
 	    !walk_first_quietly(cpu, addr, want, out))
 		return false;
 	if (likely(!cpu->has_second_stage))
-		return true;
+		return !cpu->in_guest || out->page != cpu->apic_access_page;
 	access = final_access(addr, want, out);
 	if (!cpu->virt->peek(cpu, out->page + addr % PAGE_BYTES, &access, &page) ||
 	    page.page == cpu->apic_access_page)
