@@ -516,7 +516,9 @@ static bool try_twice(struct cpu *cpu, struct block *block, struct check_differe
 	*difference = compare(check);
 	if (difference->item == CHECK_SAME)
 		cpu->status = check->reference.state.status;
-	if (difference->item == CHECK_SAME || check->translation.how == UNWIND_RESUME) {
+	/* The reference leaves a block behind a write beside code, the translation need not: an
+	 * exit further on cannot be taken back. */
+	if (difference->item == CHECK_SAME || check->translation.how >= UNWIND_RESUME) {
 		accept(cpu, &check->translation);
 		return true;
 	}
