@@ -24,7 +24,7 @@ enum block_state block_translate(struct cpu *cpu, struct block *block)
 	pthread_mutex_lock(&cache->lock);
 	if (block->is_valid && !block->code) {
 		if (jit_has_room(cpu->soft->jit, block->region)) {
-			jit_translate(cpu->soft->jit, block, cache->arena);
+			jit_translate(cpu->soft->jit, block, cache->arena, cpu->in_guest);
 		} else {
 			block_drop(cache, block);
 			cache->stats.blocks_made_later++;
@@ -56,7 +56,7 @@ static void translate_anew(struct block_cache *cache, const struct jit_code *bef
 	const uint8_t *code = block->code;
 
 	jit_unlink_all(cache->soft->jit, before);
-	jit_translate(cache->soft->jit, block, cache->arena);
+	jit_translate(cache->soft->jit, block, cache->arena, block->jit->in_guest);
 	if (block->code == code) {
 		*block->jit = *before; /* it cannot be */
 		return;
