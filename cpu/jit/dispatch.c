@@ -280,6 +280,39 @@ static bool is_overtaken(const struct jit *jit, const struct block *before, cons
 	return !entered || entered->gpa != before->gpa || entered->flavor != before->flavor;
 }
 
+/* The code at RIP that has no groups. */
+static struct block *find_ungrouped(struct cpu *cpu, uint64_t *generation)
+{
+	struct block *block;
+
+	/* If fetching raises something, the run loop takes it back. */
+	cpu->jit.wants_ungrouped = true;
+	block = find_code(cpu, generation);
+	cpu->jit.next = NULL;
+	cpu->jit.wants_ungrouped = false;
+	return block;
+}
+
+/*
+ * Code without groups is gone to by a check that fails. Code with groups would come back here at
+ * once: it is no substitute.
+ */
+static const void *bail_ungrouped(struct cpu *cpu, const struct block *before)
+{
+	uint64_t generation, epoch = block_epoch(cpu);
+	struct block *now = find_ungrouped(cpu, &generation);
+
+	if (now) {
+		jit_arrive(cpu);
+		block_redirect(cpu, epoch, before, now);
+		return now->code;
+	}
+	if (cpu_attention_due(cpu))
+		return NULL;
+	jit_interpret_rest(cpu, block_lookup(cpu)->insn);
+	return jit_next(cpu);
+}
+
 const void *jit_bail(struct cpu *cpu, const uint8_t *back, const uint8_t *r11)
 {
 	const struct block *before = jit_caller(cpu->soft->jit, back);
@@ -291,6 +324,8 @@ const void *jit_bail(struct cpu *cpu, const uint8_t *back, const uint8_t *r11)
 		return jit_next(cpu);
 	}
 	cpu->rip = cpu->jit.code_page + before->gpa % PAGE_BYTES;
+	if (before->flavor & BLOCK_UNGROUPED)
+		return bail_ungrouped(cpu, before);
 	now = find_anew(cpu);
 	if (!now) { /* the run loop would come back here by what is remembered */
 		forget_branch(cpu, cpu->rip);
@@ -511,19 +546,6 @@ const void *jit_misfit(struct cpu *cpu, const uint8_t *back)
 	if (!is_crossing(cpu, fit->range) || crossing == jit_executable(jit, jit->misfit))
 		return jit_fit(cpu, fit);
 	return crossing == jit_executable(jit, jit->cross) ? jit_cross(cpu, fit) : crossing;
-}
-
-/* Code at the instruction that has no groups; RIP is there. */
-static struct block *find_ungrouped(struct cpu *cpu, uint64_t *generation)
-{
-	struct block *block;
-
-	/* If fetching raises something, the run loop takes it back. */
-	cpu->jit.wants_ungrouped = true;
-	block = find_code(cpu, generation);
-	cpu->jit.next = NULL;
-	cpu->jit.wants_ungrouped = false;
-	return block;
 }
 
 const void *jit_cross(struct cpu *cpu, struct jit_fit *fit)

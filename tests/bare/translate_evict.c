@@ -155,6 +155,47 @@ static void test_moving(void)
 	check(!bad, "code that is hot, and changes, where there is no room left: %u wrong", bad);
 }
 
+/*
+ * The same of code whose accesses are checked together, which is hot as long as they lie in one
+ * page, and then is so when they lie in two.
+ */
+CODE(sums, "mov (%rdi), %eax; add 16(%rdi), %eax; ret");
+
+static unsigned run_sums(const uint8_t *from, uint32_t *at, unsigned times)
+{
+	unsigned bad = 0;
+
+	for (unsigned i = 0; i < times; i++) {
+		uint32_t eax;
+
+		at[0] = i;
+		at[4] = i * 3;
+		asm volatile("call *%1" : "=&a"(eax) : "r"(from), "D"(at) : "cc", "memory");
+		bad += eax != i * 4;
+	}
+	return bad;
+}
+
+static void test_moving_across(void)
+{
+	static uint32_t values[2048] __attribute__((aligned(4096)));
+	uint32_t *across = &values[1022];
+	unsigned bad = 0;
+
+	for (unsigned page = 0; page + 2 <= pages; page += 2) {
+		uint8_t *from = page_alloc();
+
+		PLACE(from, sums);
+		bad += run_sums(from, values, HOT_RUNS);
+		bad += run_sums(from, across, 2 * WARM);
+		warm(0, page, 1);
+		warm(0, page + 1, 1);
+		bad += run_sums(from, across, HOT_RUNS);
+	}
+	check(!bad, "code that is hot, with a range in two pages, where there is no room: %u wrong",
+	      bad);
+}
+
 static void second(void)
 {
 	run_all(1);
@@ -175,6 +216,7 @@ void test_main(void)
 	for (unsigned page = 0; page < pages; page++)
 		make_page(page);
 	test_moving();
+	test_moving_across();
 	is_pair = start_ap(second);
 	run_all(0);
 	while (is_pair && !__atomic_load_n(&arrived, __ATOMIC_SEQ_CST))
