@@ -65,11 +65,12 @@ struct jit_code {
 	uint16_t misfits;
 	uint32_t misfits_since;
 	bool is_ungrouped, has_no_stretches;
-	bool in_guest; /* a nested guest has run it first */
 	bool is_linked; /* jumps of its page have been made to go to it */
 	/* It calls what all blocks share (cpu/jit/compact.h), and was found in it so often. */
 	bool is_compact;
 	uint8_t samples;
+	uint32_t sampled; /* the first time: by the host's TSC */
+	bool is_tight;    /* the others came so soon that it is part of a loop */
 };
 
 /* Half a line of the host's cache has all that look-ups read. */

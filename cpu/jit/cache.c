@@ -162,25 +162,23 @@ static unsigned code_bytes(const struct block *block)
 }
 
 /* Of a block that has none; it counts once there is code. */
-static struct jit_code *begin_code(const struct jit *jit, const struct jit_region *region,
-				   bool in_guest)
+static struct jit_code *begin_code(const struct jit *jit, const struct jit_region *region)
 {
 	struct jit_code *code =
 		&jit->codes[(size_t)(region - jit->region) * jit->size.starts + region->codes];
 
-	*code = (struct jit_code){ .is_compact = jit->tier != ENGINE_TIER_INLINE,
-				   .in_guest = in_guest };
+	*code = (struct jit_code){ .is_compact = jit->tier != ENGINE_TIER_INLINE };
 	return code;
 }
 
-void jit_translate(struct jit *jit, struct block *block, const uint8_t *arena, bool in_guest)
+void jit_translate(struct jit *jit, struct block *block, const uint8_t *arena)
 {
 	struct jit_region *region = &jit->region[block->region], before = *region;
 	uint64_t hot_bytes;
 
 	jit->arena = arena;
 	if (!block->code)
-		block->jit = begin_code(jit, region, in_guest);
+		block->jit = begin_code(jit, region);
 	jit->next_fit = block->region * jit->size.fits + region->fits;
 	jit->next_far = block->region * jit->size.fars + region->fars;
 	jit->next_way = block->region * jit->size.ways + region->ways;

@@ -71,11 +71,8 @@ void jit_stop_nowhere(struct cpu *cpu);
 
 /* For the code of any block in the region (cpu/block.h); NULL: needs none. */
 bool jit_has_room(const struct jit *jit, unsigned region);
-/*
- * Makes block->code, if it can; the block is in `arena` (block_cache_arena). `in_guest` counts the
- * first time.
- */
-void jit_translate(struct jit *jit, struct block *block, const uint8_t *arena, bool in_guest);
+/* Makes block->code, if it can; the block is in `arena` (block_cache_arena). */
+void jit_translate(struct jit *jit, struct block *block, const uint8_t *arena);
 /* A link of the block's code by its `from`. NULL: that is of code that it had before. */
 const struct jit_link *jit_find_link(const struct block *block, const uint8_t *from);
 /* The link of the block's code that leads where one of code that it had before leads. */

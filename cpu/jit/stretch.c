@@ -30,11 +30,10 @@ static bool is_loop(const struct gen *g)
 	return (last->flags & INSN_DIRECT_BRANCH) && last->next + last->imm <= 0;
 }
 
-/* The kernel of a nested guest flushes and is on small pages too much: measured. */
 bool stretch_is_for(const struct gen *g)
 {
 	return g->word == 8 && !g->is_compact && !g->block->jit->has_no_stretches &&
-	       (g->tlb_class == TLB_USER ? is_loop(g) : !g->block->jit->in_guest);
+	       (g->tlb_class == TLB_USER ? is_loop(g) : g->block->jit->is_tight);
 }
 
 static struct host_mem stretch_field(const struct gen *g, bool writes, unsigned n, size_t field)

@@ -262,14 +262,16 @@ static void test_fault_in_row(void)
 
 #define LARGE_BYTES (2ul * 1024 * 1024)
 #define PIECES      512
-#define LARGE_WARM  40
+#define LARGE_WARM  120
 
 static uint64_t *const large = (uint64_t *)(32 * LARGE_BYTES);
 static uint64_t *const twin = (uint64_t *)(33 * LARGE_BYTES);
 
-/* A word of each piece. */
-CODE(sum_pieces, "xor %eax, %eax; 1: add 8(%rdi), %rax; add $4096, %rdi; dec %ecx; jnz 1b; ud2");
-CODE(add_pieces, "xor %eax, %eax; 1: addq $1, 8(%rdi); add $4096, %rdi; dec %ecx; jnz 1b; ud2");
+/* A word of each piece, in blocks that end with a jump forward: samples must find them. */
+CODE(sum_pieces, "xor %eax, %eax; 1: add 8(%rdi), %rax; test %rdi, %rdi; jz 2f; add $4096, %rdi\n"
+		 "dec %ecx; jnz 1b; 2: ud2");
+CODE(add_pieces, "xor %eax, %eax; 1: addq $1, 8(%rdi); test %rdi, %rdi; jz 2f; add $4096, %rdi\n"
+		 "dec %ecx; jnz 1b; 2: ud2");
 
 static int64_t run_kernel(const void *at, uint64_t rdi, uint64_t rcx)
 {
