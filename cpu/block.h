@@ -69,8 +69,6 @@ struct jit_code {
 	/* It calls what all blocks share (cpu/jit/compact.h), and was found in it so often. */
 	bool is_compact;
 	uint8_t samples;
-	uint32_t sampled; /* the first time: by the host's TSC */
-	bool is_tight;    /* the others came so soon that it is part of a loop */
 };
 
 /* Half a line of the host's cache has all that look-ups read. */

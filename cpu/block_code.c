@@ -10,10 +10,6 @@
 /* How often a sample must find a block's code to have it made anew. */
 #define SAMPLES_MAX 2
 
-/* The time of samples, in 1,024 cycles, and how soon the last one comes in a loop. */
-#define SAMPLES_TSC_SHIFT 10
-#define SAMPLES_TIGHT     1024
-
 enum block_state block_translate(struct cpu *cpu, struct block *block)
 {
 	struct block_cache *cache = cpu->soft->blocks;
@@ -104,23 +100,13 @@ static void make_inline(struct block_cache *cache, struct block *block)
 	}
 }
 
-/* Whether it has been found often enough. */
-static bool count_sample(struct jit_code *code)
-{
-	uint32_t now = (uint32_t)(__builtin_ia32_rdtsc() >> SAMPLES_TSC_SHIFT);
-
-	if (!code->samples)
-		code->sampled = now;
-	code->is_tight = now - code->sampled < SAMPLES_TIGHT;
-	return ++code->samples >= SAMPLES_MAX;
-}
-
 void block_sample(struct cpu *cpu, struct block *block)
 {
 	struct block_cache *cache = cpu->soft->blocks;
 
 	pthread_mutex_lock(&cache->lock);
-	if (block->is_valid && block->code && block->jit->is_compact && count_sample(block->jit))
+	if (block->is_valid && block->code && block->jit->is_compact &&
+	    ++block->jit->samples >= SAMPLES_MAX)
 		make_inline(cache, block);
 	pthread_mutex_unlock(&cache->lock);
 }

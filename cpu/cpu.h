@@ -165,7 +165,7 @@ struct jit_stack {
 };
 
 /*
- * Pages in a row that may be read (written) directly: cpu/jit/stretch.h. An address whose
+ * Pages in a row that user code may read (write) directly: cpu/jit/stretch.h. An address whose
  * distance from the start is no more than `limit` is in it, with what one check is for behind it.
  * None: as above.
  */
@@ -178,7 +178,7 @@ struct jit_stretch {
 	uint8_t bad;       /* how often in a row that was too soon */
 };
 
-#define JIT_STRETCHES 64
+#define JIT_STRETCHES 16
 #define JIT_ANCHORS   12
 
 /* What translated code keeps of its own. What its blocks name most is first: see struct cpu. */
@@ -209,9 +209,8 @@ struct cpu_jit {
 	bool is_single;                 /* back to C after each block */
 	bool wants_ungrouped;           /* looking for a block of that flavor: cpu/block.h */
 	struct jit_stack flat_stack[3]; /* `stack` for MODE_FLAT: cpu/jit/group.h says of which */
-	/* [enum tlb_class][is_write]; forgotten with the stack. */
-	struct jit_stretch stretch[3][2][JIT_STRETCHES];
-	uint64_t learned[3][2]; /* the sets of those that have been learned since */
+	struct jit_stretch stretch[2][JIT_STRETCHES]; /* [is_write]; forgotten with the stack */
+	bool has_stretches;                           /* some have been learned since */
 	uint64_t no_stack_page;
 	/* What translated code has been left for: the block at CS:RIP, to be interpreted, and
 	 * block_find's generation. NULL: not known. */
@@ -370,7 +369,7 @@ static inline unsigned cpu_iopl(const struct cpu *cpu)
 }
 
 void jit_prepare_stretches(struct cpu *cpu); /* once */
-void jit_forget_stretches(struct cpu *cpu, unsigned who);
+void jit_forget_stretches(struct cpu *cpu);
 /* The same as jit_forget_stack if what is remembered has the page. */
 void jit_forget_page(struct cpu *cpu, uint64_t page);
 
@@ -382,9 +381,8 @@ static inline void jit_forget_stack(struct cpu *cpu)
 			(struct jit_stack){ cpu->jit.no_stack_page,
 					    (uint64_t)(uintptr_t)cpu->jit.no_stack -
 						    cpu->jit.no_stack_page };
-	for (unsigned who = 0; who < 3; who++)
-		if (unlikely(cpu->jit.learned[who][false] | cpu->jit.learned[who][true]))
-			jit_forget_stretches(cpu, who);
+	if (unlikely(cpu->jit.has_stretches))
+		jit_forget_stretches(cpu);
 }
 
 static inline void cpu_attention_set(struct cpu *cpu, uint32_t what)

@@ -11,34 +11,30 @@
 #include "cpu/jit/dispatch.h"
 #include "cpu/mmu/mmu.h"
 
-#define PATIENCE_MIN 64u
-#define PATIENCE_MAX 1024u
+#define PATIENCE_MIN 16u
+#define PATIENCE_MAX 4096u
 
 /* It does not pay to miss, or to learn, more often than that, so many times in a row. */
 #define MISS_CYCLES_MIN  50u
 #define LEARN_CYCLES_MIN 4000u
-#define HOPELESS         4
+#define HOPELESS         8
 
 /* --- emitting ------------------------------------------------------------------------------------
  */
 
-/* As far as one block can tell. */
-static bool is_loop(const struct gen *g)
+/* A loop, as far as one block can tell. */
+bool stretch_is_for(const struct gen *g)
 {
 	const struct insn *last = &g->block->insn[g->block->count - 1];
 
-	return (last->flags & INSN_DIRECT_BRANCH) && last->next + last->imm <= 0;
+	return g->tlb_class == TLB_USER && g->word == 8 && !g->is_compact &&
+	       !g->block->jit->has_no_stretches && (last->flags & INSN_DIRECT_BRANCH) &&
+	       last->next + last->imm <= 0;
 }
 
-bool stretch_is_for(const struct gen *g)
+static struct host_mem stretch_field(bool writes, unsigned n, size_t field)
 {
-	return g->word == 8 && !g->is_compact && !g->block->jit->has_no_stretches &&
-	       (g->tlb_class == TLB_USER ? is_loop(g) : g->block->jit->is_tight);
-}
-
-static struct host_mem stretch_field(const struct gen *g, bool writes, unsigned n, size_t field)
-{
-	return mem_cpu(offsetof(struct cpu, jit.stretch[g->tlb_class][writes][n]) + field);
+	return mem_cpu(offsetof(struct cpu, jit.stretch[writes][n]) + field);
 }
 
 void stretch_check(struct gen *g, unsigned dst, uint64_t range)
@@ -51,11 +47,11 @@ void stretch_check(struct gen *g, unsigned dst, uint64_t range)
 
 	gen_sum(g, R9, group_register(range), (int32_t)range);
 	emit_alu_rm(e, ALU_SUB, 8, R9,
-		    stretch_field(g, writes, n, offsetof(struct jit_stretch, start)));
+		    stretch_field(writes, n, offsetof(struct jit_stretch, start)));
 	emit_alu_rm(e, ALU_CMP, 8, R9,
-		    stretch_field(g, writes, n, offsetof(struct jit_stretch, limit)));
+		    stretch_field(writes, n, offsetof(struct jit_stretch, limit)));
 	from = emit_jcc(e, COND_A, false);
-	emit_mov_rm(e, 8, dst, stretch_field(g, writes, n, offsetof(struct jit_stretch, addend)));
+	emit_mov_rm(e, 8, dst, stretch_field(writes, n, offsetof(struct jit_stretch, addend)));
 	cold_stretch(g, from, again, range, dst, n);
 }
 
@@ -90,9 +86,9 @@ void stretch_emit(struct gen *g, const struct cold *cold)
 	const struct jit_fit *fit;
 
 	emit_alu_rm(e, ALU_ADD, 8, R9,
-		    stretch_field(g, writes, cold->stretch, offsetof(struct jit_stretch, start)));
+		    stretch_field(writes, cold->stretch, offsetof(struct jit_stretch, start)));
 	emit_alu_mi(e, ALU_SUB, 4,
-		    stretch_field(g, writes, cold->stretch, offsetof(struct jit_stretch, patience)),
+		    stretch_field(writes, cold->stretch, offsetof(struct jit_stretch, patience)),
 		    1);
 	impatient = emit_jcc(e, COND_E, true);
 	gen_probe(g, R9, group_bytes(cold->range), writes);
@@ -110,19 +106,52 @@ void stretch_emit(struct gen *g, const struct cold *cold)
 /* --- learning ------------------------------------------------------------------------------------
  */
 
+static const struct tlb_way *way_of(const struct cpu *cpu, gva_t page, bool writes)
+{
+	return &cpu->tlb->way[TLB_USER][writes][(page >> PAGE_BITS) % TLB_ENTRIES];
+}
+
+static bool is_like(const struct tlb_way *way, gva_t page, uint64_t addend)
+{
+	return way->tag == page && way->addend == addend;
+}
+
+/* The pages around one that the TLB has. */
+static struct jit_stretch find_stretch(const struct cpu *cpu, gva_t page, bool writes)
+{
+	uint64_t addend = way_of(cpu, page, writes)->addend;
+	gva_t low = page, end = page + PAGE_BYTES;
+	unsigned pages = 1;
+
+	for (; pages < TLB_ENTRIES; pages++, low -= PAGE_BYTES)
+		if (!is_like(way_of(cpu, low - PAGE_BYTES, writes), low - PAGE_BYTES, addend))
+			break;
+	for (; pages < TLB_ENTRIES; pages++, end += PAGE_BYTES)
+		if (!is_like(way_of(cpu, end, writes), end, addend))
+			break;
+	return (struct jit_stretch){
+		.start = low,
+		.limit = end - low - BASE_MAX_BYTES,
+		.addend = addend,
+		.patience = PATIENCE_MIN,
+	};
+}
+
 /* One that is longer stays. */
 static void learn(struct cpu *cpu, struct jit_stretch *stretch, gva_t addr, bool writes)
 {
-	struct mmu_row row;
+	gva_t page = addr & PAGE_MASK;
+	struct jit_stretch found;
 
-	if (mmu_find_row(cpu, addr, writes, &row) &&
-	    row.end - row.start - BASE_MAX_BYTES >= stretch->limit) {
-		stretch->start = row.start;
-		stretch->limit = row.end - row.start - BASE_MAX_BYTES;
-		stretch->addend = row.addend;
-		stretch->wait = PATIENCE_MIN / 2;
-		cpu->jit.learned[cpu->tlb_class][writes] |=
-			BIT(stretch - cpu->jit.stretch[cpu->tlb_class][writes]);
+	if (way_of(cpu, page, writes)->tag == page) {
+		found = find_stretch(cpu, page, writes);
+		if (found.limit >= stretch->limit) {
+			stretch->start = found.start;
+			stretch->limit = found.limit;
+			stretch->addend = found.addend;
+			stretch->wait = PATIENCE_MIN / 2;
+			cpu->jit.has_stretches = true;
+		}
 	}
 	stretch->wait = MIN(2 * stretch->wait, PATIENCE_MAX);
 	stretch->patience = stretch->wait;
@@ -142,7 +171,7 @@ static bool is_hopeless(struct jit_stretch *stretch)
 const void *stretch_learn(struct cpu *cpu, const struct jit_fit *fit)
 {
 	bool writes = fit->range & GROUP_WRITES;
-	struct jit_stretch *stretch = &cpu->jit.stretch[cpu->tlb_class][writes][fit->stretch];
+	struct jit_stretch *stretch = &cpu->jit.stretch[writes][fit->stretch];
 	bool gives_up = is_hopeless(stretch);
 
 	if (gives_up) {
@@ -157,42 +186,32 @@ const void *stretch_learn(struct cpu *cpu, const struct jit_fit *fit)
 	return jit_next(cpu);
 }
 
-static void forget(const struct cpu_jit *jit, struct jit_stretch *stretch)
-{
-	stretch->start = jit->no_stack_page;
-	stretch->limit = 0;
-	stretch->addend = (uint64_t)(uintptr_t)jit->no_stack - jit->no_stack_page;
-}
-
-void jit_forget_stretches(struct cpu *cpu, unsigned who)
+void jit_forget_stretches(struct cpu *cpu)
 {
 	struct cpu_jit *jit = &cpu->jit;
 
-	for (unsigned writes = 0; writes < 2; writes++) {
-		for (uint64_t set = jit->learned[who][writes]; set; set &= set - 1)
-			forget(jit, &jit->stretch[who][writes][__builtin_ctzll(set)]);
-		jit->learned[who][writes] = 0;
-	}
-}
+	for (unsigned i = 0; i < 2 * JIT_STRETCHES; i++) {
+		struct jit_stretch *stretch = &jit->stretch[i / JIT_STRETCHES][i % JIT_STRETCHES];
 
-static bool is_in_stretch(const struct cpu_jit *jit, unsigned who, bool writes, gva_t page)
-{
-	for (uint64_t set = jit->learned[who][writes]; set; set &= set - 1) {
-		const struct jit_stretch *stretch =
-			&jit->stretch[who][writes][__builtin_ctzll(set)];
-
-		if (page - stretch->start <= stretch->limit)
-			return true;
+		stretch->start = jit->no_stack_page;
+		stretch->limit = 0;
+		stretch->addend = (uint64_t)(uintptr_t)jit->no_stack - jit->no_stack_page;
 	}
-	return false;
+	jit->has_stretches = false;
 }
 
 static bool remembers(const struct cpu_jit *jit, gva_t page)
 {
-	for (unsigned who = 0; who < TLB_CLASSES; who++)
-		if (jit->stack[who].page == page || jit->flat_stack[who].page == page ||
-		    is_in_stretch(jit, who, false, page) || is_in_stretch(jit, who, true, page))
+	for (unsigned i = 0; i < ARRAY_SIZE(jit->stack); i++)
+		if (jit->stack[i].page == page || jit->flat_stack[i].page == page)
 			return true;
+	for (unsigned i = 0; jit->has_stretches && i < 2 * JIT_STRETCHES; i++) {
+		const struct jit_stretch *stretch =
+			&jit->stretch[i / JIT_STRETCHES][i % JIT_STRETCHES];
+
+		if (page - stretch->start <= stretch->limit)
+			return true;
+	}
 	return false;
 }
 
@@ -204,14 +223,8 @@ void jit_forget_page(struct cpu *cpu, gva_t page)
 
 void jit_prepare_stretches(struct cpu *cpu)
 {
-	struct cpu_jit *jit = &cpu->jit;
-
-	for (unsigned who = 0; who < TLB_CLASSES; who++) {
-		for (unsigned n = 0; n < JIT_STRETCHES; n++)
-			jit->stretch[who][false][n] = jit->stretch[who][true][n] =
-				(struct jit_stretch){ .patience = PATIENCE_MIN,
-						      .wait = PATIENCE_MIN };
-		jit->learned[who][false] = jit->learned[who][true] = ~0ull;
-		jit_forget_stretches(cpu, who);
-	}
+	for (unsigned i = 0; i < 2 * JIT_STRETCHES; i++)
+		cpu->jit.stretch[i / JIT_STRETCHES][i % JIT_STRETCHES] =
+			(struct jit_stretch){ .patience = PATIENCE_MIN, .wait = PATIENCE_MIN };
+	jit_forget_stretches(cpu);
 }

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Pages in a row that hot code goes through.
+ * Pages in a row that loops of user code go through.
  *
  * Neighboring pages are often neighbors in the host's memory, too. What the TLB says of as many as
- * there are in a row (mmu_find_row) - from where to where, and how far the host's addresses are
- * from the guest's - a vCPU remembers in a struct jit_stretch, for each class of tags. A check
- * compares with one of these: shorter than a look into the TLB, and what it loads does not depend
- * on the address, so that the access need not wait for it. What misses looks into the TLB, away
- * from the main path; after some misses the stretch around the last one is learned.
+ * there are in a row - from where to where, and how far the host's addresses are from the guest's -
+ * a vCPU remembers in a struct jit_stretch. A check in a loop compares with one of these: shorter
+ * than a look into the TLB, and what it loads does not depend on the address, so that the access
+ * need not wait for it. What misses looks into the TLB, away from the main path; after some misses
+ * the stretch around the last one is learned.
  *
  * A stretch says nothing that tags have not said: whoever takes rights away forgets all
  * (jit_forget_stack), and so does a fault of one of its pages (jit_forget_page), whose tags may

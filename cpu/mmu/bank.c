@@ -8,9 +8,9 @@
  */
 #include "cpu/mmu/bank.h"
 
-/* Of the addresses that the notes of large pages are about. */
-#define NOTE_4M_BITS 22
-#define NOTE_1G_BITS 30
+static const uint8_t size_bits[] = {
+	[PAGE_4K] = 12, [PAGE_2M] = 21, [PAGE_4M] = 22, [PAGE_1G] = 30
+};
 
 static void poison_class(struct tlb *tlb, enum tlb_class who, unsigned slot)
 {
@@ -328,7 +328,9 @@ void bank_flush_beside(struct mmu *mmu, struct bank *bank, bool keep_global)
 /* Whether `entry` is a piece of the page that maps `addr`. */
 static bool is_piece(uint64_t entry, uint64_t gpa_flags, gva_t addr)
 {
-	return (entry ^ addr) < page_bytes(gpa_flags);
+	unsigned shift = size_bits[bits(gpa_flags, PAGE_SIZE_SHIFT + 1, PAGE_SIZE_SHIFT)];
+
+	return (entry ^ addr) >> shift == 0;
 }
 
 static unsigned note_of(gva_t addr, unsigned shift)
@@ -343,14 +345,14 @@ _Static_assert(TLB_ENTRIES % LARGE_PIECES == 0, "they do not go on at the first 
 
 static bool may_be_large(const struct bank *bank, gva_t addr)
 {
-	return bitmap_has(bank->large_4m, note_of(addr, NOTE_4M_BITS)) ||
-	       bitmap_has(bank->large_1g, note_of(addr, NOTE_1G_BITS));
+	return bitmap_has(bank->large_4m, note_of(addr, size_bits[PAGE_4M])) ||
+	       bitmap_has(bank->large_1g, note_of(addr, size_bits[PAGE_1G]));
 }
 
 static void flush_large(struct mmu *mmu, struct bank *bank, gva_t addr)
 {
 	bool lost[2] = { any_ghost(bank, false), any_ghost(bank, true) };
-	bool is_1g = bitmap_has(bank->large_1g, note_of(addr, NOTE_1G_BITS));
+	bool is_1g = bitmap_has(bank->large_1g, note_of(addr, size_bits[PAGE_1G]));
 	unsigned pieces = is_1g ? TLB_ENTRIES : LARGE_PIECES;
 	unsigned first = (unsigned)align_down(addr >> PAGE_BITS, pieces) % TLB_ENTRIES;
 
@@ -389,9 +391,9 @@ void bank_note_large(struct bank *bank, gva_t addr, uint64_t flags)
 	unsigned size = bits(flags, PAGE_SIZE_SHIFT + 1, PAGE_SIZE_SHIFT);
 
 	if (size == PAGE_1G)
-		bitmap_set(bank->large_1g, note_of(addr, NOTE_1G_BITS));
+		bitmap_set(bank->large_1g, note_of(addr, size_bits[PAGE_1G]));
 	else if (size != PAGE_4K)
-		bitmap_set(bank->large_4m, note_of(addr, NOTE_4M_BITS));
+		bitmap_set(bank->large_4m, note_of(addr, size_bits[PAGE_4M]));
 }
 
 void bank_drop_keys(struct bank *bank, uint32_t pkru)

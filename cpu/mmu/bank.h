@@ -40,16 +40,6 @@
 
 enum page_size { PAGE_4K, PAGE_2M, PAGE_4M, PAGE_1G };
 
-/* What the first stage's entry maps; a second one may map less. */
-static inline uint64_t page_bytes(uint64_t gpa_flags)
-{
-	static const uint8_t size_bits[] = {
-		[PAGE_4K] = 12, [PAGE_2M] = 21, [PAGE_4M] = 22, [PAGE_1G] = 30
-	};
-
-	return BIT(size_bits[bits(gpa_flags, PAGE_SIZE_SHIFT + 1, PAGE_SIZE_SHIFT)]);
-}
-
 #define EXEC_SETS       1024 /* by page; of two entries, EXEC_SETS apart, the former filled last */
 #define EXEC_ENTRIES    (2 * EXEC_SETS)
 #define WRITE_LISTS     4096

@@ -176,18 +176,6 @@ gpa_t mmu_fetch(struct cpu *cpu, gva_t addr);
 /* The generation that what mmu_fetch has just said of `addr` depends on. */
 uint64_t mmu_fetch_generation(const struct cpu *cpu, gva_t addr);
 
-/* Pages whose host addresses are as far from the linear ones each. */
-struct mmu_row {
-	gva_t start, end;
-	uint64_t addend; /* host address - linear address */
-};
-
-/*
- * The pages in a row around an address that may be read (written) directly with the present
- * privilege, as long as no tag changes (jit_forget_stack). false: that page may not.
- */
-bool mmu_find_row(const struct cpu *cpu, gva_t addr, bool is_write, struct mmu_row *row);
-
 static inline void mmu_select_tags(struct cpu *cpu)
 {
 	cpu->tlb_tags = (const uint8_t *)cpu->tlb->way[cpu->tlb_class];

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Hot loops over pages in a row, user code's over small pages, the kernel's over a large one: what
- * the processor may remember of the row must not outlive a change to one of its pages - elsewhere,
- * gone, read-only, the kernel's, holding code - be it in the middle, and two checks in one round
- * must not mistake each other's pages.
+ * Hot loops of user code over pages in a row: what the processor may remember of the row must not
+ * outlive a change to one of its pages - elsewhere, gone, read-only, the kernel's, holding code -
+ * be it in the middle, and two checks in one round must not mistake each other's pages.
  */
 #include "bare.h"
 
@@ -205,17 +204,13 @@ CODE(looks, "mov 8(%rdi), %rax; ud2");
 
 #define CACHED_PAGES 8192 /* more than all that is cached of translations */
 
-/*
- * Reads a byte of each page of a region, for what the TLB has of the row to leave it. With an
- * index, since a loop over a large page need not ask the TLB.
- */
+/* Reads a word of each page of a region, for what the TLB has of the row to leave it. */
 static void crowd(void)
 {
-	for (uint64_t n = 0; n < CACHED_PAGES; n++)
-		asm volatile("movb (%0, %1), %%al"
-			     :
-			     : "r"(4ul * 1024 * 1024), "r"(n * 4096)
-			     : "rax", "memory");
+	const volatile uint8_t *p = (const volatile uint8_t *)(4 * 1024 * 1024);
+
+	for (unsigned n = 0; n < CACHED_PAGES; n++)
+		(void)p[n * 4096ul];
 }
 
 static int64_t run_again(const struct frame *from)
@@ -257,125 +252,6 @@ static void test_fault_in_row(void)
 	check(gone == 8 && there == 8, "another page after a fault: %u, %u", gone, there);
 }
 
-/* --- the kernel's, over a large page ------------------------------------------------------------
- */
-
-#define LARGE_BYTES (2ul * 1024 * 1024)
-#define PIECES      512
-#define LARGE_WARM  120
-
-static uint64_t *const large = (uint64_t *)(32 * LARGE_BYTES);
-static uint64_t *const twin = (uint64_t *)(33 * LARGE_BYTES);
-
-/* A word of each piece, in blocks that end with a jump forward: samples must find them. */
-CODE(sum_pieces, "xor %eax, %eax; 1: add 8(%rdi), %rax; test %rdi, %rdi; jz 2f; add $4096, %rdi\n"
-		 "dec %ecx; jnz 1b; 2: ud2");
-CODE(add_pieces, "xor %eax, %eax; 1: addq $1, 8(%rdi); test %rdi, %rdi; jz 2f; add $4096, %rdi\n"
-		 "dec %ecx; jnz 1b; 2: ud2");
-
-static int64_t run_kernel(const void *at, uint64_t rdi, uint64_t rcx)
-{
-	frame = frame_at(at);
-	frame.rdi = rdi;
-	frame.rcx = rcx;
-	frame.rdx = 1;
-	return run_frame(&frame);
-}
-
-static void map_large(const uint64_t *to, uint64_t flags)
-{
-	page_directories[(uintptr_t)large / LARGE_BYTES] = (uintptr_t)to | PTE_PS | flags;
-	asm volatile("invlpg (%0)" : : "r"(large + 7 * WORDS) : "memory");
-}
-
-static void fill_large(void)
-{
-	for (unsigned n = 0; n < PIECES; n++) {
-		large[n * WORDS + 1] = n;
-		twin[n * WORDS + 1] = 2 * n;
-	}
-}
-
-/* How often the sum is `factor` times that of the large page's words. */
-static unsigned warm_pieces(uint64_t factor)
-{
-	unsigned good = 0;
-
-	for (unsigned i = 0; i < LARGE_WARM; i++)
-		good += run_kernel(code, (uintptr_t)large, PIECES) == UD &&
-			frame.rax == factor * (PIECES * (PIECES - 1) / 2);
-	return good;
-}
-
-static void test_large_reads(void)
-{
-	fill_large();
-	PLACE(code, sum_pieces);
-	check(warm_pieces(1) == LARGE_WARM, "a large page");
-	map_large(twin, PTE_P | PTE_W);
-	check(warm_pieces(2) == LARGE_WARM, "a large page elsewhere");
-	map_large(large, PTE_P | PTE_W);
-	check(warm_pieces(1) == LARGE_WARM, "and back");
-	PLACE(looked, looks);
-	user_frame_at(looked, SEL_USER_CODE64); /* INVLPG is in that */
-	warm_pieces(1);
-	frame = user_frame_at(looked, SEL_USER_CODE64);
-	frame.rdi = (uintptr_t)large;
-	run_frame(&frame);
-	check(trap.vector == PF && trap.error == 5 && trap.cr2 == (uintptr_t)&large[1],
-	      "what the kernel goes through is not the user's");
-	warm_pieces(1);
-	map_large(large, PTE_W);
-	check(run_kernel(code, (uintptr_t)(large + 9 * WORDS), 4) == PF && trap.error == 0 &&
-		      trap.cr2 == (uintptr_t)&large[9 * WORDS + 1],
-	      "a large page that is gone");
-	map_large(large, PTE_P | PTE_W);
-}
-
-static void test_large_breakpoint(void)
-{
-	uint64_t at = (uintptr_t)&large[300 * WORDS + 1];
-
-	fill_large();
-	PLACE(code, sum_pieces);
-	warm_pieces(1);
-	asm volatile("mov %0, %%dr0; mov %1, %%dr7" : : "r"(at), "r"(3ul | 3 << 16 | 2 << 18));
-	check(run_kernel(code, (uintptr_t)large, PIECES) == DB && frame.rcx == PIECES - 300,
-	      "a data breakpoint in a large page");
-	asm volatile("mov %0, %%dr7; mov %1, %%dr6" : : "r"(0ul), "r"(0xffff0ff0ul));
-	check(warm_pieces(1) == LARGE_WARM, "and none");
-}
-
-static void test_large_writes(void)
-{
-	uint8_t *there = (uint8_t *)(large + 100 * WORDS);
-	unsigned good = 0;
-
-	fill_large();
-	PLACE(code, add_pieces);
-	for (unsigned i = 0; i < LARGE_WARM; i++)
-		good += run_kernel(code, (uintptr_t)large, PIECES) == UD;
-	for (unsigned n = 0; n < PIECES; n++)
-		good += large[n * WORDS + 1] == n + LARGE_WARM;
-	check(good == LARGE_WARM + PIECES, "writes to a large page: %u", good);
-	good = 0;
-	for (unsigned i = 0; i < LARGE_WARM; i++) {
-		/* MOV EAX, 1 at 7 of each piece: its constant is the word that is added to. */
-		PLACE(there + 7, one);
-		for (unsigned k = 0; k < 20; k++)
-			run_kernel(there + 7, 0, 0);
-		run_kernel(code, (uintptr_t)large, PIECES);
-		good += run_kernel(there + 7, 0, 0) == UD && frame.rax == 2;
-	}
-	check(good == LARGE_WARM, "code in a large page that is written to: %u", good);
-	map_large(large, PTE_P);
-	good = (unsigned)large[3 * WORDS + 1];
-	check(run_kernel(code, (uintptr_t)(large + 3 * WORDS), 4) == PF && trap.error == 3 &&
-		      large[3 * WORDS + 1] == good,
-	      "a large page that is read-only");
-	map_large(large, PTE_P | PTE_W);
-}
-
 void test_main(void)
 {
 	code = page_alloc();
@@ -398,7 +274,4 @@ void test_main(void)
 	test_code_in_row();
 	test_alternation();
 	test_fault_in_row();
-	test_large_reads();
-	test_large_breakpoint();
-	test_large_writes();
 }
