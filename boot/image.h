@@ -8,9 +8,8 @@
 
 #include "boot/boot.h"
 
-#define IMAGE_HEAD_BYTES                                                        \
-	4096u /* loaders that take no more of `bytes` need not have it all read \
-	       */
+/* Loaders that look at no more of the file need not have all of it in `bytes`. */
+#define IMAGE_HEAD_BYTES 4096u
 
 struct boot_image {
 	const char *name;               /* of the kernel file, for messages */
