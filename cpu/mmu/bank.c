@@ -118,6 +118,12 @@ static bool has_ghost(const struct bank *bank, gva_t addr, bool is_global)
 	       (ghost->pages & ghost_bit(addr));
 }
 
+bool bank_may_have_code(const struct bank *bank, gva_t addr)
+{
+	return bank_find_exec(bank, addr) != EXEC_NONE || has_ghost(bank, addr, false) ||
+	       has_ghost(bank, addr, true);
+}
+
 static bool any_ghost(const struct bank *bank, bool is_global)
 {
 	return bank->last_ghost[is_global] == generation_of(bank, is_global);

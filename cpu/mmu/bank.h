@@ -238,6 +238,8 @@ void bank_poison_writes(struct bank *bank, uint32_t page);
 /* For who fills: the page of `addr` has these flags; what is in `exec` is about to be replaced. */
 void bank_note_large(struct bank *bank, gva_t addr, uint64_t flags);
 void bank_add_ghost(struct bank *bank, const struct exec_entry *exec);
+/* Whether somebody may remember a look-up of code in the page. */
+bool bank_may_have_code(const struct bank *bank, gva_t addr);
 
 /* --- walk.c --- */
 

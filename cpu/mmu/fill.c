@@ -122,7 +122,7 @@ void mmu_drop_faulting(struct cpu *cpu, gva_t addr)
 		victim_of(bank, addr)->version = 0;
 	if (bank_is_page_of(bank->slot[slot].addr, addr))
 		bank_drop_slot(bank, slot);
-	if (bank_find_exec(bank, addr) != EXEC_NONE)
+	if (bank_may_have_code(bank, addr))
 		bank_flush_address(cpu->mmu, bank, addr);
 	mmu_forget_places(bank, addr);
 	jit_forget_page(cpu, addr & PAGE_MASK);
@@ -267,9 +267,9 @@ static const struct exec_entry *fill_exec(struct cpu *cpu, struct bank *bank, gv
 	if (n == EXEC_NONE) {
 		exec = make_room(bank, addr);
 	} else {
+		/* It did not allow this: the page is another one now, or for others. */
 		exec = &bank->exec[n];
-		if (exec_is_global(exec) != !!(walk.flags & PAGE_GLOBAL))
-			bank_add_ghost(bank, exec);
+		bank_add_ghost(bank, exec);
 	}
 	exec->addr = (addr & PAGE_MASK) | SLOT_VALID | (walk.rights & RIGHTS_FETCH);
 	exec->gpa_flags = walk.page | walk.flags;

@@ -26,6 +26,22 @@ static void test_fault_invalidates(void **state)
 /* Code in pages this far apart is in one set of the bank's. */
 #define SAME_SET (1024 * PAGE_BYTES)
 
+/* So do look-ups of its code, also where others have taken its entry. */
+static void test_fault_invalidates_code(void **state)
+{
+	struct bench *b = *state;
+	uint64_t before;
+
+	long_mode(b);
+	for (unsigned i = 0; i < 3; i++) {
+		map_long(b, VA + i * SAME_SET, 0, DATA | P);
+		mmu_fetch(b->cpu, VA + i * SAME_SET);
+	}
+	before = mmu_fetch_generation(b->cpu, VA);
+	assert_int_equal(PAGE_FAULT_OF(b, store(b, VA, 8, 1)), PF_P | PF_W);
+	assert_int_not_equal(mmu_fetch_generation(b->cpu, VA), before);
+}
+
 static void test_flush_keeps_globals(void **state)
 {
 	struct bench *b = *state;
@@ -282,6 +298,27 @@ static void test_code_of_a_set(void **state)
 	assert_int_not_equal(mmu_fetch_generation(b->cpu, VA), generation);
 }
 
+/* A user's page of code is the kernel's now, and elsewhere: what the user remembers is not
+ * confirmed by what the kernel has looked up. */
+static void test_code_of_others(void **state)
+{
+	struct bench *b = *state;
+	uint64_t before;
+
+	long_mode(b);
+	b->cpu->cr4 |= CR4_SMEP;
+	mmu_mode_changed(b->cpu);
+	map_long(b, VA, 0, DATA | P | U);
+	set_cpl(b, 3);
+	mmu_fetch(b->cpu, VA);
+	before = mmu_fetch_generation(b->cpu, VA);
+	map_long(b, VA, 0, (DATA + PAGE_BYTES) | P);
+	set_cpl(b, 0);
+	assert_int_equal(mmu_fetch(b->cpu, VA), DATA + PAGE_BYTES);
+	mmu_load_cr3(b->cpu, false);
+	assert_int_not_equal(mmu_fetch_generation(b->cpu, VA), before);
+}
+
 /* Whether the page is known behind a flush, after it has come back from an earlier one. */
 static bool outlives_flush(struct bench *b, gpa_t leaf, uint64_t before, uint64_t behind)
 {
@@ -329,6 +366,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(fault_invalidates),
+		TEST(fault_invalidates_code),
 		TEST(flush_keeps_globals),
 		TEST(flush_in_large_page),
 		TEST(pcid),
@@ -338,6 +376,7 @@ int main(void)
 		TEST(second_level),
 		TEST(generation_by_half),
 		TEST(code_of_a_set),
+		TEST(code_of_others),
 		TEST(what_returns),
 	};
 
