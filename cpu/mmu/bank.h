@@ -120,7 +120,7 @@ struct bank {
 	bool is_live; /* its tags are set up: it belongs to `pcid` and `stage_key` */
 	unsigned pcid;
 	uint64_t stage_key;
-	uint64_t paging; /* the paging modes under which it was filled */
+	uint64_t paging; /* the paging modes under which all banks of the key were filled */
 	uint64_t last_selected;
 };
 

@@ -7,7 +7,8 @@
  * entries are cached by each bank for itself and dropped from all of their VPID.
  *
  * Rights are cached as the paging modes (CR0.WP, CR4.SMEP …) made them. VM entries and exits change
- * those without a flush, so a bank remembers the modes and is emptied when it is found to differ.
+ * those without a flush, so banks remember the modes, one set of them for all of a guest, whose
+ * look-ups of global code they share. They are emptied when the modes are found to differ.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -36,13 +37,16 @@ static bool is_ours(const struct cpu *cpu, const struct bank *bank)
 	return is_of_vpid(bank, vpid_of(cpu->stage_key));
 }
 
-/* What other banks of the guest have, or a new one. */
-static uint64_t global_generation_for(struct mmu *mmu, uint64_t stage_key)
+/* What all banks of a guest have in common: from another one, or anew. */
+static void share(struct mmu *mmu, struct bank *bank, uint64_t stage_key)
 {
 	for (unsigned i = 0; i < TLB_BANKS; i++)
-		if (mmu->bank[i].is_live && mmu->bank[i].stage_key == stage_key)
-			return mmu->bank[i].tlb.global_generation;
-	return ++mmu->generations;
+		if (mmu->bank[i].is_live && mmu->bank[i].stage_key == stage_key) {
+			bank->tlb.global_generation = mmu->bank[i].tlb.global_generation;
+			bank->paging = mmu->bank[i].paging;
+			return;
+		}
+	bank->tlb.global_generation = ++mmu->generations;
 }
 
 static void make_live(struct mmu *mmu, struct bank *bank, unsigned pcid, uint64_t stage_key)
@@ -55,7 +59,7 @@ static void make_live(struct mmu *mmu, struct bank *bank, unsigned pcid, uint64_
 		bank_change_generation(mmu, bank);
 		bank->places++;
 	}
-	bank->tlb.global_generation = global_generation_for(mmu, stage_key);
+	share(mmu, bank, stage_key);
 	bank->pcid = pcid;
 	bank->stage_key = stage_key;
 	bank->is_live = true;
@@ -90,6 +94,15 @@ static uint64_t current_paging(const struct cpu *cpu)
 	return (cpu->cr0 & PAGING_CR0) | (cpu->cr4 & PAGING_CR4) | (cpu->efer & PAGING_EFER);
 }
 
+static void change_paging(struct mmu *mmu, uint64_t stage_key, uint64_t paging)
+{
+	for (unsigned i = 0; i < TLB_BANKS; i++)
+		if (mmu->bank[i].is_live && mmu->bank[i].stage_key == stage_key) {
+			bank_flush(mmu, &mmu->bank[i], false);
+			mmu->bank[i].paging = paging;
+		}
+}
+
 void mmu_enter_thread(const struct cpu *cpu)
 {
 	gsbase_set((const uint8_t *)cpu->tlb + TLB_GS_BASE, cpu->mmu->has_gsbase);
@@ -110,10 +123,8 @@ static void select_bank(struct cpu *cpu)
 	jit_forget_stack(cpu);
 	mmu->current = bank;
 	bank->last_selected = ++mmu->selections;
-	if (unlikely(bank->paging != current_paging(cpu))) {
-		bank_flush(mmu, bank, false);
-		bank->paging = current_paging(cpu);
-	}
+	if (unlikely(bank->paging != current_paging(cpu)))
+		change_paging(mmu, cpu->stage_key, current_paging(cpu));
 	mmu->aligned.generation = bank->tlb.generation;
 	mmu->aligned.global_generation = bank->tlb.global_generation;
 	use_tlb(cpu, cpu->tlb->is_aligned_only ? cpu->tlb : &bank->tlb);

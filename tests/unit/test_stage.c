@@ -176,6 +176,32 @@ static void test_modes_do_not_mix(void **state)
 	assert_fault(b, EXC_PF, PF_P | PF_W, mmu_store(b->cpu, VA, 8, 1, DS));
 }
 
+/* What one address space of a guest has looked up of global code, all of them rely on. */
+static void test_modes_do_not_mix_code(void **state)
+{
+	struct stage *stage = *state;
+	struct cpu *cpu = stage->b->cpu;
+	uint64_t before;
+
+	map(stage->b, SHIFT_BYTES, TABLES2, VA, DATA | 0x167); /* the user's, global */
+	cpu->cr4 |= CR4_PCIDE;
+	cpu->cr3 = TABLES2 | 1;
+	enter(stage, 1, ROOT);
+	mmu_fetch(cpu, VA);
+	before = cpu->tlb->global_generation;
+	cpu->cr3 = TABLES2 | 2;
+	enter(stage, 1, ROOT);
+	assert_int_equal(cpu->tlb->global_generation, before);
+	cpu->cr4 |= CR4_SMEP; /* by the VMCS */
+	enter(stage, 1, ROOT);
+	assert_int_not_equal(cpu->tlb->global_generation, before);
+	before = cpu->tlb->global_generation;
+	cpu->cr3 = TABLES2 | 1;
+	enter(stage, 1, ROOT);
+	assert_int_equal(cpu->tlb->global_generation, before);
+	assert_fault(stage->b, EXC_PF, PF_P | PF_I, mmu_fetch(cpu, VA));
+}
+
 static void test_vpid_flushes(void **state)
 {
 	struct stage *stage = *state;
@@ -290,13 +316,10 @@ static void test_many_guests(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(both_stages),
-		TEST(entry_flushes_nothing),
-		TEST(modes_do_not_mix),
-		TEST(vpid_flushes),
-		TEST(globals_stay_in_their_guest),
-		TEST(root_flushes),
-		TEST(refused_write),
+		TEST(both_stages),      TEST(entry_flushes_nothing),
+		TEST(modes_do_not_mix), TEST(modes_do_not_mix_code),
+		TEST(vpid_flushes),     TEST(globals_stay_in_their_guest),
+		TEST(root_flushes),     TEST(refused_write),
 		TEST(many_guests),
 	};
 
