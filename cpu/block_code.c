@@ -157,14 +157,17 @@ void block_patch_link(struct cpu *cpu, uint64_t epoch, const struct block *sourc
 		      const uint8_t *from, struct block *target)
 {
 	struct block_cache *cache = cpu->soft->blocks;
-	const struct jit_link *link;
 
 	pthread_mutex_lock(&cache->lock);
-	link = jit_find_link(source, from);
-	/* An entry of a dropped block may be where its jump was. */
-	if (epoch == cache->epoch && source->is_valid && target->is_valid && target->code && link) {
-		target->jit->is_linked = true;
-		jit_patch_link(link, target);
+	/* An entry of a dropped block may be where its jump was; of an evicted one nothing is left.
+	 */
+	if (epoch == cache->epoch && source->is_valid && target->is_valid && target->code) {
+		const struct jit_link *link = jit_find_link(source, from);
+
+		if (link) {
+			target->jit->is_linked = true;
+			jit_patch_link(link, target);
+		}
 	}
 	pthread_mutex_unlock(&cache->lock);
 }
