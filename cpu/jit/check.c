@@ -383,13 +383,16 @@ static struct check_difference compare(const struct check *check)
 	return difference;
 }
 
-/* The translation looked for attention, found some, and has done part of the block or nothing. */
+/*
+ * The translation looked for attention, found some, and has done part of the block or nothing: it
+ * may be where the reference faults.
+ */
 static bool has_left_early(const struct cpu *cpu, const struct check *check)
 {
 	const uint64_t *regs = check->translation.state.regs;
 
 	return cpu_attention_due(cpu) && !check->translation.how &&
-	       (regs[CHECK_RIP] != check->reference.state.regs[CHECK_RIP] ||
+	       (check->reference.how || regs[CHECK_RIP] != check->reference.state.regs[CHECK_RIP] ||
 		!memcmp(regs, check->start.regs, sizeof(check->start.regs)));
 }
 

@@ -215,6 +215,24 @@ static void a_fault(void **state)
 	assert_finds(f, "it ends otherwise", "unwound (1): vector 13");
 }
 
+static void raise_gp_when_due(struct cpu *cpu, const struct insn *insn)
+{
+	cpu_attention_set(cpu, ATTENTION_KICK);
+	raise_gp(cpu, insn);
+}
+
+/* What is due has translated code leave behind a handler, where the interpreter faults. */
+static void a_fault_where_the_translation_leaves(void **state)
+{
+	static const uint8_t xlat[] = { 0x2e, 0x2e, 0xd7 }; /* has a handler only */
+	struct fixture *f = *state;
+
+	assert_int_equal(memory_write(f->config.memory, CODE + 5, xlat, sizeof(xlat)), 0);
+	insns_of_block(f)[STORE].exec = insn_exec_of(raise_gp_when_due);
+	assert_int_not_equal(run(f), ENGINE_ERROR);
+	assert_string_equal(f->printed, "");
+}
+
 static void two_vcpus_are_refused(void **state)
 {
 	struct fixture *f = *state;
@@ -236,6 +254,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_write_elsewhere, setup, teardown),
 		cmocka_unit_test_setup_teardown(flags, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_fault, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_fault_where_the_translation_leaves, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(two_vcpus_are_refused, setup, teardown),
 	};
 
