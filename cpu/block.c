@@ -137,8 +137,22 @@ static struct block *scratch_block(struct cpu *cpu)
 	struct block *block = &cpu->jumps->scratch;
 
 	*block = (struct block){ .count = 1, .length = 1, .is_valid = true };
-	block->insn[0] =
-		(struct insn){ .exec = insn_exec_of(exec_fetch_ud), .length = 1, .next = 1 };
+	block->insn[0] = (struct insn){ .exec = insn_exec_of(exec_fetch_ud),
+					.length = 1,
+					.next = 1,
+					.page_offset = (uint16_t)(cpu->rip % PAGE_BYTES) };
+	return block;
+}
+
+/* One of an instruction that goes on where its own page begins: it is in no list twice. */
+static struct block *decode_alone(struct cpu *cpu, gpa_t gpa)
+{
+	struct block_cache *cache = cpu->soft->blocks;
+	struct block *block;
+
+	pthread_mutex_lock(&cache->lock);
+	block = block_decode(cpu, &cpu->jumps->scratch, gpa, align_down(gpa, PAGE_BYTES));
+	pthread_mutex_unlock(&cache->lock);
 	return block;
 }
 
@@ -170,10 +184,10 @@ static struct block *find_built(const struct cpu *cpu, gpa_t gpa, gpa_t second)
 /*
  * Decodes and publishes the block at the region's free end if both pages are still watched: a write
  * may have dropped their last block since, or another vCPU may have filled the region. NULL: not
- * (then try again), or *is_crossing says that a second page is needed. There are no two of one
- * block, so what comes in the place of a dropped one is made later: cpu/block_evict.c.
+ * (then try again), or *is_wrong says that a second page is needed, or none. There are no two of
+ * one block, so what comes in the place of a dropped one is made later: cpu/block_evict.c.
  */
-static struct block *try_build(struct cpu *cpu, gpa_t gpa, gpa_t second, bool *is_crossing)
+static struct block *try_build(struct cpu *cpu, gpa_t gpa, gpa_t second, bool *is_wrong)
 {
 	struct block_cache *cache = cpu->soft->blocks;
 	gpa_t first = align_down(gpa, PAGE_BYTES);
@@ -189,7 +203,7 @@ static struct block *try_build(struct cpu *cpu, gpa_t gpa, gpa_t second, bool *i
 		block = (struct block *)(void *)(block_region_start(cache, cache->region) +
 						 cache->used_bytes[cache->region]);
 		block = block_decode(cpu, block, gpa, second);
-		*is_crossing = !block;
+		*is_wrong = !block;
 		if (block)
 			publish(cache, block);
 		cpu->stats.count[STAT_DECODED] += block != NULL;
@@ -200,30 +214,34 @@ static struct block *try_build(struct cpu *cpu, gpa_t gpa, gpa_t second, bool *i
 	return block;
 }
 
+/* The block once it has been tried with the right number of pages. Its code may change meanwhile.
+ */
 static struct block *build(struct cpu *cpu, gva_t addr, gpa_t gpa)
 {
-	gpa_t second = NO_PAGE;
+	gpa_t first = align_down(gpa, PAGE_BYTES), second = NO_PAGE;
+	struct block *block;
 
 	for (;;) {
-		bool is_crossing = false;
-		struct block *block;
+		bool is_wrong = false;
 
 		if (!block_cache_has_room(cpu->soft->blocks))
 			block_cache_make_room(cpu);
-		watch_page(cpu, align_down(gpa, PAGE_BYTES));
+		watch_page(cpu, first);
 		if (second != NO_PAGE)
 			watch_page(cpu, second);
-		block = try_build(cpu, gpa, second, &is_crossing);
+		block = second == first ? decode_alone(cpu, gpa)
+					: try_build(cpu, gpa, second, &is_wrong);
 		if (block)
 			return block;
-		if (!is_crossing)
-			continue;
-		second = align_down(mmu_fetch(cpu, align_down(addr, PAGE_BYTES) + PAGE_BYTES),
-				    PAGE_BYTES);
-		if (!is_code_ram(cpu, second))
-			return scratch_block(cpu);
-		if (second == align_down(gpa, PAGE_BYTES))
-			return block_decode(cpu, &cpu->jumps->scratch, gpa, second);
+		if (second != NO_PAGE && (is_wrong || second == first)) {
+			second = NO_PAGE;
+		} else if (is_wrong) {
+			second = align_down(
+				mmu_fetch(cpu, align_down(addr, PAGE_BYTES) + PAGE_BYTES),
+				PAGE_BYTES);
+			if (!is_code_ram(cpu, second))
+				return scratch_block(cpu);
+		}
 	}
 }
 

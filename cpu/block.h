@@ -84,7 +84,7 @@ struct block {
 	uint8_t runs;           /* as decoded, roughly, while there is no code */
 	uint8_t count;          /* instructions, with the terminator where there is one */
 	uint8_t units;          /* of BLOCK_ALIGN bytes: the memory that it takes */
-	uint16_t length;        /* bytes of code, with what folded jumps jump over */
+	uint16_t length;        /* bytes that it depends on; with what folded jumps jump over */
 	struct jit_code *jit;   /* where there is code */
 	/* Blocks in the same page that were found to follow, not jumping and jumping; atomic. */
 	struct block *successor[2];

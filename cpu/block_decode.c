@@ -82,6 +82,14 @@ static unsigned decode_next(struct cpu *cpu, struct block *block, struct text *t
 	return length;
 }
 
+/* The end of what an instruction was decoded from: what is none may become one by any of that. */
+static uint16_t end_of(const struct insn *insn, unsigned avail)
+{
+	bool is_none = insn->mnemonic == ZYDIS_MNEMONIC_INVALID;
+
+	return (uint16_t)(is_none ? MIN(insn->start + INSN_MAX_BYTES, avail) : insn->next);
+}
+
 /* Decodes instructions from `bytes` until one ends the block or the page ends. */
 static void decode_run(struct cpu *cpu, struct block *block, struct text *text,
 		       const uint8_t *bytes, unsigned avail)
@@ -97,7 +105,7 @@ static void decode_run(struct cpu *cpu, struct block *block, struct text *text,
 		done += length;
 		done += fold_jump(cpu, insn, avail);
 		if (insn->flags & INSN_ENDS_BLOCK) {
-			block->length = (uint16_t)done;
+			block->length = end_of(insn, avail);
 			block->is_chained = !!(insn->flags & INSN_DIRECT_BRANCH);
 			return;
 		}
@@ -138,7 +146,9 @@ struct block *block_decode(struct cpu *cpu, struct block *block, gpa_t gpa, gpa_
 	memcpy(bytes, base + gpa, avail);
 	memcpy(bytes + avail, base + second_page, sizeof(bytes) - avail);
 	decode_next(cpu, block, &text, bytes, sizeof(bytes), 0);
-	block->length = block->insn[0].length;
+	block->length = end_of(&block->insn[0], sizeof(bytes));
+	if (block->length <= avail)
+		return NULL;
 	if (!(block->insn[0].flags & INSN_ENDS_BLOCK))
 		end_block(block);
 	keep_text(block, &text);

@@ -10,7 +10,7 @@
 /*
  * Decodes the code at gpa into *block, which has room for BLOCK_MAX_INSNS instructions (with a
  * second page: for one) and the terminator, and returns it. NULL where the first instruction needs
- * a second page and none (NO_PAGE) is given. Without a second page the cache's lock is held.
+ * a second page and none (NO_PAGE) is given, or needs none and one is. The cache's lock is held.
  */
 struct block *block_decode(struct cpu *cpu, struct block *block, gpa_t gpa, gpa_t second_page);
 

@@ -24,7 +24,7 @@ typedef void insn_fn(struct cpu *cpu, const struct insn *insn);
 #define REG_NONE      REG_OFFSET(16)
 #define REG_RIP       REG_OFFSET(17)
 
-#define INSN_MAX_BYTES 15
+#define INSN_MAX_BYTES 15u
 
 enum insn_flags {
 	INSN_ENDS_BLOCK = BIT(0), /* may change RIP, mode or interruptibility: last of its block */

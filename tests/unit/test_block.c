@@ -5,8 +5,9 @@
 #include <Zydis/Mnemonic.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdlib.h>
 
-#include "cpu/block.h"
+#include "cpu/block_decode.h"
 #include "cpu/world.h"
 #include "tests/unit/vcpu.h"
 
@@ -141,6 +142,43 @@ static void encodings_are_found_by_instruction(void **state)
 	vcpu_teardown(&v);
 }
 
+/* What no instruction begins with may be one with other bytes behind it. */
+static void what_is_no_instruction_may_become_one(void **state)
+{
+	const uint8_t none[] = { 0x0f, 0x04, 0xc0, 0x00 }, nop[] = { 0x0f, 0x1f, 0xc0, 0xf4 };
+	struct vcpu v;
+
+	(void)state;
+	vcpu_setup(&v, CPU_INTEL);
+	for (gpa_t addr = CODE + PAGE_BYTES - sizeof(none) - 1; addr < CODE + PAGE_BYTES; addr++) {
+		assert_int_equal(memory_write(v.config.memory, addr, none, sizeof(none)), 0);
+		assert_int_equal(look_up(v.cpu, addr)->insn[0].mnemonic, ZYDIS_MNEMONIC_INVALID);
+		assert_int_equal(memory_write(v.config.memory, addr + 1, nop + 1, 3), 0);
+		assert_int_equal(look_up(v.cpu, addr)->insn[0].mnemonic, ZYDIS_MNEMONIC_NOP);
+	}
+	vcpu_teardown(&v);
+}
+
+/* One that has become shorter since it was found to need a second page. */
+static void code_that_crosses_no_more_is_not_decoded(void **state)
+{
+	const uint8_t code[] = { 0xb8, 0x00, 0x00, 0xc3 }; /* mov ax, imm16 */
+	const gpa_t addr = CODE + PAGE_BYTES - 2;
+	struct block *block;
+	struct vcpu v;
+
+	(void)state;
+	vcpu_setup(&v, CPU_INTEL);
+	block = malloc(sizeof(*block) + 2 * sizeof(struct insn) + INSN_MAX_BYTES);
+	assert_int_equal(memory_write(v.config.memory, addr, code, sizeof(code)), 0);
+	assert_null(block_decode(v.cpu, block, addr, NO_PAGE));
+	assert_ptr_equal(block_decode(v.cpu, block, addr, CODE + PAGE_BYTES), block);
+	assert_int_equal(memory_write(v.config.memory, addr, "\xb0", 1), 0); /* mov al, imm8 */
+	assert_null(block_decode(v.cpu, block, addr, CODE + PAGE_BYTES));
+	free(block);
+	vcpu_teardown(&v);
+}
+
 struct second {
 	struct writer meeting;
 	struct cpu *cpu;
@@ -200,6 +238,8 @@ int main(void)
 		cmocka_unit_test(no_block_is_built_twice),
 		cmocka_unit_test(bytes_that_change_are_read_once),
 		cmocka_unit_test(encodings_are_found_by_instruction),
+		cmocka_unit_test(what_is_no_instruction_may_become_one),
+		cmocka_unit_test(code_that_crosses_no_more_is_not_decoded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
