@@ -66,7 +66,7 @@ struct journal_mismatch {
 
 bool journal_matches(const struct journal *journal, struct journal_mismatch *mismatch);
 
-/* Opens the recorded pages to direct stores, for JOURNAL_VERIFY; ends that: cpu/mmu/tlb.c. */
+/* Opens the recorded pages to direct stores, for JOURNAL_VERIFY; ends that: cpu/mmu/fill.c. */
 void journal_open(struct cpu *cpu);
 void journal_close(struct cpu *cpu);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The extended page tables, called as the MMU calls them: sizes, rights, misconfigurations,
- * qualifications, accessed and dirty flags, the log of modified pages.
+ * qualifications, accessed and dirty flags, the log of modified pages, what is remembered of
+ * tables.
  */
 #include "tests/unit/cpu_bench.h"
 
@@ -309,6 +310,65 @@ static void test_virtualization_exceptions(void **state)
 	assert_int_equal(*bench_at(b, AREA), 0);
 }
 
+static bool peek(struct bench *b, const struct virt_access *access)
+{
+	enter(b, vmx_of(b->cpu)->eptp, vmx_of(b->cpu)->proc2);
+	if (setjmp(b->cpu->unwind))
+		fail_msg("an exit");
+	return vmx_peek(b->cpu, ADDR, access, &page);
+}
+
+/* What is asked quietly is known only where no flag would have to be set, and sets none. */
+static void test_peek(void **state)
+{
+	struct bench *b = *state;
+
+	assert_true(peek(b, &read_access));
+	assert_true(page.page == PAGE && page.is_writable);
+	vmx_of(b->cpu)->eptp = EPTP_AD;
+	assert_false(peek(b, &read_access));
+	assert_int_equal(*leaf(b), PAGE | R | W | X | WB);
+	assert_int_equal(*bench_at(b, ROOT), LEVEL2 | R | W | X);
+	assert_int_equal(translate(b, &read_access), DONE);
+	assert_true(peek(b, &read_access));
+	assert_false(page.is_writable);
+	assert_false(peek(b, &walk_access)); /* counts as a write */
+	assert_int_equal(translate(b, &write_access), DONE);
+	assert_true(peek(b, &walk_access));
+	assert_true(page.is_writable);
+	*leaf(b) = PAGE | R | WB | A | D;
+	assert_true(peek(b, &read_access));
+	assert_false(page.is_writable || page.is_executable);
+	assert_false(peek(b, &walk_access));
+	assert_false(peek(b, &fetch_access));
+	*leaf(b) = PAGE | W | WB | A | D; /* misconfigured */
+	assert_false(peek(b, &read_access));
+	*leaf(b) = 0;
+	assert_false(peek(b, &read_access));
+}
+
+/* Where the table of a region is holds until INVEPT, or until something is wrong with what it says.
+ */
+static void test_remembered_table(void **state)
+{
+	struct bench *b = *state;
+
+	assert_int_equal(translate(b, &read_access), DONE);
+	*bench_at(b, LEVEL2) = 0;
+	assert_int_equal(translate(b, &read_access), DONE); /* stale, as it may be */
+	vmx_forget_places(b->cpu);
+	assert_int_equal(translate(b, &read_access), EXIT_EPT_VIOLATION);
+	*bench_at(b, LEVEL2) = LEVEL1 | R | X;
+	assert_int_equal(translate(b, &read_access), DONE);
+	assert_false(page.is_writable);
+	*bench_at(b, LEVEL2) = LEVEL1 | R | W | X;
+	assert_int_equal(translate(b, &write_access), DONE); /* not by what was remembered */
+	*leaf(b) = PAGE | R | WB;
+	*bench_at(b, LEVEL2) = 0;
+	assert_violation(b, &write_access, BIT(1) | BIT(7) | BIT(8)); /* as it is, from the root */
+	assert_int_equal(translate(b, &read_access), EXIT_EPT_VIOLATION);
+}
+
 static void test_pointer(void **state)
 {
 	(void)state;
@@ -335,6 +395,8 @@ int main(void)
 		TEST(flags),
 		TEST(log),
 		TEST(virtualization_exceptions),
+		TEST(peek),
+		TEST(remembered_table),
 		TEST(pointer),
 	};
 

@@ -20,6 +20,7 @@ struct stage {
 	struct bench *b;
 	unsigned walks;          /* translations so far */
 	l2pa_t refused;          /* this page may not be written to; 0: none */
+	l2pa_t unknown;          /* of this one nothing is said quietly */
 	struct virt_access last; /* what was refused */
 };
 
@@ -41,7 +42,18 @@ static void translate(struct cpu *cpu, l2pa_t addr, const struct virt_access *ac
 				   .is_executable = true };
 }
 
-static const struct virt_ops fake = { .name = "fake", .translate = translate };
+static bool peek(struct cpu *cpu, l2pa_t addr, const struct virt_access *access,
+		 struct virt_page *out)
+{
+	struct stage *stage = cpu->virt_state;
+
+	if ((addr & PAGE_MASK) == stage->unknown)
+		return false;
+	translate(cpu, addr, access, out);
+	return true;
+}
+
+static const struct virt_ops fake = { .name = "fake", .translate = translate, .peek = peek };
 
 static void map(struct bench *b, gpa_t base, gpa_t tables, gva_t va, uint64_t leaf)
 {
@@ -202,6 +214,32 @@ static void test_modes_do_not_mix_code(void **state)
 	assert_fault(stage->b, EXC_PF, PF_P | PF_I, mmu_fetch(cpu, VA));
 }
 
+/* A flush by L2 confirms only what both stages say as before, and quietly. */
+static void test_confirmed(void **state)
+{
+	static const l2pa_t last_table = TABLES2 + 3 * PAGE_BYTES;
+	struct stage *stage = *state;
+	struct cpu *cpu = stage->b->cpu;
+	uint64_t before;
+
+	enter(stage, 1, ROOT);
+	mmu_fetch(cpu, VA);
+	before = mmu_fetch_generation(cpu, VA);
+	mmu_flush_all(cpu);
+	assert_int_equal(mmu_fetch_generation(cpu, VA), before);
+	for (unsigned i = 0; i < 3; i++) {
+		stage->unknown = (const l2pa_t[]){ DATA, TABLES2, last_table }[i];
+		mmu_flush_all(cpu);
+		assert_int_not_equal(mmu_fetch_generation(cpu, VA), before);
+		mmu_fetch(cpu, VA);
+		before = mmu_fetch_generation(cpu, VA);
+	}
+	stage->unknown = 0;
+	cpu->apic_access_page = SHIFT_BYTES + DATA; /* a fetch from there exits */
+	mmu_flush_all(cpu);
+	assert_int_not_equal(mmu_fetch_generation(cpu, VA), before);
+}
+
 static void test_vpid_flushes(void **state)
 {
 	struct stage *stage = *state;
@@ -316,10 +354,15 @@ static void test_many_guests(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(both_stages),      TEST(entry_flushes_nothing),
-		TEST(modes_do_not_mix), TEST(modes_do_not_mix_code),
-		TEST(vpid_flushes),     TEST(globals_stay_in_their_guest),
-		TEST(root_flushes),     TEST(refused_write),
+		TEST(both_stages),
+		TEST(entry_flushes_nothing),
+		TEST(modes_do_not_mix),
+		TEST(modes_do_not_mix_code),
+		TEST(confirmed),
+		TEST(vpid_flushes),
+		TEST(globals_stay_in_their_guest),
+		TEST(root_flushes),
+		TEST(refused_write),
 		TEST(many_guests),
 	};
 
