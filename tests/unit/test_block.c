@@ -179,6 +179,22 @@ static void code_that_crosses_no_more_is_not_decoded(void **state)
 	vcpu_teardown(&v);
 }
 
+/* Other blocks may be there by then: nothing of it may be looked at. */
+static void jumps_of_evicted_blocks_are_left_alone(void **state)
+{
+	struct block *evicted = malloc(sizeof(*evicted));
+	struct vcpu v;
+
+	(void)state;
+	vcpu_setup(&v, CPU_INTEL);
+	memset(evicted, 0xff, sizeof(*evicted));
+	block_patch_link(v.cpu, block_epoch(v.cpu) - 1, evicted, NULL, evicted);
+	block_redirect(v.cpu, block_epoch(v.cpu) - 1, evicted, evicted);
+	block_publish_code(v.cpu, block_epoch(v.cpu) - 1, evicted, NULL);
+	free(evicted);
+	vcpu_teardown(&v);
+}
+
 struct second {
 	struct writer meeting;
 	struct cpu *cpu;
@@ -240,6 +256,7 @@ int main(void)
 		cmocka_unit_test(encodings_are_found_by_instruction),
 		cmocka_unit_test(what_is_no_instruction_may_become_one),
 		cmocka_unit_test(code_that_crosses_no_more_is_not_decoded),
+		cmocka_unit_test(jumps_of_evicted_blocks_are_left_alone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
