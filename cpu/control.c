@@ -29,7 +29,6 @@
 
 #define DR6_DEFINED    (0xfull | DR6_BD | DR6_BS | DR6_BT)
 #define DR7_DEFINED    (0xffff0000ull | DR7_GD | 0x3ff)
-#define DR7_ENABLES    0xffull
 #define DEBUG_RESERVED (~0xffffffffull) /* bits of DR6 and DR7 that must be zero */
 
 struct offer {

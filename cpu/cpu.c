@@ -70,7 +70,7 @@ static bool has_code_breakpoint(const struct cpu *cpu)
 void cpu_update_derived(struct cpu *cpu)
 {
 	bool step = (cpu->rflags & (RFLAGS_TF | RFLAGS_RF)) ||
-		    (unlikely(cpu->dr7 & 0xff) && has_code_breakpoint(cpu));
+		    (unlikely(cpu->dr7 & DR7_ENABLES) && has_code_breakpoint(cpu));
 	uint32_t attention = __atomic_load_n(&cpu->attention, __ATOMIC_RELAXED);
 
 	cpu_update_mode(cpu);

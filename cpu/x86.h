@@ -111,13 +111,14 @@ enum exception {
 #define EFER_FFXSR  BIT(14)
 #define EFER_AIBRSE BIT(21) /* automatic IBRS */
 
-#define DR6_B(n) BIT(n)
-#define DR6_BD   BIT(13)
-#define DR6_BS   BIT(14)
-#define DR6_BT   BIT(15)
-#define DR6_INIT 0xffff0ff0ull
-#define DR7_GD   BIT(13)
-#define DR7_INIT 0x400ull
+#define DR6_B(n)    BIT(n)
+#define DR6_BD      BIT(13)
+#define DR6_BS      BIT(14)
+#define DR6_BT      BIT(15)
+#define DR6_INIT    0xffff0ff0ull
+#define DR7_GD      BIT(13)
+#define DR7_INIT    0x400ull
+#define DR7_ENABLES 0xffull /* L and G of all four */
 
 #define DEBUGCTL_LBR     BIT(0) /* records branches; this processor has room for none */
 #define DEBUGCTL_BTF     BIT(1) /* TF traps after branches only */

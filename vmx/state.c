@@ -16,7 +16,6 @@
 #define MSR_FS_BASE        0xc0000100
 #define MSR_GS_BASE        0xc0000101
 #define X2APIC_MSRS        8 /* bits 31:8 of their numbers */
-#define DR7_ENABLES        0xffull
 
 /* What is wrong with an entry before its MSR is touched. */
 static bool is_usable(struct cpu *cpu, const struct vmx_msr_entry *entry)
@@ -80,7 +79,5 @@ void vmx_translation_changed(struct cpu *cpu, bool has_vpid)
 	if (!has_vpid)
 		mmu_flush_vpid(cpu, 0, false);
 	mmu_stage_changed(cpu);
-	if (cpu->dr7 & DR7_ENABLES)
-		mmu_breakpoints_changed(cpu);
 	cpu_update_derived(cpu);
 }

@@ -14,7 +14,6 @@
 #define TSS_MAP_BASE  102 /* where the TSS says at which offset the bitmap begins */
 #define TSS_MIN_LIMIT 103
 #define DR7_RW_IO     2 /* with CR4.DE: break on port I/O */
-#define DR7_ENABLES   0xffull
 
 /* ---- permission ---- */
 

@@ -300,7 +300,7 @@ static enum kind find_kind(const struct check *check, const struct block *block)
 
 static bool is_repeatable(const struct cpu *cpu, struct block *block)
 {
-	if (!jit_can_run(cpu) || (cpu->dr7 & 0xff) || cpu->shadow || cpu_attention_due(cpu))
+	if (!jit_can_run(cpu) || (cpu->dr7 & DR7_ENABLES) || cpu->shadow || cpu_attention_due(cpu))
 		return false;
 	if (block->check == KIND_UNKNOWN)
 		block->check = (uint8_t)find_kind(cpu->check, block);

@@ -13,8 +13,6 @@
 #include "cpu/segment.h"
 #include "cpu/soft.h"
 
-#define DR7_ENABLES 0xffull
-
 /*
  * Look-ups of global pages depend on another generation than those of others. User code is of the
  * one kind and kernel code of the other, as a rule: which, the last one found says.

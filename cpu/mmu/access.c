@@ -112,7 +112,7 @@ static void note_breakpoints(struct cpu *cpu, gva_t addr, unsigned len, bool is_
 {
 	uint64_t hits;
 
-	if (likely(!(cpu->dr7 & DR7_ENABLED)))
+	if (likely(!(cpu->dr7 & DR7_ENABLES)))
 		return;
 	hits = mmu_breakpoint_hits(cpu, addr, len, is_write);
 	if (!hits)
@@ -346,7 +346,7 @@ void *mmu_write_begin(struct cpu *cpu, gva_t addr, unsigned len, unsigned seg)
 	if (addr % PAGE_BYTES + len > PAGE_BYTES)
 		return NULL;
 	translate_parts(cpu, addr, len, right_now(cpu, true), seg, &parts);
-	if (!is_ram(parts.entry[0]) || cpu->tlb->is_aligned_only || (cpu->dr7 & DR7_ENABLED))
+	if (!is_ram(parts.entry[0]) || cpu->tlb->is_aligned_only || (cpu->dr7 & DR7_ENABLES))
 		return NULL;
 	return host_of(parts.entry[0], addr);
 }

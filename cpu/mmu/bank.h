@@ -266,6 +266,4 @@ const struct tlb_entry *mmu_translate(struct cpu *cpu, gva_t addr, uint64_t want
 /* DR7's data breakpoints that [addr, addr + len) meets, as DR6 bits. */
 uint64_t mmu_breakpoint_hits(const struct cpu *cpu, gva_t addr, uint64_t len, bool is_write);
 
-#define DR7_ENABLED 0xffull /* L and G of all four */
-
 #endif

@@ -27,7 +27,7 @@ static uint64_t direct_rights(const struct cpu *cpu, const struct bank *bank, un
 	uint64_t flags = bank->entry[slot].gpa_flags;
 	uint64_t rights = flags & PAGE_RAM ? bank->slot[slot].addr & RIGHTS_ALL : 0;
 
-	if (unlikely(cpu->dr7 & DR7_ENABLED)) {
+	if (unlikely(cpu->dr7 & DR7_ENABLES)) {
 		if (mmu_breakpoint_hits(cpu, page, PAGE_BYTES, false))
 			rights = 0;
 		else if (mmu_breakpoint_hits(cpu, page, PAGE_BYTES, true))

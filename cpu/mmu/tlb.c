@@ -180,7 +180,7 @@ void mmu_stage_changed(struct cpu *cpu)
 {
 	mmu_walk_mode_changed(cpu);
 	select_bank(cpu);
-	if (unlikely(cpu->dr7 & DR7_ENABLED))
+	if (unlikely(cpu->dr7 & DR7_ENABLES))
 		mmu_breakpoints_changed(cpu);
 }
 
