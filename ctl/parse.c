@@ -434,15 +434,16 @@ static struct node *parse_foreach(struct reader *r)
 {
 	const char *from, *end;
 	struct node *node;
+	bool has_name;
 
 	r->p++;
 	reader_skip_lines(r);
-	from = r->p + 1;
-	for (r->p = from; lex_is_name(reader_peek(r));)
+	has_name = reader_take(r, '$');
+	for (from = r->p; lex_is_name(reader_peek(r));)
 		reader_next(r);
 	end = r->p;
 	reader_skip_lines(r);
-	if (from[-1] != '$' || end == from || strncasecmp(r->p, "in", 2) ||
+	if (!has_name || end == from || strncasecmp(r->p, "in", 2) ||
 	    lex_is_name((unsigned char)r->p[2]))
 		return reader_fail(r, "foreach is written: foreach ($name in values) { ... }");
 	r->p += 2;

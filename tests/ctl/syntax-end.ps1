@@ -1,0 +1,3 @@
+# The script ends in the middle of a foreach
+'not reached'
+foreach (
