@@ -198,7 +198,7 @@ static void set_page(struct cpu *cpu, gva_t addr)
 
 	unsigned classes = bank->slot[slot].tagged | 1u << cpu->tlb_class;
 
-	if (!(bank->slot[slot].addr & SLOT_VALID) || ((bank->slot[slot].addr ^ addr) & PAGE_MASK))
+	if (!bank_is_page_of(bank->slot[slot].addr, addr))
 		return;
 	for (unsigned who = 0; who < TLB_CLASSES; who++)
 		if (classes & 1u << who)
